@@ -1,0 +1,72 @@
+import { availableParallelism } from 'node:os'
+import { cloudflareTest } from '@cloudflare/vitest-plugin'
+import { playwright } from '@vitest/browser-playwright'
+import { defineConfig } from 'vitest/config'
+import { chromium, chromiumArgs } from './tools/chromium.ts'
+
+// The shared vectors run in all three engines: Node, workerd and Chromium.
+const vectors = 'test/vectors/**/*.test.ts'
+const tests = (...folders: string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
+
+export default defineConfig({
+  test: {
+    maxWorkers: Math.min(4, availableParallelism()),
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [...tests('unit', 'properties', 'docs'), vectors],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+        test: {
+          name: 'worker',
+          include: [...tests('worker'), vectors],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        // Black box: the Worker behind real HTTP, the deriver and the CLI as processes.
+        extends: true,
+        test: {
+          name: 'relay',
+          include: tests('relay', 'hostile', 'e2e', 'cli'),
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        // Served as they are: no bundling step that would reload a running test.
+        optimizeDeps: {
+          exclude: [
+            '@noble/ciphers',
+            '@noble/curves',
+            '@noble/hashes',
+            '@noble/post-quantum',
+            'fast-check',
+            'hpke',
+          ],
+        },
+        test: {
+          name: 'browser',
+          include: [...tests('browser'), vectors],
+          testTimeout: 20_000,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            instances: [{ browser: 'chromium' }],
+            provider: playwright({
+              launchOptions: { executablePath: chromium, args: chromiumArgs },
+            }),
+          },
+        },
+      },
+    ],
+  },
+})
