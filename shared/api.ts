@@ -1,0 +1,165 @@
+/** The relay's HTTP interface, as relay, deriver and client share it (docs/PROTOCOL.md, "HTTP"). */
+import { concat, Reader, u32, type Bytes } from './bytes.ts'
+import { envelopeSchema, type Envelope } from './envelope.ts'
+import { type ErrorCode } from './errors.ts'
+import {
+  MAX_BUNDLE,
+  MAX_KEYRINGS_PER_REQUEST,
+  MAX_MANIFEST,
+  MAX_OBJECT,
+  MAX_RELEASE,
+  MAX_TRUST_STEPS,
+  MAX_WELCOME,
+} from './limits.ts'
+import { MEMBER_LEAF } from './bundle.ts'
+import {
+  bytes,
+  bytesOrEmpty,
+  int,
+  list,
+  object,
+  orNull,
+  oneOf,
+  text,
+  type Infer,
+  type Schema,
+} from './schema.ts'
+
+/** WebSocket subprotocol of the event stream. */
+export const SUBPROTOCOL = 'keyferry.v1'
+/** Media types. */
+export const JSON_TYPE = 'application/json'
+export const OCTETS_TYPE = 'application/octet-stream'
+export const PROBLEM_TYPE = 'application/problem+json'
+
+/** Paths of the relay, for a tenant id. */
+export const paths = {
+  tenants: '/v1/tenants',
+  health: '/healthz',
+  trust: (tenant: string): string => `/v1/${tenant}/trust`,
+  objects: (tenant: string): string => `/v1/${tenant}/objects`,
+  object: (tenant: string, hash: string): string => `/v1/${tenant}/objects/${hash}`,
+  push: (tenant: string): string => `/v1/${tenant}/push`,
+  head: (tenant: string): string => `/v1/${tenant}/head`,
+  delivery: (tenant: string): string => `/v1/${tenant}/delivery`,
+  requests: (tenant: string): string => `/v1/${tenant}/requests`,
+  answers: (tenant: string): string => `/v1/${tenant}/answers`,
+  events: (tenant: string): string => `/v1/${tenant}/events`,
+} as const
+
+const crlList = list(bytes(1, 1_048_576), 0, 64)
+
+/** Body of `POST /v1/tenants`. */
+export const enrolmentSchema = object({ crls: crlList, invite: text(200), trust: envelopeSchema })
+/** Body of `POST /v1/{tenant}/push`. */
+export const pushSchema = object({
+  catalog: orNull(envelopeSchema),
+  crls: crlList,
+  head: envelopeSchema,
+})
+/** Body of `POST /v1/{tenant}/requests`. */
+export const requestSchema = object({ package: envelopeSchema, request: envelopeSchema })
+/** Answer of `GET /v1/{tenant}/requests`. */
+export const mailboxSchema = object({ next: int(), requests: list(requestSchema, 0, 100) })
+/** Body of `POST /v1/{tenant}/answers`: requests up to and including `done` are dealt with. */
+export const answersSchema = object({ done: int(), refusals: list(envelopeSchema, 0, 1_000) })
+
+/** Body of `POST /v1/{tenant}/delivery`. `slots` has one number per keyring. */
+export const deliveryRequestSchema = object({
+  have: object({
+    catalog: int(),
+    head: bytesOrEmpty(32),
+    objects: list(bytes(32), 0, 4 * MAX_KEYRINGS_PER_REQUEST),
+    trust: int(),
+  }),
+  keyrings: list(bytes(16), 0, MAX_KEYRINGS_PER_REQUEST),
+  package: bytesOrEmpty(32),
+  slots: list(int(0, 0xffffffff), 0, MAX_KEYRINGS_PER_REQUEST),
+})
+
+const proof = object({ index: int(0, 0xffffffff), path: list(bytes(32), 0, 32) })
+
+const deliveredKeyring = object({
+  bundle: bytes(0, MAX_BUNDLE),
+  keyring: bytes(16),
+  manifest: bytes(0, MAX_MANIFEST),
+  manifestProof: proof,
+  member: orNull(object({ leaf: bytes(MEMBER_LEAF), proof })),
+  release: bytes(1, MAX_RELEASE),
+  releaseProof: proof,
+  welcome: bytes(0, MAX_WELCOME),
+})
+
+/** Answer of `POST /v1/{tenant}/delivery`. */
+export const deliverySchema = object({
+  catalog: orNull(envelopeSchema),
+  crls: crlList,
+  head: envelopeSchema,
+  keyrings: list(deliveredKeyring, 0, MAX_KEYRINGS_PER_REQUEST),
+  refusals: list(envelopeSchema, 0, MAX_KEYRINGS_PER_REQUEST),
+  trust: list(envelopeSchema, 0, MAX_TRUST_STEPS),
+})
+
+export type Enrolment = Infer<typeof enrolmentSchema>
+export type Push = Infer<typeof pushSchema>
+export type DeliveryRequest = Infer<typeof deliveryRequestSchema>
+export type Delivery = Infer<typeof deliverySchema>
+export type DeliveredKeyring = Infer<typeof deliveredKeyring>
+export type RequestBody = Infer<typeof requestSchema>
+export type Mailbox = Infer<typeof mailboxSchema>
+export type Answers = Infer<typeof answersSchema>
+
+/** A message on the event stream. */
+export type Event = { type: 'head'; hash: Bytes } | { type: 'request' } | { type: 'refusal' }
+
+const headEvent = object({ hash: bytes(32), type: oneOf('head') })
+const plainEvent = object({ type: oneOf('request', 'refusal') })
+
+/** Schema of an {@link Event}. */
+export const eventSchema: Schema<Event> = (value, path) =>
+  typeof value === 'object' && value !== null && 'hash' in value
+    ? headEvent(value, path)
+    : plainEvent(value, path)
+
+/** Objects behind one another, each after its length. */
+export function encodeBatch(objects: readonly Bytes[]): Bytes {
+  return concat(...objects.flatMap((one) => [u32(one.length), one]))
+}
+
+/** Throws `ERR_MALFORMED`. */
+export function decodeBatch(batch: Bytes): Bytes[] {
+  const reader = new Reader(batch)
+  const out: Bytes[] = []
+  while (reader.left > 0) {
+    const length = reader.u32()
+    out.push(reader.take(length > MAX_OBJECT ? Number.POSITIVE_INFINITY : length))
+  }
+  return out
+}
+
+/** HTTP status of the errors that the relay answers with. Others are 400. */
+export const STATUS: Partial<
+  Record<ErrorCode, 401 | 404 | 405 | 409 | 412 | 413 | 415 | 422 | 429 | 500>
+> = {
+  ERR_UNAUTHORIZED: 401,
+  ERR_NOT_FOUND: 404,
+  ERR_METHOD: 405,
+  ERR_ROLLBACK: 409,
+  ERR_FORK: 409,
+  ERR_EXISTS: 409,
+  ERR_CONFLICT: 412,
+  ERR_TOO_LARGE: 413,
+  ERR_MEDIA_TYPE: 415,
+  ERR_INCOMPLETE: 422,
+  ERR_QUOTA: 429,
+  ERR_INTERNAL: 500,
+}
+
+/** Body of a problem document (RFC 9457). `head` only with `ERR_CONFLICT`. */
+export interface Problem {
+  code: ErrorCode
+  status: number
+  title: string
+  type: string
+  head?: Envelope | null
+}

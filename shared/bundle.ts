@@ -1,0 +1,154 @@
+/** Welcome, member leaf and bundle: the fixed-layout carriers of wrapped keys (docs/PROTOCOL.md, "Welcome, cell, bundle"). */
+import { concat, fromUtf8, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+import { labelInfo, lengthPrefixed } from './kdf.ts'
+import { MAX_BUNDLE, MAX_WELCOME } from './limits.ts'
+import { compareVersions, requireRising, type VersionId } from './manifest.ts'
+
+const WELCOME_MAGIC = utf8('KFWELCM\x01')
+const BUNDLE_MAGIC = utf8('KFBUNDL\x01')
+
+/** RFC 3394 wraps 32 bytes into 40. */
+export const WRAPPED_KEY = 40
+/** Length of the wrapped name: 64 bytes and 8. */
+const WRAPPED_NAME = 72
+/** Longest name of a keyring, in UTF-8 bytes. */
+export const MAX_NAME = 63
+
+/** A decoded welcome: an HPKE seal of a channel key. */
+export interface Welcome {
+  kem: number
+  encapsulated: Bytes
+  /** 48 bytes. */
+  ciphertext: Bytes
+}
+
+export function encodeWelcome(w: Welcome): Bytes {
+  return concat(WELCOME_MAGIC, u16(w.kem), lengthPrefixed(w.encapsulated), w.ciphertext)
+}
+
+/** Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`. */
+export function decodeWelcome(bytes: Bytes): Welcome {
+  if (bytes.length > MAX_WELCOME) throw new KeyferryError('ERR_TOO_LARGE')
+  const reader = new Reader(bytes)
+  reader.expect(WELCOME_MAGIC, 'welcome')
+  const kem = reader.u16()
+  const encapsulated = reader.take(reader.u16())
+  const ciphertext = reader.take(48)
+  reader.end()
+  return { kem, encapsulated, ciphertext }
+}
+
+/** HPKE info of a welcome. `tenant` is 32 bytes; `recipient` the fingerprint of the client's certificate. */
+export function welcomeInfo(
+  tenant: Bytes,
+  recipient: Bytes,
+  packageHash: Bytes,
+  suite: string,
+): Bytes {
+  return labelInfo('welcome', tenant, recipient, packageHash, utf8(suite))
+}
+
+/** A member of a keyring, as a leaf of its members tree. */
+export interface MemberLeaf {
+  /** 32 bytes each. */
+  packageHash: Bytes
+  channelId: Bytes
+  welcomeHash: Bytes
+  /** 40 bytes. */
+  cell: Bytes
+}
+
+/** Length of a member leaf. */
+export const MEMBER_LEAF = 136
+
+export function encodeMember(m: MemberLeaf): Bytes {
+  return concat(m.packageHash, m.channelId, m.welcomeHash, m.cell)
+}
+
+/** Throws `ERR_MALFORMED`. */
+export function decodeMember(bytes: Bytes): MemberLeaf {
+  const reader = new Reader(bytes)
+  const packageHash = reader.take(32)
+  const channelId = reader.take(32)
+  const welcomeHash = reader.take(32)
+  const cell = reader.take(WRAPPED_KEY)
+  reader.end()
+  return { packageHash, channelId, welcomeHash, cell }
+}
+
+/** A wrapped version secret. */
+export interface BundleEntry extends VersionId {
+  /** 40 bytes. */
+  wrapped: Bytes
+}
+
+/** A decoded bundle. */
+export interface Bundle {
+  /** 16 bytes. */
+  keyring: Bytes
+  incarnation: number
+  generation: number
+  /** 72 bytes: the wrapped name. */
+  name: Bytes
+  entries: BundleEntry[]
+}
+
+export function encodeBundle(b: Bundle): Bytes {
+  requireRising(b.entries, compareVersions, 'entries')
+  const entries = b.entries.map((e) => concat(u32(e.incarnation), u32(e.version), e.wrapped))
+  return concat(
+    BUNDLE_MAGIC,
+    b.keyring,
+    u32(b.incarnation),
+    u64(b.generation),
+    b.name,
+    u32(entries.length),
+    ...entries,
+  )
+}
+
+/** Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_SCHEMA`. */
+export function decodeBundle(bytes: Bytes): Bundle {
+  if (bytes.length > MAX_BUNDLE) throw new KeyferryError('ERR_TOO_LARGE')
+  const reader = new Reader(bytes)
+  reader.expect(BUNDLE_MAGIC, 'bundle')
+  const keyring = reader.take(16)
+  const incarnation = reader.u32()
+  const generation = reader.u64()
+  const name = reader.take(WRAPPED_NAME)
+  const count = reader.u32()
+  if (reader.left !== count * (8 + WRAPPED_KEY))
+    throw new KeyferryError('ERR_MALFORMED', 'bundle of another length')
+  const entries = Array.from({ length: count }, () => ({
+    incarnation: reader.u32(),
+    version: reader.u32(),
+    wrapped: reader.take(WRAPPED_KEY),
+  }))
+  // PROTOCOL [bundle-1]
+  requireRising(entries, compareVersions, 'entries')
+  return { keyring, incarnation, generation, name, entries }
+}
+
+/** The 64 bytes that are wrapped as a keyring's name. Throws `RangeError` above 63 bytes of UTF-8. */
+export function encodeName(name: string): Bytes {
+  const text = utf8(name)
+  if (text.length > MAX_NAME) throw new RangeError(`a keyring's name has at most ${MAX_NAME} bytes`)
+  const out = new Uint8Array(64)
+  out[0] = text.length
+  out.set(text, 1)
+  return out
+}
+
+/** Inverse of {@link encodeName}. Throws `ERR_MALFORMED`. */
+export function decodeName(block: Bytes): string {
+  const length = block[0] ?? 64
+  if (
+    block.length !== 64 ||
+    length > MAX_NAME ||
+    block.subarray(1 + length).some((byte) => byte !== 0)
+  ) {
+    throw new KeyferryError('ERR_MALFORMED', 'not a keyring name')
+  }
+  return fromUtf8(block.slice(1, 1 + length))
+}

@@ -1,0 +1,103 @@
+/**
+ * C2SP chunked encryption with SHA-512 and AES-256-GCM (docs/PROTOCOL.md, "Message"; c2sp.org/chunked-encryption): key
+ * schedule and the encryption of one chunk. The message around it is in message.ts, the stream in message-stream.ts.
+ */
+import { concat, utf8, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+
+/** Bytes of plaintext in every chunk but the last one, which is shorter and may be empty. */
+export const CHUNK_LENGTH = 16384
+/** Bytes that AES-GCM adds to a chunk. */
+export const TAG_LENGTH = 16
+/** Bytes of a salt. */
+export const SALT_LENGTH = 24
+/** Bytes of a commitment. */
+export const COMMITMENT_LENGTH = 32
+/** Chunks in flight at once: enough to hide the latency of WebCrypto, few enough to bound the memory. */
+export const CHUNKS_IN_FLIGHT = 16
+
+const MAX_CHUNKS = 2 ** 32
+const LABEL = 'c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0'
+
+/** Encrypts or decrypts chunk number `index`, counted from 0. It takes its copy of `chunk` before it returns. */
+export type ChunkStep = (chunk: Bytes, index: number) => Promise<Bytes>
+
+/**
+ * Derives key, base nonce and commitment of one message ("Key derivation") and returns the commitment with the step for
+ * its chunks. `key` is the message key: HMAC with SHA-512, 32 bytes, usage `sign`; `salt` has 24 bytes and never
+ * repeats under one key. The step rejects with `ERR_OPEN` for whatever does not decrypt, and with `ERR_TOO_LARGE` when
+ * encrypting more than 2^32 chunks. Throws `TypeError` for another kind of key.
+ */
+export async function deriveChunkStep(
+  usage: 'encrypt' | 'decrypt',
+  key: CryptoKey,
+  salt: Bytes,
+  context: Bytes,
+): Promise<{ commitment: Bytes; step: ChunkStep }> {
+  const kind = key.algorithm as KeyAlgorithm & { hash?: KeyAlgorithm; length?: number }
+  if (kind.name !== 'HMAC' || kind.hash?.name !== 'SHA-512' || kind.length !== 256) {
+    throw new TypeError('a message key is HMAC with SHA-512 of 32 bytes')
+  }
+  // HKDF-Expand of 76 bytes by hand, because the HKDF of WebCrypto always extracts:
+  // key(32) || base nonce(12) || commitment(32) = T(1) || the first 12 bytes of T(2).
+  const info = concat(utf8(LABEL), salt, context)
+  const t1 = await hmac(key, info, Uint8Array.of(1))
+  const [aeadKey, t2] = await Promise.all([
+    crypto.subtle.importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage]),
+    hmac(key, t1, info, Uint8Array.of(2)),
+  ])
+  const baseNonce = t1.slice(32, 44)
+  const commitment = concat(t1.subarray(44), t2.subarray(0, 12))
+  t1.fill(0)
+
+  const step: ChunkStep = async (chunk, index) => {
+    if (index >= MAX_CHUNKS) {
+      throw new KeyferryError(usage === 'encrypt' ? 'ERR_TOO_LARGE' : 'ERR_OPEN')
+    }
+    const iv = baseNonce.slice()
+    const low = new DataView(iv.buffer, 8)
+    low.setUint32(0, low.getUint32(0) ^ index)
+    try {
+      return new Uint8Array(await crypto.subtle[usage]({ name: 'AES-GCM', iv }, aeadKey, chunk))
+    } catch (error) {
+      throw usage === 'encrypt' ? error : new KeyferryError('ERR_OPEN')
+    }
+  }
+  return { commitment, step }
+}
+
+/**
+ * Runs `step` over all of `input`, cut into chunks of `from` bytes, each of which becomes `to` bytes; the last one is
+ * shorter by rule ("Message chunking"). Returns `prefix` and behind it the results; throws what the first failing step
+ * throws.
+ */
+export async function runChunks(
+  step: ChunkStep,
+  input: Bytes,
+  from: number,
+  to: number,
+  prefix: Bytes = new Uint8Array(0),
+): Promise<Bytes> {
+  const count = Math.floor(input.length / from) + 1
+  const output = new Uint8Array(prefix.length + input.length + count * (to - from))
+  output.set(prefix)
+  let next = 0
+  const lane = async (): Promise<void> => {
+    while (next < count) {
+      const index = next++
+      const chunk = input.subarray(index * from, (index + 1) * from)
+      try {
+        output.set(await step(chunk, index), prefix.length + index * to)
+      } catch (error) {
+        next = count // the other lanes stop too
+        throw error
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(count, CHUNKS_IN_FLIGHT) }, lane))
+  return output
+}
+
+async function hmac(key: CryptoKey, ...parts: Bytes[]): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.sign('HMAC', key, concat(...parts)))
+}

@@ -1,0 +1,232 @@
+/**
+ * Signed documents: DSSE envelopes (docs/PROTOCOL.md, "Envelope"; secure-systems-lab/dsse). The signature is over the exact payload bytes;
+ * they are decoded after it was verified, but for the tenant's name, which is looked at first to give the right error.
+ */
+import { concat, equal, hex, utf8, type Bytes } from './bytes.ts'
+import { type Crl } from './crl.ts'
+import { KeyferryError } from './errors.ts'
+import { sha256 } from './hash.ts'
+import { decodeJson, encodeJson } from './json.ts'
+import { MAX_CERTIFICATES, MAX_ENVELOPE } from './limits.ts'
+import { matchesSanRule, validatePath, type VerifiedPath } from './path.ts'
+import { bytes, list, object, oneOf, type Schema } from './schema.ts'
+import { importVerifyKey, keyId, signBytes, verifySignature, type SigningKey } from './signature.ts'
+
+const TYPES = ['trust', 'catalog', 'head', 'refusal', 'package', 'request'] as const
+
+/** Kinds of signed documents. */
+export type DocumentType = (typeof TYPES)[number]
+
+/** The payload type of a kind of document. */
+export function payloadType(type: DocumentType): string {
+  return `application/vnd.keyferry.${type}.v1+json`
+}
+
+/** A signed document. `payload` is canonical JSON. */
+export interface Envelope {
+  certificates: Bytes[]
+  payload: Bytes
+  payloadType: string
+  signatures: { keyid: Bytes; sig: Bytes }[]
+}
+
+// PROTOCOL [env-1]
+const decodeEnvelopeBody: Schema<Envelope> = object({
+  certificates: list(bytes(1, 16_384), 0, MAX_CERTIFICATES),
+  payload: bytes(2, MAX_ENVELOPE),
+  payloadType: oneOf(...TYPES.map(payloadType)),
+  signatures: list(object({ keyid: bytes(32), sig: bytes(64) }), 1, 32),
+})
+
+/** Schema of an envelope inside the body of an HTTP call. */
+export const envelopeSchema: Schema<Envelope> = (value, path) => {
+  const envelope = decodeEnvelopeBody(value, path)
+  if (encodeJson(envelope).length > MAX_ENVELOPE) throw new KeyferryError('ERR_TOO_LARGE')
+  return envelope
+}
+
+/** Decodes an envelope that stands alone. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_NOT_CANONICAL`, `ERR_SCHEMA`. */
+export function decodeEnvelope(data: Bytes): Envelope {
+  return decodeEnvelopeBody(decodeJson(data, MAX_ENVELOPE), '')
+}
+
+/** The one encoding of an envelope that stands alone. */
+export function encodeEnvelope(envelope: Envelope): Bytes {
+  return encodeJson(envelope)
+}
+
+/** DSSE pre-authentication encoding. */
+export function preAuthenticationEncoding(type: string, payload: Bytes): Bytes {
+  const typeLength = utf8(type).length
+  return concat(utf8(`DSSEv1 ${typeLength} ${type} ${payload.length} `), payload)
+}
+
+/** The document hash: 32 bytes that name a signed document, whoever signed it and how often. */
+export function documentHash(envelope: Pick<Envelope, 'payload' | 'payloadType'>): Bytes {
+  return sha256(preAuthenticationEncoding(envelope.payloadType, envelope.payload))
+}
+
+/** Signs a body with a certificate's key; `certificates` are DER, end-entity first. */
+export async function signWithCertificate(
+  type: DocumentType,
+  body: object,
+  key: SigningKey,
+  certificates: Bytes[],
+): Promise<Envelope> {
+  const payload = encodeJson(body)
+  const sig = await signBytes(key, preAuthenticationEncoding(payloadType(type), payload))
+  return {
+    certificates,
+    payload,
+    payloadType: payloadType(type),
+    signatures: [{ keyid: sha256(certificates[0]!), sig }],
+  }
+}
+
+/** Signs a body with authority keys. */
+export async function signWithAuthority(
+  type: DocumentType,
+  body: object,
+  keys: readonly SigningKey[],
+): Promise<Envelope> {
+  const payload = encodeJson(body)
+  const pae = preAuthenticationEncoding(payloadType(type), payload)
+  const signatures = await Promise.all(
+    keys.map(async (key) => ({ keyid: await keyId(key.spki), sig: await signBytes(key, pae) })),
+  )
+  return { certificates: [], payload, payloadType: payloadType(type), signatures }
+}
+
+/** A role that certificates can have. */
+export type Role = 'deriver' | 'client'
+
+/** What a trust document says about the certificates of a role. */
+export interface RoleRules {
+  anchors: Bytes[]
+  ekus: string[]
+  sans: string[]
+}
+
+/** A body whose envelope was verified, with its document hash. Only verifiers make one. */
+export interface Verified<T> {
+  body: T
+  envelope: Envelope
+  hash: Bytes
+}
+
+/** The same for a document signed by a certificate. */
+export interface VerifiedByCertificate<T> extends Verified<T> {
+  path: VerifiedPath
+}
+
+/** Whom and when to verify against. */
+export interface CertificateContext {
+  /** Tenant id, as text. */
+  tenant: string
+  trust: { clients: RoleRules; derivers: RoleRules }
+  role: Role
+  /** Seconds. */
+  now: number
+  /** CRLs of any issuers, as DER or parsed: a verifier of many documents parses a long list once. */
+  crls: readonly (Bytes | Crl)[]
+}
+
+/** Checks that a signed payload is of this type and tenant, and returns it parsed but not yet trusted. */
+export function peekPayload(envelope: Envelope, type: DocumentType, tenant: string): unknown {
+  // PROTOCOL [env-2]
+  if (envelope.payloadType !== payloadType(type)) throw new KeyferryError('ERR_PAYLOAD_TYPE')
+  const body = decodeJson(envelope.payload, MAX_ENVELOPE)
+  // PROTOCOL [env-3]
+  if (typeof body !== 'object' || body === null || !('tenant' in body))
+    throw new KeyferryError('ERR_SCHEMA', 'no tenant')
+  if (body.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
+  return body
+}
+
+/**
+ * The path of a certificate that has the role. Throws the codes of `validatePath`, and `ERR_ROLE`.
+ * `certificates` are DER, end-entity first.
+ */
+export async function verifyRole(
+  certificates: readonly Bytes[],
+  context: Omit<CertificateContext, 'tenant'>,
+): Promise<VerifiedPath> {
+  const own = context.role === 'deriver' ? context.trust.derivers : context.trust.clients
+  const other = context.role === 'deriver' ? context.trust.clients : context.trust.derivers
+  // PROTOCOL [env-4]
+  const path = await validatePath({
+    certificates: [...certificates],
+    anchors: own.anchors,
+    now: context.now,
+    eku: own.ekus,
+    crls: context.crls,
+  })
+  // PROTOCOL [env-5]
+  const matches = (rules: RoleRules): boolean =>
+    rules.sans.some((rule) => matchesSanRule(path.uri, rule))
+  if (!matches(own) || matches(other)) throw new KeyferryError('ERR_ROLE')
+  return path
+}
+
+/** Verifies an envelope signed by a certificate, in the order of docs/PROTOCOL.md [env-1] to [env-7]. */
+export async function verifyByCertificate<T extends { signer: Bytes }>(
+  envelope: Envelope,
+  type: DocumentType,
+  schema: Schema<T>,
+  context: CertificateContext,
+): Promise<VerifiedByCertificate<T>> {
+  const unverified = peekPayload(envelope, type, context.tenant)
+  const path = await verifyRole(envelope.certificates, context)
+  // PROTOCOL [env-6]
+  const signature = envelope.signatures[0]
+  if (signature === undefined || envelope.signatures.length !== 1)
+    throw new KeyferryError('ERR_SCHEMA', 'not one signature')
+  if (!equal(signature.keyid, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
+  const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
+  if (!(await verifySignature(await importVerifyKey(path.spki), signature.sig, pae)))
+    throw new KeyferryError('ERR_SIGNATURE')
+  // PROTOCOL [env-7]
+  const body = schema(unverified, '')
+  if (!equal(body.signer, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
+  return { body, envelope, hash: sha256(pae), path }
+}
+
+/** Keys of an authority: SubjectPublicKeyInfo, and how many of them must sign. */
+export interface Authority {
+  keys: Bytes[]
+  threshold: number
+}
+
+/**
+ * Verifies an envelope signed by every one of these authorities. Throws `ERR_SIGNATURE`; a key that is in none of them,
+ * a key that signs twice and a signature that does not verify are errors, not signatures that do not count.
+ */
+export async function verifyByAuthorities(
+  envelope: Envelope,
+  authorities: readonly Authority[],
+): Promise<void> {
+  const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
+  const listed = new Map<string, Bytes>()
+  for (const authority of authorities)
+    for (const spki of authority.keys) listed.set(hex(await keyId(spki)), spki)
+  const signed = new Set<string>()
+  if (envelope.certificates.length !== 0)
+    throw new KeyferryError('ERR_SCHEMA', 'certificates on a document of the authority')
+  for (const { keyid, sig } of envelope.signatures) {
+    // PROTOCOL [env-8]
+    const id = hex(keyid)
+    const spki = listed.get(id)
+    if (spki === undefined || signed.has(id))
+      throw new KeyferryError('ERR_SIGNATURE', 'not a key of the authority, or twice')
+    if (!(await verifySignature(await importVerifyKey(spki), sig, pae)))
+      throw new KeyferryError('ERR_SIGNATURE')
+    signed.add(id)
+  }
+  for (const { keys, threshold } of authorities) {
+    let count = 0
+    for (const spki of keys) if (signed.has(hex(await keyId(spki)))) count++
+    // PROTOCOL [env-9]
+    if (count < threshold)
+      throw new KeyferryError('ERR_SIGNATURE', `signed by ${count} of ${threshold} authority keys`)
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The one error class of Keyferry and its closed list of codes (docs/PROTOCOL.md, "Errors").
+ *
+ * Programs switch on `code`; the message is for people and may change. A failed decryption has one code whatever
+ * failed inside, so that no caller can build an oracle from it.
+ */
+
+/** Every code, with the sentence shown where no better one is at hand. */
+export const ERROR_CODES = {
+  // The bytes of a document or file.
+  ERR_TOO_LARGE: 'larger than this kind of document may be',
+  ERR_MALFORMED: 'not a well-formed document',
+  ERR_NOT_CANONICAL: 'not in the one canonical encoding',
+  ERR_SCHEMA: 'a field is missing, unknown or of the wrong type',
+  ERR_PAYLOAD_TYPE: 'a document of another type',
+  ERR_TENANT: 'belongs to another tenant',
+  // Who signed it.
+  ERR_CERT_PROFILE: 'the certificate does not fit the profile',
+  ERR_PATH_INVALID: 'no valid path to an anchor of the trust document',
+  ERR_CERT_EXPIRED: 'a certificate is outside its validity',
+  ERR_CERT_REVOKED: 'a certificate is revoked',
+  ERR_CRL: 'no usable revocation list covers a certificate',
+  ERR_ROLE: 'the certificate has another role',
+  ERR_SIGNER: 'the signer named in the body is not the one who signed',
+  ERR_SIGNATURE: 'the signature is not valid',
+  ERR_WEAK_KEY: 'the public key is of small order or not a valid point',
+  // Trust document.
+  ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document',
+  ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows',
+  // State and freshness.
+  ERR_STALE: 'past its expiry',
+  ERR_FUTURE: 'issued in the future',
+  ERR_LIFETIME: 'a longer lifetime than the trust document allows',
+  ERR_CLOCK: 'the local clock was set back',
+  ERR_INCARNATION: 'of another incarnation of the deriver',
+  ERR_ROLLBACK: 'older than what was already accepted',
+  ERR_FORK: 'two different documents carry the same number',
+  ERR_HASH: 'not the document that the signed statement names',
+  ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for',
+  // Keys.
+  ERR_SUITE: 'a suite that the trust document does not allow',
+  ERR_KEY_PACKAGE: 'the key package is not valid',
+  ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted',
+  ERR_NOT_RECIPIENT: 'made for another recipient',
+  ERR_KEYRING: 'of another keyring',
+  ERR_KEY_VERSION: 'no such key version, or one that may not be used so',
+  ERR_COMMITMENT: 'the key is not the one the authority committed to',
+  ERR_OPEN: 'cannot be opened',
+  ERR_UNKNOWN_KEY: 'under a key that this keyring does not have',
+  ERR_UNSUPPORTED: 'needs something this version does not implement',
+  // Requests.
+  ERR_REQUEST_EXPIRED: 'the request is outside its time window',
+  ERR_REPLAY: 'seen before',
+  ERR_DENIED: 'denied by the deriver',
+  ERR_REMOVED: 'removed from the keyring by the deriver',
+  ERR_PENDING: 'waiting for an administrator of the deriver',
+  ERR_UNPROVEN: 'the relay says so, but no deriver signed it',
+  // Transport.
+  ERR_RELAY: 'the relay does not answer usefully',
+  ERR_TIMEOUT: 'no answer in time',
+  ERR_NOT_FOUND: 'not found',
+  ERR_UNAUTHORIZED: 'the request is not signed by an admitted certificate',
+  ERR_CONFLICT: 'the head at the relay is another one',
+  ERR_INCOMPLETE: 'the head names objects that were not uploaded',
+  ERR_QUOTA: 'over a limit of the tenant',
+  ERR_MEDIA_TYPE: 'of another media type',
+  ERR_METHOD: 'this method is not allowed here',
+  ERR_INTERNAL: 'internal error',
+  // Local state and tools.
+  ERR_CLOSED: 'closed',
+  ERR_STATE: 'the stored state cannot be used',
+  ERR_PASSPHRASE: 'the passphrase does not open the master secret',
+  ERR_EXISTS: 'exists already',
+  ERR_USAGE: 'wrong use',
+  ERR_IO: 'cannot be read or written',
+} as const
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof ERROR_CODES
+
+/** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
+export class KeyferryError extends Error {
+  override readonly name = 'KeyferryError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message?: string, options?: { cause?: unknown }) {
+    super(message ?? ERROR_CODES[code], options)
+    this.code = code
+  }
+}
+
+/** True for a {@link KeyferryError}, also one from another realm or bundle; with `code`, only for that code. */
+export function isKeyferryError(error: unknown, code?: ErrorCode): error is KeyferryError {
+  if (!(error instanceof Error) || error.name !== 'KeyferryError') return false
+  const own = (error as { code?: unknown }).code
+  return (
+    typeof own === 'string' &&
+    Object.hasOwn(ERROR_CODES, own) &&
+    (code === undefined || own === code)
+  )
+}

@@ -1,0 +1,194 @@
+/**
+ * HTTP message signatures (RFC 9421) and content digests (RFC 9530) in the one profile of docs/PROTOCOL.md, "Admission". Since the profile is
+ * fixed, nothing is negotiated or parsed but one exact form.
+ */
+import { base64url, equal, fromBase64url, utf8, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+import { sha256 } from './hash.ts'
+import { encodeJson, parseJson } from './json.ts'
+import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
+import { bytes, list, object, text } from './schema.ts'
+import { importVerifyKey, signBytes, verifySignature, type SigningKey } from './signature.ts'
+
+const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
+const TICKET = '("@method" "@authority" "@path")'
+const PARAMETERS =
+  /^keyferry=(\([^)]*\));created=(\d{1,15});expires=(\d{1,15});keyid="([A-Za-z0-9_-]{43})";tag="([a-z-]+)"$/
+
+/** Who signs: a certificate's key and its path, end-entity first. */
+export interface Signer {
+  key: SigningKey
+  certificates: Bytes[]
+}
+
+/** What is signed of an HTTP call. `url` is absolute. */
+export interface Call {
+  method: string
+  url: URL
+  body: Bytes
+}
+
+/** A signature as it stands in a call, not yet verified. */
+export interface CallSignature {
+  certificates: Bytes[]
+  /** Fingerprint that the signature names. */
+  keyid: Bytes
+  created: number
+  expires: number
+  signature: Bytes
+  base: Bytes
+}
+
+function toBase64(data: Bytes): string {
+  const padded = base64url(data).replaceAll('-', '+').replaceAll('_', '/')
+  return padded.padEnd(Math.ceil(padded.length / 4) * 4, '=')
+}
+
+function fromSfBytes(item: string): Bytes {
+  const base64 = /^:([A-Za-z0-9+/]*)={0,2}:$/.exec(item)?.[1]
+  if (base64 === undefined)
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'not a structured byte sequence')
+  return fromBase64url(base64.replaceAll('+', '-').replaceAll('/', '_'))
+}
+
+/** `Content-Digest` of a body: `sha-256=:…:`. */
+export function contentDigest(body: Bytes): string {
+  return `sha-256=:${toBase64(sha256(body))}:`
+}
+
+function signatureBase(components: string, parameters: string, { method, url, body }: Call): Bytes {
+  const lines = [`"@method": ${method}`, `"@authority": ${url.host}`, `"@path": ${url.pathname}`]
+  if (components === CALL)
+    lines.push(`"@query": ${url.search || '?'}`, `"content-digest": ${contentDigest(body)}`)
+  return utf8([...lines, `"@signature-params": ${parameters}`].join('\n'))
+}
+
+function makeInput(components: string, tag: string, signer: Signer, now: number): string {
+  const keyid = base64url(sha256(signer.certificates[0]!))
+  return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}";tag="${tag}"`
+}
+
+/** Headers that admit a call. `now` in seconds. */
+export async function signCall(
+  call: Call,
+  signer: Signer,
+  now: number,
+): Promise<Record<string, string>> {
+  const parameters = makeInput(CALL, 'keyferry', signer, now)
+  const signature = await signBytes(signer.key, signatureBase(CALL, parameters, call))
+  return {
+    'content-digest': contentDigest(call.body),
+    'signature-input': `keyferry=${parameters}`,
+    signature: `keyferry=:${toBase64(signature)}:`,
+    'keyferry-certificates': signer.certificates.map(base64url).join(','),
+  }
+}
+
+/** A ticket that opens the event stream at `url` within a minute. */
+export async function signTicket(url: URL, signer: Signer, now: number): Promise<string> {
+  const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now)
+  const base = signatureBase(TICKET, parameters, { method: 'GET', url, body: new Uint8Array() })
+  const signature = await signBytes(signer.key, base)
+  return base64url(
+    encodeJson({ certificates: signer.certificates, input: `keyferry=${parameters}`, signature }),
+  )
+}
+
+function readInput(
+  input: string,
+  components: string,
+  tag: string,
+  call: Call,
+): Omit<CallSignature, 'certificates' | 'signature'> {
+  // PROTOCOL [relay-2]
+  const match = PARAMETERS.exec(input)
+  if (match === null || match[1] !== components || match[5] !== tag) {
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'signature input of another form')
+  }
+  const base = signatureBase(components, input.slice('keyferry='.length), call)
+  return {
+    base,
+    created: Number(match[2]),
+    expires: Number(match[3]),
+    keyid: fromBase64url(match[4]!),
+  }
+}
+
+/** Reads the signature of a call. Throws `ERR_UNAUTHORIZED` if it has none of the right form or the digest is not that of the body. */
+export function readCall(
+  call: Call,
+  header: (name: string) => string | null | undefined,
+): CallSignature {
+  const field = (name: string): string => {
+    const value = header(name)
+    if (value == null || value.length > 32_768)
+      throw new KeyferryError('ERR_UNAUTHORIZED', `no ${name}`)
+    return value
+  }
+  // PROTOCOL [relay-2]
+  if (field('content-digest') !== contentDigest(call.body))
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'digest of another body')
+  const input = readInput(field('signature-input'), CALL, 'keyferry', call)
+  const certificates = field('keyferry-certificates').split(',')
+  if (certificates.length > MAX_CERTIFICATES)
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'too many certificates')
+  const signature = field('signature')
+  if (!signature.startsWith('keyferry='))
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'no signature')
+  return {
+    ...input,
+    certificates: certificates.map(fromBase64url),
+    signature: fromSfBytes(signature.slice('keyferry='.length)),
+  }
+}
+
+const ticketSchema = object({
+  certificates: list(bytes(1, 16_384), 1, MAX_CERTIFICATES),
+  input: text(400),
+  signature: bytes(64),
+})
+
+/** Reads a ticket. Throws `ERR_UNAUTHORIZED` and decoding codes. */
+export function readTicket(ticket: string, url: URL): CallSignature {
+  if (ticket.length > 32_768) throw new KeyferryError('ERR_TOO_LARGE')
+  const { certificates, input, signature } = ticketSchema(
+    parseJson(fromBase64url(ticket), 32_768),
+    '',
+  )
+  return {
+    ...readInput(input, TICKET, 'keyferry-ticket', { method: 'GET', url, body: new Uint8Array() }),
+    certificates,
+    signature,
+  }
+}
+
+/**
+ * Verifies time and signature with the key of the certificate that `keyid` names; the caller has validated its path.
+ * Throws `ERR_UNAUTHORIZED`. Times in seconds.
+ */
+export async function verifyCall(
+  call: CallSignature,
+  certificate: { fingerprint: Bytes; spki: Bytes },
+  now: number,
+  skew: number,
+): Promise<void> {
+  const { created, expires } = call
+  // PROTOCOL [relay-2]
+  if (
+    created > now + skew ||
+    now > expires + skew ||
+    expires < created ||
+    expires - created > MAX_SIGNATURE_LIFETIME
+  ) {
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'outside the time window')
+  }
+  // PROTOCOL [relay-3]
+  if (!equal(call.keyid, certificate.fingerprint))
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'signed by another certificate')
+  if (
+    call.signature.length !== 64 ||
+    !(await verifySignature(await importVerifyKey(certificate.spki), call.signature, call.base))
+  ) {
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'the signature does not verify')
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Canonical JSON: RFC 8785 restricted to objects, arrays, strings and integers (docs/PROTOCOL.md, "Decoding").
+ * With integers only, the canonical form needs no number formatting: sorted names and `JSON.stringify` for strings.
+ */
+import { base64url, fromUtf8, utf8, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+
+/** Nesting deeper than any document of the protocol. */
+const MAX_DEPTH = 12
+
+function serialize(value: unknown, depth: number): string {
+  if (depth > MAX_DEPTH) throw new KeyferryError('ERR_MALFORMED', 'nested too deeply')
+  if (typeof value === 'string') {
+    if (!value.isWellFormed()) throw new KeyferryError('ERR_NOT_CANONICAL', 'lone surrogate')
+    return JSON.stringify(value)
+  }
+  if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
+      throw new KeyferryError('ERR_NOT_CANONICAL', 'not an integer from 0 to 2^53 - 1')
+    }
+    return String(value)
+  }
+  if (value instanceof Uint8Array) return JSON.stringify(base64url(value))
+  if (Array.isArray(value)) return `[${value.map((item) => serialize(item, depth + 1)).join(',')}]`
+  if (typeof value === 'object' && value !== null) {
+    const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return `{${entries.map(([name, item]) => `${serialize(name, depth)}:${serialize(item, depth + 1)}`).join(',')}}`
+  }
+  throw new KeyferryError('ERR_NOT_CANONICAL', 'only objects, arrays, strings and integers')
+}
+
+/** Canonical JSON of a value, as text; `Bytes` become base64url. Throws `ERR_NOT_CANONICAL` for what has no canonical form. */
+export function canonicalJson(value: unknown): string {
+  return serialize(value, 0)
+}
+
+/** Canonical JSON of a value, as bytes. */
+export function encodeJson(value: unknown): Bytes {
+  return utf8(canonicalJson(value))
+}
+
+/** Parses JSON of at most `limit` bytes, in any form. For unsigned bodies of HTTP calls. */
+export function parseJson(bytes: Bytes, limit: number): unknown {
+  // PROTOCOL [dec-1]
+  if (bytes.length > limit) throw new KeyferryError('ERR_TOO_LARGE', `more than ${limit} bytes`)
+  try {
+    return JSON.parse(fromUtf8(bytes)) as unknown
+  } catch (cause) {
+    throw new KeyferryError('ERR_MALFORMED', 'not JSON', { cause })
+  }
+}
+
+/** Parses canonical JSON of at most `limit` bytes. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_NOT_CANONICAL`. */
+export function decodeJson(bytes: Bytes, limit: number): unknown {
+  const value = parseJson(bytes, limit)
+  // PROTOCOL [dec-2]
+  if (canonicalJson(value) !== fromUtf8(bytes)) throw new KeyferryError('ERR_NOT_CANONICAL')
+  return value
+}

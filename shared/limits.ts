@@ -1,0 +1,28 @@
+/** Limits of the protocol, in bytes or seconds (docs/PROTOCOL.md, "Decoding" and the sections that name them). */
+
+export const MAX_ENVELOPE = 65_536
+export const MAX_MANIFEST = 1_500_000
+export const MAX_BUNDLE = 1_500_000
+export const MAX_RELEASE = 65_536
+export const MAX_WELCOME = 4_096
+export const MAX_TREE_OBJECT = 1_500_000
+export const MAX_DELIVERY = 8_388_608
+export const MAX_PUSH = 4_194_304
+export const MAX_REQUEST = 131_072
+export const MAX_BATCH = 8_388_608
+/** The largest object a relay stores: one row of its database. */
+export const MAX_OBJECT = 1_500_000
+
+export const MAX_CERTIFICATES = 4
+export const MAX_TRUST_STEPS = 1_024
+export const MAX_KEYRINGS_PER_REQUEST = 64
+/** Seconds: 400 days. */
+export const MAX_AUTHORITY_LIFETIME = 400 * 86_400
+/** Seconds: 30 days. */
+export const MAX_PACKAGE_LIFETIME = 30 * 86_400
+/** Seconds: 10 minutes. */
+export const MAX_REQUEST_LIFETIME = 600
+/** How far a key package's version may rise at once. */
+export const MAX_PACKAGE_STEP = 1_000
+/** Seconds that the HTTP signature of a call lives at most. */
+export const MAX_SIGNATURE_LIFETIME = 60

@@ -1,0 +1,156 @@
+/**
+ * Messages as streams (docs/PROTOCOL.md, "Message"): the same bytes as in message.ts, for data of any length in bounded
+ * memory. Pieces may have any size; at most {@link CHUNKS_IN_FLIGHT} chunks are being worked on or wait to be read.
+ */
+import type { Bytes } from './bytes.ts'
+import { CHUNKS_IN_FLIGHT, CHUNK_LENGTH, TAG_LENGTH, type ChunkStep } from './chunk.ts'
+import { MESSAGE_PREFIX_LENGTH, openMessage, parseMessageHeader, startMessage } from './message.ts'
+
+/**
+ * Encrypts what is written to it; the parameters are those of `encryptMessage`. The stream fails with `RangeError` or
+ * `TypeError` for wrong ones, and with `ERR_TOO_LARGE` from 2^46 bytes on.
+ */
+export function createEncryptStream(
+  key: CryptoKey,
+  keyId: Bytes,
+  context: Bytes,
+  salt: Bytes,
+): TransformStream<Bytes, Bytes> {
+  const started = startMessage(key, keyId, context, salt)
+  return createChunkStream(CHUNK_LENGTH, 0, async (_prefix, release) => {
+    const { prefix, step } = await started
+    release(prefix)
+    return step
+  })
+}
+
+/**
+ * Decrypts the message written to it with the key that `findKey` gives for its key id (not authenticated yet). Fails
+ * with `ERR_MALFORMED` when it does not begin with the header of a message, with what `findKey` throws, and with the
+ * same `ERR_OPEN` for everything else, a stream that ends early included.
+ *
+ * No byte of a chunk comes out before its tag was checked, but the chunks before a bad or missing one may be out
+ * already: whoever acts on a part must be able to undo it when the stream fails. Only the end of the stream, without an
+ * error, says that the message is whole.
+ */
+export function createDecryptStream(
+  context: Bytes,
+  findKey: (keyId: Bytes) => Promise<CryptoKey>,
+): TransformStream<Bytes, Bytes> {
+  const ownContext = context.slice()
+  return createChunkStream(CHUNK_LENGTH + TAG_LENGTH, MESSAGE_PREFIX_LENGTH, async (prefix) => {
+    const { keyId } = parseMessageHeader(prefix)
+    return openMessage(await findKey(keyId), prefix, ownContext)
+  })
+}
+
+/**
+ * Gathers a prefix of `prefixLength` bytes (fewer when the stream ends in it), gives it to `start`, cuts the rest into
+ * chunks of `size` bytes and runs the step on them: several at once, released in order. What is left at the end, also
+ * nothing, is the last chunk. Not a `TransformStream` object, because its transformer cannot wait for the reader in the
+ * middle of a large piece.
+ */
+function createChunkStream(
+  size: number,
+  prefixLength: number,
+  start: (prefix: Bytes, release: (bytes: Bytes) => void) => Promise<ChunkStep>,
+): TransformStream<Bytes, Bytes> {
+  let input!: WritableStreamDefaultController
+  let output!: ReadableStreamDefaultController<Bytes>
+  const stopped = new AbortController()
+  let wake = (): void => {}
+  let step: ChunkStep | undefined
+  let buffer = new Uint8Array(prefixLength)
+  let filled = 0
+  let count = 0
+  let inFlight = 0
+  let released: Promise<void> = Promise.resolve()
+
+  const fail = (reason: unknown): void => {
+    if (stopped.signal.aborted) return
+    stopped.abort(reason)
+    input.error(reason)
+    output.error(reason)
+    wake()
+  }
+  const guard = async (work: Promise<void>): Promise<void> => {
+    try {
+      await work
+    } catch (error) {
+      fail(error)
+      throw error
+    }
+  }
+  const release = (bytes: Bytes): void => {
+    if (!stopped.signal.aborted && bytes.length > 0) output.enqueue(bytes)
+  }
+
+  const begin = async (): Promise<void> => {
+    step = await start(buffer.subarray(0, filled), release)
+    buffer = new Uint8Array(size)
+    filled = 0
+  }
+  const submit = async (chunk: Bytes): Promise<void> => {
+    // The reader's free places, less those that the chunks in flight will take.
+    while (!stopped.signal.aborted && output.desiredSize! - inFlight <= 0) {
+      await new Promise<void>((resolve) => (wake = resolve))
+    }
+    stopped.signal.throwIfAborted()
+    inFlight++
+    released = Promise.all([step!(chunk, count++), released]).then(([bytes]) => {
+      inFlight--
+      release(bytes)
+      wake()
+    })
+    released.catch(fail)
+  }
+  const write = async (piece: Bytes): Promise<void> => {
+    for (let at = 0; at < piece.length;) {
+      const part = piece.subarray(at, at + buffer.length - filled)
+      at += part.length
+      if (step && part.length === size) {
+        await submit(part)
+        continue
+      }
+      buffer.set(part, filled)
+      filled += part.length
+      if (filled < buffer.length) continue
+      if (!step) await begin()
+      else {
+        await submit(buffer)
+        filled = 0
+      }
+    }
+  }
+  const close = async (): Promise<void> => {
+    if (!step) await begin()
+    await submit(buffer.subarray(0, filled))
+    await released
+    stopped.signal.throwIfAborted()
+    output.close()
+  }
+
+  const readable = new ReadableStream<Bytes>(
+    {
+      start: (controller) => void (output = controller),
+      pull: () => wake(),
+      cancel(reason) {
+        stopped.abort(reason)
+        input.error(reason)
+        wake()
+      },
+    },
+    { highWaterMark: CHUNKS_IN_FLIGHT },
+  )
+  const writable = new WritableStream<Bytes>({
+    start(controller) {
+      input = controller
+      controller.signal.addEventListener('abort', () => fail(controller.signal.reason))
+      if (prefixLength === 0) return guard(begin())
+      return undefined
+    },
+    write: (piece) => guard(write(piece)),
+    close: () => guard(close()),
+  })
+  return { readable, writable }
+}

@@ -1,0 +1,221 @@
+/**
+ * What a client does with a delivery before it touches a key (docs/PROTOCOL.md, "Opening a delivery"). State goes in, a verified view and the
+ * next state come out; nothing is stored here and nothing is believed that a signature does not reach.
+ */
+import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
+import { requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
+import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+import { sha256 } from './hash.ts'
+import { type DeliveredKeyring, type Delivery } from './api.ts'
+import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
+import {
+  decodeRelease,
+  requireSuccession,
+  requireTrust,
+  verifyHead,
+  type Head,
+  type LastHead,
+  type Release,
+} from './release.ts'
+import { verifyLeaf } from './tree.ts'
+import { followTrust, type TrustDocument, type TrustFloor } from './trust.ts'
+
+/** What a client keeps of what it accepted. None of it ever goes back. */
+export interface Accepted {
+  trust: TrustDocument
+  head: LastHead & { expiresAt: number }
+  catalog: { body: CatalogBody; hash: Bytes }
+  /** Highest CRL number seen, by issuer key id in hex. */
+  crls: Record<string, number>
+  /** Highest manifest number seen and its hash, by keyring id in hex. */
+  manifests: Record<string, { number: number; hash: Bytes }>
+}
+
+/** A keyring as a verified delivery shows it. Its keys are still wrapped. */
+export interface KeyringView {
+  /** 16 bytes. */
+  id: Bytes
+  release: Release
+  manifest: Manifest
+  bundle: Bundle
+  member: MemberLeaf
+  slot: number
+  /** Sealed channel key, if it was delivered. */
+  welcome: Bytes
+  /** The objects as they came, to be kept. */
+  objects: { release: Bytes; manifest: Bytes; bundle: Bytes }
+}
+
+/** Who opens, when, and what is known. */
+export interface OpenContext {
+  /** Tenant id, as text. */
+  tenant: string
+  floor: TrustFloor | null
+  /** Document hash of the client's key package. */
+  packageHash: Bytes
+  /** Keyring ids that were asked for. */
+  keyrings: readonly Bytes[]
+  /** Seconds, by the client's clock. */
+  now: number
+  /** `null` the first time. */
+  last: Accepted | null
+  /** The trust document last accepted, also when no head was yet. */
+  trust: TrustDocument | null
+  /** An object kept from before, by its hash. */
+  kept: (hash: Bytes) => Bytes | undefined
+}
+
+/** A verified delivery: what to store first, and what can then be used. */
+export interface Opened {
+  accepted: Accepted
+  head: Head
+  /** Keyrings that the delivery shows the client a member of. */
+  keyrings: KeyringView[]
+}
+
+function object(delivered: Bytes, hash: Bytes, kept: OpenContext['kept'], what: string): Bytes {
+  const found = delivered.length > 0 ? delivered : kept(hash)
+  if (found === undefined || !equal(sha256(found), hash))
+    throw new KeyferryError('ERR_HASH', `not the ${what} that was signed`)
+  return found
+}
+
+/** [open-7]: the CRLs under which the head's signer was accepted. */
+function requireCrls(
+  head: Head,
+  trust: TrustDocument,
+  last: Accepted | null,
+): Record<string, number> {
+  const crls = { ...last?.crls }
+  for (const { keyId, crlNumber, crlHash } of head.path.issuers) {
+    // PROTOCOL [open-7]
+    const listed = head.body.crls.find((one) => equal(one.issuer, keyId))
+    if (listed === undefined || listed.number !== crlNumber || !equal(listed.hash, crlHash)) {
+      throw new KeyferryError('ERR_HASH', 'the head names another revocation list')
+    }
+    const id = hex(keyId)
+    const lowest = trust.body.lowestCrls.find((one) => equal(one.issuer, keyId))?.number ?? 0
+    if (crlNumber < Math.max(lowest, crls[id] ?? 0))
+      throw new KeyferryError('ERR_ROLLBACK', 'an older revocation list')
+    crls[id] = crlNumber
+  }
+  return crls
+}
+
+function openKeyring(
+  item: DeliveredKeyring,
+  head: Head,
+  catalog: CatalogBody,
+  context: OpenContext,
+): KeyringView | null {
+  const { keyring } = item
+  const { releases, incarnation, tenant } = head.body
+  if (item.member === null) return null
+  // PROTOCOL [open-10]
+  const releaseBytes = item.release
+  verifyLeaf(
+    keyringLeaf(keyring, sha256(releaseBytes)),
+    item.releaseProof,
+    releases.size,
+    releases.root,
+  )
+  const release = decodeRelease(releaseBytes)
+  // PROTOCOL [open-11]
+  if (release.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
+  if (!equal(release.keyring, keyring)) throw new KeyferryError('ERR_KEYRING')
+  if (release.incarnation !== incarnation) throw new KeyferryError('ERR_INCARNATION')
+  // PROTOCOL [open-12]
+  const manifestBytes = object(item.manifest, release.manifest, context.kept, 'manifest')
+  verifyLeaf(
+    keyringLeaf(keyring, release.manifest),
+    item.manifestProof,
+    catalog.manifests.size,
+    catalog.manifests.root,
+  )
+  const manifest = decodeManifest(manifestBytes)
+  // PROTOCOL [open-13]
+  if (!equal(manifest.tenant, fromBase32(tenant))) throw new KeyferryError('ERR_TENANT')
+  if (!equal(manifest.keyring, keyring)) throw new KeyferryError('ERR_KEYRING')
+  requireNotBelow(
+    { number: manifest.number, hash: release.manifest },
+    context.last?.manifests[hex(keyring)] ?? null,
+    'manifest',
+  )
+  // PROTOCOL [open-14]
+  const member = decodeMember(item.member.leaf)
+  verifyLeaf(encodeMember(member), item.member.proof, release.members.size, release.members.root)
+  if (!equal(member.packageHash, context.packageHash)) throw new KeyferryError('ERR_NOT_RECIPIENT')
+  // PROTOCOL [open-18]
+  const bundleBytes = object(item.bundle, release.bundle, context.kept, 'bundle')
+  const bundle = decodeBundle(bundleBytes)
+  if (
+    !equal(bundle.keyring, keyring) ||
+    bundle.incarnation !== release.incarnation ||
+    bundle.generation !== release.generation
+  ) {
+    throw new KeyferryError('ERR_KEYRING', 'the bundle is of another keyring or generation')
+  }
+  const objects = { release: releaseBytes, manifest: manifestBytes, bundle: bundleBytes }
+  const { welcome } = item
+  return {
+    id: keyring,
+    release,
+    manifest,
+    bundle,
+    member,
+    slot: item.member.proof.index,
+    welcome,
+    objects,
+  }
+}
+
+/**
+ * Verifies a delivery: [open-1] to [open-14] and [open-18]. Throws the code of the first step that fails, and nothing of the delivery is then to be
+ * used. Keyrings that the delivery leaves out are simply missing: that proves nothing.
+ */
+export async function openDelivery(delivery: Delivery, context: OpenContext): Promise<Opened> {
+  const { tenant, now, last } = context
+  // PROTOCOL [open-1]
+  const trust = await followTrust(tenant, context.trust, delivery.trust, context.floor)
+  const head = await verifyHead(delivery.head, { trust, now, crls: delivery.crls })
+  requireTrust(head.body, trust)
+  const crls = requireCrls(head, trust, last)
+  requireSuccession(head, last?.head ?? null, now, trust.body.skew)
+  // PROTOCOL [open-9]
+  const catalog =
+    delivery.catalog === null ? last?.catalog : await verifyCatalog(delivery.catalog, trust)
+  const { number, hash } = head.body.catalog
+  if (catalog === undefined || catalog.body.number !== number || !equal(catalog.hash, hash)) {
+    throw new KeyferryError('ERR_HASH', 'the head names another catalog')
+  }
+  // PROTOCOL [catalog-2]
+  requireNotBelow(
+    { number, hash },
+    last === null ? null : { number: last.catalog.body.number, hash: last.catalog.hash },
+    'catalog',
+  )
+  const keyrings: KeyringView[] = []
+  const manifests = { ...last?.manifests }
+  const seen = new Set<string>()
+  for (const item of delivery.keyrings) {
+    const id = hex(item.keyring)
+    if (seen.has(id) || !context.keyrings.some((asked) => equal(asked, item.keyring))) {
+      throw new KeyferryError('ERR_DOCUMENT_MISMATCH', 'a keyring that was not asked for')
+    }
+    seen.add(id)
+    const view = openKeyring(item, head, catalog.body, context)
+    if (view === null) continue
+    keyrings.push(view)
+    manifests[id] = { number: view.manifest.number, hash: view.release.manifest }
+  }
+  const { incarnation, version, issuedAt, expiresAt } = head.body
+  const accepted: Accepted = {
+    trust,
+    head: { incarnation, version, hash: head.hash, issuedAt, expiresAt },
+    catalog: { body: catalog.body, hash },
+    crls,
+    manifests,
+  }
+  return { accepted, head, keyrings }
+}

@@ -1,0 +1,178 @@
+/** Releases and heads: what is current, under the deriver's one signature (docs/PROTOCOL.md, "Release and head"). */
+import { compare, equal, type Bytes } from './bytes.ts'
+import { treeHeadSchema } from './catalog.ts'
+import { verifyByCertificate, type Envelope, type VerifiedByCertificate } from './envelope.ts'
+import { KeyferryError } from './errors.ts'
+import { decodeJson } from './json.ts'
+import { contextFor, type VerifyContext } from './key-package.ts'
+import { MAX_RELEASE } from './limits.ts'
+import { compareVersions, requireRising } from './manifest.ts'
+import { bytes, int, list, object, text, type Infer, type Schema } from './schema.ts'
+import { type TrustDocument } from './trust.ts'
+
+const versionId = object({ incarnation: int(0, 0xffffffff), version: int(0, 0xffffffff) })
+
+const releaseSchema = object({
+  bundle: bytes(32),
+  compromised: list(versionId, 0, 1_000),
+  deactivated: list(versionId, 0, 1_000),
+  encrypt: versionId,
+  generation: int(1),
+  incarnation: int(1, 0xffffffff),
+  keyring: bytes(16),
+  manifest: bytes(32),
+  members: treeHeadSchema,
+  skipped: list(versionId, 0, 1_000),
+  tenant: text(52),
+})
+
+/** A decoded release. */
+export type Release = Infer<typeof releaseSchema>
+
+/** Decodes a release. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_NOT_CANONICAL`, `ERR_SCHEMA`. */
+export function decodeRelease(data: Bytes): Release {
+  const release = releaseSchema(decodeJson(data, MAX_RELEASE), '')
+  for (const name of ['compromised', 'deactivated', 'skipped'] as const) {
+    requireRising(release[name], compareVersions, name)
+  }
+  return release
+}
+
+const headSchema: Schema<HeadBody> = object({
+  catalog: object({ hash: bytes(32), number: int(1) }),
+  crls: list(object({ hash: bytes(32), issuer: bytes(32), number: int() }), 0, 64),
+  expiresAt: int(),
+  incarnation: int(1, 0xffffffff),
+  issuedAt: int(),
+  log: object({ root: bytes(32), size: int() }),
+  releases: treeHeadSchema,
+  signer: bytes(32),
+  tenant: text(52),
+  trust: object({ hash: bytes(32), number: int(1) }),
+  version: int(1),
+})
+
+/** Body of a head. Times are seconds; `crls` rise by issuer. */
+export interface HeadBody {
+  catalog: { hash: Bytes; number: number }
+  crls: { hash: Bytes; issuer: Bytes; number: number }[]
+  expiresAt: number
+  incarnation: number
+  issuedAt: number
+  log: { root: Bytes; size: number }
+  releases: { index: Bytes; root: Bytes; size: number }
+  signer: Bytes
+  tenant: string
+  trust: { hash: Bytes; number: number }
+  version: number
+}
+
+/** A verified head. */
+export type Head = VerifiedByCertificate<HeadBody>
+
+/** What a verifier keeps of the last head it accepted. */
+export interface LastHead {
+  incarnation: number
+  version: number
+  hash: Bytes
+  issuedAt: number
+}
+
+/** Verifies a head's signer, role, form, lifetime and time, but not its place after other heads. */
+export async function verifyHead(envelope: Envelope, context: VerifyContext): Promise<Head> {
+  // PROTOCOL [open-2]
+  const verified = await verifyByCertificate(
+    envelope,
+    'head',
+    headSchema,
+    contextFor('deriver', context),
+  )
+  const { body } = verified
+  const trust = context.trust.body
+  requireRising(body.crls, (a, b) => compare(a.issuer, b.issuer), 'crls')
+  // PROTOCOL [open-3]
+  const lifetime = body.expiresAt - body.issuedAt
+  if (lifetime < 1 || lifetime > trust.headLifetime)
+    throw new KeyferryError('ERR_LIFETIME', `a head of ${lifetime} s`)
+  // PROTOCOL [open-4]
+  if (body.issuedAt > context.now + trust.skew) throw new KeyferryError('ERR_FUTURE')
+  return verified
+}
+
+/** Checks that a head stands under the newest trust document: [open-5], [open-6]. */
+export function requireTrust(head: HeadBody, trust: TrustDocument): void {
+  // PROTOCOL [open-5]
+  if (head.trust.number < trust.body.number) {
+    throw new KeyferryError(
+      'ERR_ROLLBACK',
+      `the head is under trust document ${head.trust.number} of ${trust.body.number}`,
+    )
+  }
+  if (head.trust.number > trust.body.number)
+    throw new KeyferryError('ERR_HASH', 'a newer trust document was not delivered')
+  if (!equal(head.trust.hash, trust.hash))
+    throw new KeyferryError('ERR_FORK', 'the head is under another trust document')
+  // PROTOCOL [open-6]
+  if (head.incarnation !== trust.body.incarnation) throw new KeyferryError('ERR_INCARNATION')
+}
+
+/** Checks a head against the last one accepted: [open-8], and the local clock: the second half of [open-4]. */
+export function requireSuccession(
+  head: Head,
+  last: LastHead | null,
+  now: number,
+  skew: number,
+): void {
+  if (last === null) return
+  // PROTOCOL [open-4]
+  if (now + skew < last.issuedAt) throw new KeyferryError('ERR_CLOCK')
+  // PROTOCOL [open-8]
+  const { incarnation, version } = head.body
+  const order = compareVersions({ incarnation, version }, last)
+  if (order < 0) throw new KeyferryError('ERR_ROLLBACK', `head ${version} after ${last.version}`)
+  if (order === 0 && !equal(head.hash, last.hash)) {
+    throw new KeyferryError('ERR_FORK', `two different heads have version ${version}`)
+  }
+}
+
+const refusalSchema = object({
+  expiresAt: int(),
+  head: object({ incarnation: int(1, 0xffffffff), version: int(1) }),
+  issuedAt: int(),
+  keyring: bytes(16),
+  kind: text(16, /^(denied|pending|removed)$/),
+  nonce: bytes(0, 16),
+  reason: text(300),
+  recipient: bytes(32),
+  release: bytes(0, 32),
+  signer: bytes(32),
+  tenant: text(52),
+})
+
+/** Body of a refusal. */
+export type RefusalBody = Infer<typeof refusalSchema>
+/** A verified refusal. */
+export type Refusal = VerifiedByCertificate<RefusalBody>
+
+/** Verifies a refusal for this client: [refusal-1] and [refusal-3]. What it is bound to, the caller checks. */
+export async function verifyRefusal(
+  envelope: Envelope,
+  recipient: Bytes,
+  context: VerifyContext,
+): Promise<Refusal> {
+  // PROTOCOL [refusal-1]
+  const verified = await verifyByCertificate(
+    envelope,
+    'refusal',
+    refusalSchema,
+    contextFor('deriver', context),
+  )
+  const { body } = verified
+  if (!equal(body.recipient, recipient)) throw new KeyferryError('ERR_NOT_RECIPIENT')
+  // PROTOCOL [refusal-3]
+  const { headLifetime, skew } = context.trust.body
+  if (body.expiresAt - body.issuedAt > headLifetime || context.now > body.expiresAt + skew)
+    throw new KeyferryError('ERR_STALE')
+  if (body.issuedAt > context.now + skew) throw new KeyferryError('ERR_FUTURE')
+  return verified
+}

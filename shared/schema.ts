@@ -1,0 +1,101 @@
+/**
+ * Schemas of JSON bodies: exact fields, no optional ones, base64url decoded on the way (docs/PROTOCOL.md [dec-3]).
+ * A schema takes a parsed value and returns the typed one, or throws `ERR_SCHEMA` naming the field.
+ */
+import { fromBase64url, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+
+/** Checks a value found at `path` and returns it typed. */
+export type Schema<T> = (value: unknown, path: string) => T
+
+/** The type that a schema returns. */
+export type Infer<S> = S extends Schema<infer T> ? T : never
+
+function refuse(path: string, what: string): never {
+  throw new KeyferryError('ERR_SCHEMA', `${path === '' ? 'body' : path}: ${what}`)
+}
+
+/** A string of at most `max` UTF-16 units that matches the pattern. */
+export function text(max: number, pattern?: RegExp): Schema<string> {
+  return (value, path) => {
+    if (typeof value !== 'string' || value.length > max)
+      refuse(path, `not a text of at most ${max}`)
+    if (pattern !== undefined && !pattern.test(value)) refuse(path, 'not of the right form')
+    return value
+  }
+}
+
+/** An integer from `min` to `max`. */
+export function int(min = 0, max: number = Number.MAX_SAFE_INTEGER): Schema<number> {
+  return (value, path) => {
+    if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+      refuse(path, `not an integer from ${min} to ${max}`)
+    }
+    return value as number
+  }
+}
+
+/** base64url of `min` to `max` bytes. */
+export function bytes(min: number, max: number = min): Schema<Bytes> {
+  return (value, path) => {
+    if (typeof value !== 'string' || value.length > Math.ceil((max * 4) / 3))
+      refuse(path, 'not bytes of that length')
+    const out = fromBase64url(value)
+    if (out.length < min || out.length > max) refuse(path, 'not bytes of that length')
+    return out
+  }
+}
+
+/** The empty text, or base64url of exactly `length` bytes; empty `Bytes` for the former. */
+export function bytesOrEmpty(length: number): Schema<Bytes> {
+  const full = bytes(length)
+  return (value, path) => (value === '' ? new Uint8Array() : full(value, path))
+}
+
+/** One of these texts. */
+export function oneOf<const T extends string>(...values: readonly T[]): Schema<T> {
+  return (value, path) => {
+    if (!values.includes(value as T)) refuse(path, `not one of ${values.join(', ')}`)
+    return value as T
+  }
+}
+
+/** An array of `min` to `max` items. */
+export function list<T>(item: Schema<T>, min: number, max: number): Schema<T[]> {
+  return (value, path) => {
+    if (!Array.isArray(value) || value.length < min || value.length > max) {
+      refuse(path, `not a list of ${min} to ${max}`)
+    }
+    return value.map((one, i) => item(one, `${path}[${i}]`))
+  }
+}
+
+/** `null`, or what the schema takes. Only for unsigned bodies: canonical JSON has no null. */
+export function orNull<T>(schema: Schema<T>): Schema<T | null> {
+  return (value, path) => (value === null ? null : schema(value, path))
+}
+
+/** An object with exactly these fields. */
+export function object<F extends Record<string, Schema<unknown>>>(
+  fields: F,
+): Schema<{ [N in keyof F]: Infer<F[N]> }> {
+  const names = Object.keys(fields)
+  return (value, path) => {
+    // PROTOCOL [dec-3]
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      refuse(path, 'not an object')
+    for (const name of Object.keys(value)) {
+      if (!Object.hasOwn(fields, name))
+        refuse(path, `unknown field ${JSON.stringify(name.slice(0, 40))}`)
+    }
+    const out: Record<string, unknown> = {}
+    for (const name of names) {
+      if (!Object.hasOwn(value, name)) refuse(path, `no field ${name}`)
+      out[name] = fields[name]!(
+        (value as Record<string, unknown>)[name],
+        path === '' ? name : `${path}.${name}`,
+      )
+    }
+    return out as { [N in keyof F]: Infer<F[N]> }
+  }
+}

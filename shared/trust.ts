@@ -1,0 +1,171 @@
+/** The trust document: a tenant's root of trust (docs/PROTOCOL.md, "Trust document"; after TUF's root role). */
+import { base32, equal, hex, type Bytes } from './bytes.ts'
+import {
+  documentHash,
+  payloadType,
+  verifyByAuthorities,
+  type Envelope,
+  type Verified,
+} from './envelope.ts'
+import { KeyferryError } from './errors.ts'
+import { decodeJson } from './json.ts'
+import { MAX_AUTHORITY_LIFETIME, MAX_ENVELOPE, MAX_TRUST_STEPS } from './limits.ts'
+import { matchesSanRule } from './path.ts'
+import { bytes, bytesOrEmpty, int, list, object, oneOf, text, type Infer } from './schema.ts'
+
+/** Names of the HPKE suites, in order of preference. */
+export const SUITES = ['MLKEM768-X25519', 'X25519', 'P-256'] as const
+/** An HPKE suite of the protocol. */
+export type Suite = (typeof SUITES)[number]
+
+/** Form of a tenant id. */
+export const TENANT_ID: RegExp = /^[a-z2-7]{51}[aq]$/
+const ORIGIN = /^https?:\/\/[a-z0-9.:[\]-]{1,255}$/
+const SAN_RULE = /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._~:/%@!$&'()+,;=-]+\*?$/
+
+const roleRules = object({
+  anchors: list(bytes(1, 16_384), 1, 8),
+  ekus: list(text(100, /^\d+(\.\d+)+$/), 1, 8),
+  sans: list(text(512, SAN_RULE), 1, 32),
+})
+
+const trustSchema = object({
+  authority: object({ keys: list(bytes(32, 128), 1, 16), threshold: int(1, 16) }),
+  clients: roleRules,
+  derivers: roleRules,
+  expiresAt: int(),
+  headLifetime: int(60, 604_800),
+  incarnation: int(1, 0xffffffff),
+  issuedAt: int(),
+  lowestCrls: list(object({ issuer: bytes(32), number: int() }), 0, 32),
+  number: int(1),
+  origins: list(text(300, ORIGIN), 0, 32),
+  previous: bytesOrEmpty(32),
+  relays: list(text(300, ORIGIN), 0, 16),
+  skew: int(0, 300),
+  suites: list(oneOf(...SUITES), 1, SUITES.length),
+  tenant: text(52),
+})
+
+/** Body of a trust document. */
+export type TrustBody = Infer<typeof trustSchema>
+/** A verified trust document, with the tenant it belongs to. */
+export interface TrustDocument extends Verified<TrustBody> {
+  tenant: string
+}
+
+/** The tenant id that a genesis trust document makes: 52 characters. */
+export function tenantId(genesis: Envelope): string {
+  return base32(documentHash(genesis))
+}
+
+/** Whether some URI matches both SAN rules. */
+function overlaps(a: string, b: string): boolean {
+  if (!a.endsWith('/*')) return matchesSanRule(a, b)
+  if (!b.endsWith('/*')) return matchesSanRule(b, a)
+  const [one, other] = [a.slice(0, -1), b.slice(0, -1)]
+  return one.startsWith(other) || other.startsWith(one)
+}
+
+function decodeTrust(envelope: Envelope): TrustBody {
+  if (envelope.payloadType !== payloadType('trust')) throw new KeyferryError('ERR_PAYLOAD_TYPE')
+  const body = trustSchema(decodeJson(envelope.payload, MAX_ENVELOPE), '')
+  // PROTOCOL [trust-5]
+  if (body.expiresAt <= body.issuedAt || body.expiresAt - body.issuedAt > MAX_AUTHORITY_LIFETIME) {
+    throw new KeyferryError('ERR_LIFETIME', 'a trust document lives at most 400 days')
+  }
+  // PROTOCOL [trust-6]
+  if (body.clients.sans.some((a) => body.derivers.sans.some((b) => overlaps(a, b)))) {
+    throw new KeyferryError(
+      'ERR_TRUST_DOCUMENT',
+      'a SAN rule of one role covers names of the other',
+    )
+  }
+  const keys = new Set(body.authority.keys.map(hex))
+  if (keys.size !== body.authority.keys.length || body.authority.threshold > keys.size) {
+    throw new KeyferryError(
+      'ERR_TRUST_DOCUMENT',
+      'authority keys repeat or are fewer than the threshold',
+    )
+  }
+  return body
+}
+
+/** Verifies number 1 against the pinned tenant id. Throws `ERR_TENANT` and the codes of decoding and signatures. */
+export async function verifyGenesis(envelope: Envelope, tenant: string): Promise<TrustDocument> {
+  const body = decodeTrust(envelope)
+  // PROTOCOL [trust-1]
+  if (tenantId(envelope) !== tenant)
+    throw new KeyferryError('ERR_TENANT', 'not the genesis trust document of this tenant')
+  if (body.number !== 1 || body.tenant !== '' || body.previous.length !== 0)
+    throw new KeyferryError('ERR_TRUST_DOCUMENT')
+  await verifyByAuthorities(envelope, [body.authority])
+  return { body, envelope, hash: documentHash(envelope), tenant }
+}
+
+/** Verifies the successor of a trust document. Throws `ERR_TRUST_DOCUMENT`, `ERR_SIGNATURE`, `ERR_LIFETIME`. */
+export async function verifySuccessor(
+  envelope: Envelope,
+  current: TrustDocument,
+): Promise<TrustDocument> {
+  const body = decodeTrust(envelope)
+  // PROTOCOL [trust-2]
+  if (body.tenant !== current.tenant) throw new KeyferryError('ERR_TENANT')
+  if (body.number !== current.body.number + 1 || !equal(body.previous, current.hash)) {
+    throw new KeyferryError('ERR_TRUST_DOCUMENT')
+  }
+  // PROTOCOL [trust-3]
+  await verifyByAuthorities(envelope, [current.body.authority, body.authority])
+  // PROTOCOL [trust-4]
+  const lowest = (issuer: Bytes): number =>
+    body.lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
+  if (
+    body.incarnation < current.body.incarnation ||
+    current.body.lowestCrls.some(({ issuer, number }) => lowest(issuer) < number)
+  ) {
+    throw new KeyferryError('ERR_TRUST_DOCUMENT', 'incarnation or lowest CRL number falls')
+  }
+  return { body, envelope, hash: documentHash(envelope), tenant: current.tenant }
+}
+
+/** A number and hash below which an app does not go. */
+export interface TrustFloor {
+  number: number
+  hash: Bytes
+}
+
+/**
+ * Follows trust documents from the one known (or from genesis) to the newest delivered one; each must be the successor of the one before.
+ * Throws the codes above, `ERR_TRUST_CHAIN_TOO_LONG`, and for the floor `ERR_ROLLBACK`, `ERR_FORK`.
+ */
+export async function followTrust(
+  tenant: string,
+  known: TrustDocument | null,
+  envelopes: readonly Envelope[],
+  floor: TrustFloor | null,
+): Promise<TrustDocument> {
+  // PROTOCOL [trust-7]
+  if (envelopes.length > MAX_TRUST_STEPS) throw new KeyferryError('ERR_TRUST_CHAIN_TOO_LONG')
+  const requireFloor = (document: TrustDocument): TrustDocument => {
+    if (document.body.number === floor?.number && !equal(document.hash, floor.hash)) {
+      throw new KeyferryError('ERR_FORK', 'another trust document than the pinned one')
+    }
+    return document
+  }
+  let newest = known === null ? null : requireFloor(known)
+  for (const envelope of envelopes) {
+    newest = requireFloor(
+      newest === null
+        ? await verifyGenesis(envelope, tenant)
+        : await verifySuccessor(envelope, newest),
+    )
+  }
+  if (newest === null) throw new KeyferryError('ERR_TRUST_DOCUMENT', 'no trust document')
+  if (floor !== null && newest.body.number < floor.number) {
+    throw new KeyferryError(
+      'ERR_ROLLBACK',
+      `trust document ${newest.body.number} is below the pinned ${floor.number}`,
+    )
+  }
+  return newest
+}

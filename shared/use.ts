@@ -1,0 +1,70 @@
+/** Which version of a keyring may be used now (docs/PROTOCOL.md, "Using a key"). Times are seconds, by the client's clock. */
+import { equal, type Bytes } from './bytes.ts'
+import { KeyferryError } from './errors.ts'
+import { type BundleEntry } from './bundle.ts'
+import { compareVersions, type VersionId } from './manifest.ts'
+import { type Accepted, type KeyringView } from './open.ts'
+
+function lists(list: readonly VersionId[], id: VersionId): boolean {
+  return list.some((one) => compareVersions(one, id) === 0)
+}
+
+function bundled(view: KeyringView, id: VersionId): BundleEntry {
+  const entry = view.bundle.entries.find((one) => compareVersions(one, id) === 0)
+  if (entry === undefined)
+    throw new KeyferryError('ERR_KEY_VERSION', 'the version is not in the bundle')
+  return entry
+}
+
+/** The bundle entry to encrypt with. Throws `ERR_STALE`, `ERR_KEY_VERSION`. */
+export function versionToEncrypt(view: KeyringView, accepted: Accepted, now: number): BundleEntry {
+  const { skew, expiresAt } = accepted.trust.body
+  // PROTOCOL [use-1]
+  const limit = Math.min(accepted.head.expiresAt, accepted.catalog.body.expiresAt, expiresAt)
+  if (now > limit + skew)
+    throw new KeyferryError('ERR_STALE', 'the signed state is too old to encrypt under')
+  // PROTOCOL [use-2]
+  const { encrypt, compromised, deactivated, skipped, incarnation } = view.release
+  const version = view.manifest.versions.find((one) => compareVersions(one, encrypt) === 0)
+  if (
+    version === undefined ||
+    version.incarnation !== incarnation ||
+    [compromised, deactivated, skipped].some((list) => lists(list, encrypt)) ||
+    now < version.encryptFrom ||
+    now > version.encryptUntil
+  ) {
+    throw new KeyferryError('ERR_KEY_VERSION', 'no version may be encrypted under now')
+  }
+  return bundled(view, version)
+}
+
+/**
+ * The bundle entry that decrypts messages of a key id. `minVersion` refuses versions below it.
+ * Throws `ERR_STALE`, `ERR_UNKNOWN_KEY`, `ERR_KEY_VERSION`.
+ */
+export function versionToDecrypt(
+  view: KeyringView,
+  accepted: Accepted,
+  keyId: Bytes,
+  now: number,
+  minVersion = 0,
+): BundleEntry {
+  const { skew } = accepted.trust.body
+  // PROTOCOL [use-3]
+  if (now > accepted.head.expiresAt + skew + view.manifest.offline) {
+    throw new KeyferryError('ERR_STALE', 'offline for longer than this keyring allows')
+  }
+  // PROTOCOL [use-4]
+  const version = view.manifest.versions.find((one) => equal(one.keyId, keyId))
+  if (version === undefined) throw new KeyferryError('ERR_UNKNOWN_KEY')
+  if (version.version < minVersion)
+    throw new KeyferryError('ERR_KEY_VERSION', `version ${version.version} is below ${minVersion}`)
+  if (
+    lists(view.release.skipped, version) ||
+    now > version.decryptUntil ||
+    now < version.encryptFrom - skew
+  ) {
+    throw new KeyferryError('ERR_KEY_VERSION', 'this version may not be used now')
+  }
+  return bundled(view, version)
+}

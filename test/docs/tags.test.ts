@@ -1,0 +1,108 @@
+// docs/PROTOCOL.md, the code and the tests name the same checks and the same errors, and links lead somewhere.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { ERROR_CODES } from '../../shared/errors.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const protocol = readFileSync(join(root, 'docs/PROTOCOL.md'), 'utf8')
+
+/** Files below folders of the repository whose names end so. */
+function files(folders: readonly string[], ending: string): string[] {
+  return folders.flatMap((folder) => {
+    const path = join(root, folder)
+    if (!existsSync(path)) return []
+    return readdirSync(path, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((name) => !/node_modules|dist|\.wrangler/.test(relative(root, name)))
+  })
+}
+
+/** What a pattern's first group finds in files, and in which of them. */
+function collect(names: readonly string[], pattern: RegExp): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (const name of names) {
+    for (const [, list] of readFileSync(name, 'utf8').matchAll(pattern)) {
+      for (const [, tag] of list!.matchAll(/\[([a-z]+-\d+)\]/g)) {
+        found.set(tag!, [...(found.get(tag!) ?? []), relative(root, name)])
+      }
+    }
+  }
+  return found
+}
+
+const TAG = String.raw`\[[a-z]+-\d+\]`
+/** `1. `[open-3]` …` at the beginning of a step. */
+const defined = [...protocol.matchAll(/^\d+\. `\[([a-z]+-\d+)\]`/gm)].map(([, tag]) => tag!)
+/** `// PROTOCOL [open-3]`, several after one another. */
+const coded = collect(
+  files(['shared', 'deriver', 'worker', 'web'], '.ts'),
+  new RegExp(String.raw`\/[/*]+ PROTOCOL ((?:${TAG}(?:, )?)+)`, 'g'),
+)
+/** A title, also one in the table of an `it.each`, that begins with tags. */
+const tested = collect(
+  files(['test'], '.test.ts').filter((name) => name !== fileURLToPath(import.meta.url)),
+  new RegExp(String.raw`['"\x60]((?:${TAG} ?)+)`, 'g'),
+)
+
+const missing = (wanted: Iterable<string>, there: ReadonlySet<string>): string[] =>
+  [...wanted].filter((tag) => !there.has(tag)).toSorted()
+
+describe('checks', () => {
+  it('each tag is defined once, and each mention of one is defined', () => {
+    expect(new Set(defined).size).toBe(defined.length)
+    expect(defined.length).toBeGreaterThan(80)
+    const mentioned = [...protocol.matchAll(/\[([a-z]+-\d+)\]/g)].map(([, tag]) => tag!)
+    expect(missing(new Set(mentioned), new Set(defined))).toEqual([])
+  })
+
+  it('each check of the protocol stands in the code, and no other', () => {
+    expect({
+      'in docs/PROTOCOL.md, not in the code': missing(defined, new Set(coded.keys())),
+      'in the code, not in docs/PROTOCOL.md': missing(coded.keys(), new Set(defined)),
+    }).toEqual({
+      'in docs/PROTOCOL.md, not in the code': [],
+      'in the code, not in docs/PROTOCOL.md': [],
+    })
+  })
+
+  it('each check of the protocol begins the title of a test, and no other', () => {
+    expect({
+      'in docs/PROTOCOL.md, not in a test': missing(defined, new Set(tested.keys())),
+      'in a test, not in docs/PROTOCOL.md': missing(tested.keys(), new Set(defined)),
+    }).toEqual({
+      'in docs/PROTOCOL.md, not in a test': [],
+      'in a test, not in docs/PROTOCOL.md': [],
+    })
+  })
+})
+
+describe('errors', () => {
+  it('each code that docs/PROTOCOL.md names exists', () => {
+    const named = new Set([...protocol.matchAll(/ERR_[A-Z_]+[A-Z]/g)].map(([code]) => code))
+    expect([...named].filter((code) => !(code in ERROR_CODES))).toEqual([])
+  })
+
+  it('the table at its end is the list of shared/errors.ts', () => {
+    const table = protocol.slice(protocol.indexOf('\n## Errors\n'))
+    const rows = [...table.matchAll(/^\| `(\w+)` +\| (.+?) +\|$/gm)].map(([, ...row]) => row)
+    expect(rows).toEqual(Object.entries(ERROR_CODES))
+  })
+})
+
+describe('links', () => {
+  const pages = [...files(['docs', 'deriver', 'worker', 'web', 'demo', 'test'], '.md')]
+  if (existsSync(join(root, 'README.md'))) pages.push(join(root, 'README.md'))
+
+  it.each(pages.map((page) => relative(root, page)))(
+    'every relative link of %s leads to a file',
+    (page) => {
+      const text = readFileSync(join(root, page), 'utf8').replaceAll(/```.*?```/gs, '')
+      const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!.split('#')[0]!)
+      const local = links.filter((link) => link !== '' && !/^[a-z]+:/.test(link))
+      expect(local.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([])
+    },
+  )
+})

@@ -1,0 +1,92 @@
+/** Keys and random bytes from fixed seeds: the same on every run and every machine. */
+import { ed25519, x25519 } from '@noble/curves/ed25519.js'
+import { p256 } from '@noble/curves/nist.js'
+import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import { base64url, concat, fromHex, u32, utf8, type Bytes } from '../../shared/bytes.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { type RecipientKey } from '../../shared/hpke.ts'
+import { type SigningKey } from '../../shared/signature.ts'
+import { type Suite } from '../../shared/trust.ts'
+
+/** `length` bytes that only the seed decides. */
+export function seeded(seed: string, length = 32): Bytes {
+  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) =>
+    sha256(concat(utf8(`keyferry test ${seed}`), u32(i))),
+  )
+  return concat(...blocks).slice(0, length)
+}
+
+/** A random source: another value on each call, the same sequence on each run. */
+export function seededRandom(seed: string): (length: number) => Bytes {
+  let count = 0
+  return (length) => seeded(`${seed} ${count++}`, length)
+}
+
+/** An Ed25519 key; its signatures are deterministic. */
+export async function makeEd25519(seed: string): Promise<SigningKey> {
+  const secret = seeded(`ed25519 ${seed}`)
+  const pkcs8 = concat(fromHex('302e020100300506032b657004220420'), secret)
+  const key = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', false, ['sign'])
+  const point = Uint8Array.from(ed25519.getPublicKey(secret))
+  return { alg: 'Ed25519', key, spki: concat(fromHex('302a300506032b6570032100'), point) }
+}
+
+/** A P-256 scalar and its uncompressed point. */
+function p256Pair(seed: string): { secret: Bytes; point: Bytes } {
+  const secret = seeded(`p256 ${seed}`).with(0, 0x5a)
+  return { secret, point: Uint8Array.from(p256.getPublicKey(secret, false)) }
+}
+
+function p256Jwk({ secret, point }: { secret: Bytes; point: Bytes }): JsonWebKey {
+  const [d, x, y] = [secret, point.subarray(1, 33), point.subarray(33)].map(base64url)
+  return { kty: 'EC', crv: 'P-256', d: d!, x: x!, y: y! }
+}
+
+const P256_SPKI = fromHex('3059301306072a8648ce3d020106082a8648ce3d030107034200')
+
+/** A P-256 signing key; WebCrypto's signatures with it differ each time. */
+export async function makeP256(seed: string): Promise<SigningKey> {
+  const pair = p256Pair(seed)
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
+  const key = await crypto.subtle.importKey('jwk', p256Jwk(pair), algorithm, false, ['sign'])
+  return { alg: 'ES256', key, spki: concat(P256_SPKI, pair.point) }
+}
+
+/** A P-256 signature as `r || s` after RFC 6979: deterministic. */
+export function signP256(seed: string, data: Bytes): Bytes {
+  return Uint8Array.from(p256.sign(data, p256Pair(seed).secret, { lowS: false }))
+}
+
+/** The private key of a key package as bytes: X25519 and P-256 32 bytes; X-Wing 64 of ML-KEM-768 and 32 of X25519. */
+export function recipientSecret(suite: Suite, seed: string): Bytes {
+  if (suite === 'P-256') return p256Pair(`recipient ${seed}`).secret
+  return seeded(`recipient ${suite} ${seed}`, suite === 'X25519' ? 32 : 96)
+}
+
+function importX25519(secret: Bytes): Promise<CryptoKey> {
+  const pkcs8 = concat(fromHex('302e020100300506032b656e04220420'), secret)
+  return crypto.subtle.importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits'])
+}
+
+/** The key pair of a key package from a seed. No part of the private key can be read again. */
+export async function makeRecipient(suite: Suite, seed: string): Promise<RecipientKey> {
+  const secret = recipientSecret(suite, seed)
+  if (suite === 'X25519') {
+    const publicKey = Uint8Array.from(x25519.getPublicKey(secret))
+    return { suite, publicKey, privateKeys: [await importX25519(secret)] }
+  }
+  if (suite === 'P-256') {
+    const pair = p256Pair(`recipient ${seed}`)
+    const algorithm = { name: 'ECDH', namedCurve: 'P-256' }
+    const key = await crypto.subtle.importKey('jwk', p256Jwk(pair), algorithm, false, [
+      'deriveBits',
+    ])
+    return { suite, publicKey: pair.point, privateKeys: [key] }
+  }
+  const [mlKemSeed, x25519Secret] = [secret.slice(0, 64), secret.slice(64)]
+  const publicKey = concat(ml_kem768.keygen(mlKemSeed).publicKey, x25519.getPublicKey(x25519Secret))
+  const mlKem = await crypto.subtle.importKey('raw-seed' as 'raw', mlKemSeed, 'ML-KEM-768', false, [
+    'decapsulateBits' as 'deriveBits',
+  ])
+  return { suite, publicKey, privateKeys: [mlKem, await importX25519(x25519Secret)] }
+}

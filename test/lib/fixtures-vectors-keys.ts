@@ -1,0 +1,156 @@
+/** Vectors of what is sealed and wrapped: welcomes, cells, bundles and a message. */
+import { hkdfSync } from 'node:crypto'
+import { wrapKey } from '../../deriver/root.ts'
+import { decodeWelcome, encodeBundle, encodeWelcome } from '../../shared/bundle.ts'
+import { hex, utf8, type Bytes } from '../../shared/bytes.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { messageInfo } from '../../shared/kdf.ts'
+import { encodeManifest } from '../../shared/manifest.ts'
+import { encryptMessage } from '../../shared/message.ts'
+import {
+  bundleOf,
+  channelOf,
+  KEYRINGS,
+  manifestOf,
+  secretsOf,
+  type World,
+} from './fixtures-delivery.ts'
+import { seeded } from './fixtures-keys.ts'
+import { recipientJson } from './fixtures-vectors-delivery.ts'
+import { vector, type Vector } from './fixtures-vectors.ts'
+import { tenantBytes } from './fixtures.ts'
+
+export function welcomeVectors(world: World): object {
+  const cases = ['bob', 'alice', 'carol'].flatMap((name, i): Vector[] => {
+    const device = world.members[i]!
+    const { packageHash, key, id, welcome } = channelOf(world.tenant, device)
+    const { suite } = device.recipient
+    const input = {
+      ...recipientJson(device, name),
+      tenant: world.tenant.trust.tenant,
+      fingerprint: hex(device.fingerprint),
+      packageHash: hex(packageHash),
+      welcome: hex(welcome),
+      welcomeHash: hex(sha256(welcome)),
+      channelId: hex(id),
+    }
+    const changed = welcome.with(-1 + welcome.length, welcome.at(-1)! ^ 1)
+    const relabelled = encodeWelcome({
+      ...decodeWelcome(welcome),
+      kem: suite === 'X25519' ? 16 : 32,
+    })
+    const of = (bytes: Bytes) => ({
+      ...input,
+      welcome: hex(bytes),
+      welcomeHash: hex(sha256(bytes)),
+    })
+    return [
+      vector(suite, input, 'ok', { channelKey: hex(key) }),
+      vector(
+        `[open-15] ${suite}, another welcome`,
+        { ...input, welcome: hex(changed) },
+        'ERR_HASH',
+      ),
+      vector(`[open-15] ${suite}, changed`, of(changed), 'ERR_OPEN'),
+      vector(`[open-15] ${suite}, another suite`, of(relabelled), 'ERR_SUITE'),
+      vector(
+        `[open-15] ${suite}, for another certificate`,
+        { ...input, fingerprint: hex(seeded('x')) },
+        'ERR_OPEN',
+      ),
+      vector(
+        `[open-15] ${suite}, for another package`,
+        { ...input, packageHash: hex(seeded('x')) },
+        'ERR_OPEN',
+      ),
+      vector(
+        `[open-16] ${suite}, another channel`,
+        { ...input, channelId: hex(seeded('x')) },
+        'ERR_HASH',
+      ),
+    ]
+  })
+  return {
+    comment:
+      'privateKey: X25519 and P-256 32 bytes; X-Wing the 64-byte seed of ML-KEM-768 and 32 bytes of X25519',
+    cases,
+  }
+}
+
+/** Chunked-encryption keys another way: node:crypto's HKDF. */
+async function sealMessage(
+  world: World,
+  version: number,
+  context: Bytes,
+  text: string,
+): Promise<Bytes> {
+  const own = secretsOf(world.tenant, KEYRINGS[0]!).versions[version - 1]!
+  const info = messageInfo(tenantBytes(world.tenant), KEYRINGS[0]!, own.keyId)
+  const raw = new Uint8Array(hkdfSync('sha512', own.secret, new Uint8Array(), info, 32))
+  const algorithm = { name: 'HMAC', hash: 'SHA-512' }
+  const key = await crypto.subtle.importKey('raw', raw, algorithm, false, ['sign'])
+  return encryptMessage(key, own.keyId, context, seeded('message salt', 24), utf8(text))
+}
+
+export async function keyVectors(world: World): Promise<object> {
+  const { tenant, alice } = world
+  const channel = channelOf(tenant, alice)
+  const { kek, versions } = secretsOf(tenant, KEYRINGS[0]!)
+  const manifest = manifestOf(tenant, KEYRINGS[0]!)
+  const bundle = bundleOf(tenant, KEYRINGS[0]!)
+  const context = utf8('order/17')
+  const input = {
+    channelKey: hex(channel.key),
+    cell: hex(wrapKey(channel.key, kek)),
+    manifest: hex(encodeManifest(manifest)),
+    bundle: hex(encodeBundle(bundle)),
+    message: hex(await sealMessage(world, 2, context, 'Hello')),
+    context: hex(context),
+  }
+  const changed = input.message.replace(/.$/, (c) => (c === '0' ? '1' : '0'))
+  const entries = bundle.entries.map((e) => ({ ...e, wrapped: bundle.entries[0]!.wrapped }))
+  const third = [...bundle.entries, { ...bundle.entries[1]!, version: 3 }]
+  const withBundle = (list: typeof entries) => hex(encodeBundle({ ...bundle, entries: list }))
+  return {
+    comment:
+      'From a channel key to the text of a message: cell, name, every version of the bundle, message.',
+    cases: [
+      vector('a message of version 2', input, 'ok', {
+        kek: hex(kek),
+        name: 'notes',
+        versions: versions.map((v) => ({ secret: hex(v.secret), keyId: hex(v.keyId) })),
+        text: 'Hello',
+      }),
+      vector(
+        '[open-17] a changed cell',
+        { ...input, cell: input.cell.replace(/^./, (c) => (c === '0' ? '1' : '0')) },
+        'ERR_OPEN',
+      ),
+      vector(
+        '[open-19] a version under another key',
+        {
+          ...input,
+          bundle: withBundle(bundle.entries.map((e) => ({ ...e, wrapped: seeded('x', 40) }))),
+        },
+        'ERR_OPEN',
+      ),
+      vector(
+        '[open-19] a version that the manifest does not know',
+        { ...input, bundle: withBundle(third) },
+        'ERR_KEY_VERSION',
+      ),
+      vector(
+        '[open-20] one secret in two places',
+        { ...input, bundle: withBundle(entries) },
+        'ERR_COMMITMENT',
+      ),
+      vector(
+        '[message-1] no message',
+        { ...input, message: input.message.slice(2) },
+        'ERR_MALFORMED',
+      ),
+      vector('[message-2] another context', { ...input, context: '' }, 'ERR_OPEN'),
+      vector('[message-2] a changed message', { ...input, message: changed }, 'ERR_OPEN'),
+    ],
+  }
+}

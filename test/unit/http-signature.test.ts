@@ -1,0 +1,225 @@
+// HTTP message signatures in the one profile: what is signed, and every other form refused.
+import { beforeAll, describe, expect, it } from 'vitest'
+import { base64url, fromUtf8, utf8 } from '../../shared/bytes.ts'
+import {
+  contentDigest,
+  readCall,
+  readTicket,
+  signCall,
+  signTicket,
+  verifyCall,
+  type Call,
+} from '../../shared/http-signature.ts'
+import { encodeJson } from '../../shared/json.ts'
+import { outcome, expectCode } from '../lib/fixtures-expect.ts'
+import { makeEd25519, makeP256 } from '../lib/fixtures-keys.ts'
+import { makeIdentity, makeTenant, NOW, type Identity, type Tenant } from '../lib/fixtures.ts'
+
+let tenant: Tenant
+let alice: Identity
+let good: Record<string, string>
+const call: Call = {
+  method: 'POST',
+  url: new URL('https://relay.example/v1/tenant/delivery?after=1'),
+  body: utf8('{"hello": "world"}'),
+}
+
+beforeAll(async () => {
+  tenant = await makeTenant('acme')
+  alice = await makeIdentity(tenant.clients, 'client', 'alice')
+  good = await signCall(call, alice, NOW)
+})
+
+const header = (headers: Record<string, string>) => (name: string) => headers[name]
+const certificate = (identity = alice) => ({
+  fingerprint: identity.fingerprint,
+  spki: identity.key.spki,
+})
+const check = async (headers: Record<string, string>, edit: Partial<Call> = {}, now = NOW) =>
+  verifyCall(readCall({ ...call, ...edit }, header(headers)), certificate(), now, 60)
+const refuses = (headers: Record<string, string>, edit: Partial<Call> = {}, now = NOW) =>
+  expectCode(check({ ...good, ...headers }, edit, now), 'ERR_UNAUTHORIZED')
+
+describe('what is signed', () => {
+  it('has the form of RFC 9421 and RFC 9530', () => {
+    expect(contentDigest(utf8('{"hello": "world"}'))).toBe(
+      'sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:',
+    )
+    const keyid = base64url(alice.fingerprint)
+    const parameters = `("@method" "@authority" "@path" "@query" "content-digest");created=${NOW};expires=${NOW + 60};keyid="${keyid}";tag="keyferry"`
+    expect(good['signature-input']).toBe(`keyferry=${parameters}`)
+    const { base } = readCall(call, header(good))
+    expect(fromUtf8(base)).toBe(
+      [
+        '"@method": POST',
+        '"@authority": relay.example',
+        '"@path": /v1/tenant/delivery',
+        '"@query": ?after=1',
+        `"content-digest": ${good['content-digest']}`,
+        `"@signature-params": ${parameters}`,
+      ].join('\n'),
+    )
+  })
+
+  it('a query that is not there is "?", a port is part of the authority', async () => {
+    const local = { ...call, url: new URL('http://localhost:8787/x') }
+    const headers = await signCall(local, alice, NOW)
+    const base = fromUtf8(readCall(local, header(headers)).base)
+    expect(base).toContain('"@query": ?\n')
+    expect(base).toContain('"@authority": localhost:8787\n')
+  })
+
+  it('is verified, with keys of both kinds', async () => {
+    await check(good)
+    const two = await makeIdentity(tenant.clients, 'client', 'two', await makeP256('two'))
+    const headers = await signCall(call, two, NOW)
+    await verifyCall(readCall(call, header(headers)), certificate(two), NOW, 60)
+  })
+})
+
+describe('a call', () => {
+  it.each(['content-digest', 'signature-input', 'signature', 'keyferry-certificates'])(
+    '[relay-2] without %s is ERR_UNAUTHORIZED',
+    async (name) => {
+      const { [name]: _, ...rest } = good
+      await expectCode(check(rest), 'ERR_UNAUTHORIZED')
+      await refuses({ [name]: 'x'.repeat(40_000) })
+      if (name !== 'keyferry-certificates') await refuses({ [name]: '' })
+    },
+  )
+
+  it('[relay-2] with another body is ERR_UNAUTHORIZED', async () => {
+    await refuses({}, { body: utf8('{}') })
+    await refuses({ 'content-digest': contentDigest(utf8('{}')) })
+    const sha512 = good['content-digest']!.replace('sha-256', 'sha-512')
+    await refuses({ 'content-digest': sha512 })
+  })
+
+  it('[relay-2] with another form of signature input is ERR_UNAUTHORIZED', async () => {
+    const input = good['signature-input']!
+    for (const other of [
+      input.replace('keyferry=', 'other='),
+      input.replace('"@query" ', ''),
+      input.replace('"@method" "@authority"', '"@authority" "@method"'),
+      input.replace(';tag="keyferry"', ''),
+      input.replace('tag="keyferry"', 'tag="keyferry-ticket"'),
+      input.replace(';expires=', ';nonce="x";expires='),
+      input.replace(/;expires=\d+/, ''),
+      input.replace(/created=\d+/, 'created=-1'),
+      input.replace(/created=\d+/, `created=${'9'.repeat(16)}`),
+      `${input}, other=()`,
+      ` ${input}`,
+      input.replace(/keyid="[^"]+"/, 'keyid="x"'),
+    ]) {
+      await refuses({ 'signature-input': other })
+    }
+  })
+
+  it('[relay-2] a keyid in another spelling is refused', async () => {
+    const keyid = base64url(alice.fingerprint)
+    const last = keyid.at(-1)!
+    const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    const next = letters[letters.indexOf(last) + 1]!
+    const input = good['signature-input']!.replace(keyid, keyid.slice(0, -1) + next)
+    expect(await outcome(check({ ...good, 'signature-input': input }))).not.toBe('ok')
+  })
+
+  it('[relay-2] a method, authority, path or query that changed is ERR_UNAUTHORIZED', async () => {
+    await refuses({}, { method: 'PUT' })
+    for (const url of [
+      'https://evil.example/v1/tenant/delivery?after=1',
+      'https://relay.example/v1/other/delivery?after=1',
+      'https://relay.example/v1/tenant/delivery?after=2',
+      'https://relay.example/v1/tenant/delivery',
+      'https://relay.example:444/v1/tenant/delivery?after=1',
+    ]) {
+      await refuses({}, { url: new URL(url) })
+    }
+  })
+
+  it('[relay-2] outside its window and the skew it is ERR_UNAUTHORIZED', async () => {
+    for (const now of [NOW - 60, NOW + 120]) await check(good, {}, now)
+    for (const now of [NOW - 61, NOW + 121]) await refuses({}, {}, now)
+  })
+
+  it('[relay-2] with a window of more than 60 s, or one that ends first, it is ERR_UNAUTHORIZED', async () => {
+    const read = readCall(call, header(good))
+    const window = (created: number, expires: number) =>
+      verifyCall({ ...read, created, expires }, certificate(), NOW, 60)
+    await window(NOW, NOW + 60)
+    await expectCode(window(NOW, NOW + 61), 'ERR_UNAUTHORIZED')
+    await expectCode(window(NOW + 1, NOW), 'ERR_UNAUTHORIZED')
+  })
+
+  it('[relay-2] with more than 4 certificates it is ERR_UNAUTHORIZED', async () => {
+    const one = good['keyferry-certificates']!
+    await check({ ...good, 'keyferry-certificates': Array(4).fill(one).join(',') })
+    await refuses({ 'keyferry-certificates': Array(5).fill(one).join(',') })
+  })
+
+  it('[relay-3] signed by another key than that of its certificate it is ERR_UNAUTHORIZED', async () => {
+    const stranger = await makeEd25519('stranger')
+    await expectCode(
+      check(await signCall(call, { ...alice, key: stranger }, NOW)),
+      'ERR_UNAUTHORIZED',
+    )
+    const bob = await makeIdentity(tenant.clients, 'client', 'bob')
+    await expectCode(check(await signCall(call, bob, NOW)), 'ERR_UNAUTHORIZED')
+  })
+
+  it('[relay-3] with a signature that is none it is ERR_UNAUTHORIZED', async () => {
+    const { signature } = good
+    for (const other of [
+      signature!.replace('keyferry=', 'other='),
+      signature!.replace('keyferry=:', 'keyferry='),
+      'keyferry=::',
+      'keyferry=:AAAA:',
+      `keyferry=:${'A'.repeat(86)}==:`,
+      'keyferry="x"',
+    ]) {
+      await refuses({ signature: other })
+    }
+  })
+})
+
+describe('a ticket', () => {
+  const url = new URL('wss://relay.example/v1/tenant/events')
+  const open = async (ticket: string, at = url, now = NOW) =>
+    verifyCall(readTicket(ticket, at), certificate(), now, 60)
+
+  it('is verified', async () => {
+    await open(await signTicket(url, alice, NOW))
+  })
+
+  it('[relay-2] for another path or host is ERR_UNAUTHORIZED', async () => {
+    const ticket = await signTicket(url, alice, NOW)
+    for (const other of [
+      'wss://relay.example/v1/other/events',
+      'wss://evil.example/v1/tenant/events',
+    ]) {
+      await expectCode(open(ticket, new URL(other)), 'ERR_UNAUTHORIZED')
+    }
+  })
+
+  it('[relay-2] outside its window it is ERR_UNAUTHORIZED', async () => {
+    const ticket = await signTicket(url, alice, NOW)
+    await expectCode(open(ticket, url, NOW + 121), 'ERR_UNAUTHORIZED')
+  })
+
+  it('[relay-2] of another form it is refused', async () => {
+    const ticket = await signTicket(url, alice, NOW)
+    await expectCode(open('A'.repeat(40_000)), 'ERR_TOO_LARGE')
+    await expectCode(open('!'), 'ERR_NOT_CANONICAL')
+    await expectCode(open(base64url(utf8('{'))), 'ERR_MALFORMED')
+    await expectCode(open(base64url(encodeJson({ input: '' }))), 'ERR_SCHEMA')
+    expect(ticket.length).toBeLessThan(2_000)
+  })
+
+  it('[relay-2] a call is no ticket, and a ticket no call', async () => {
+    const input = good['signature-input']!
+    const signature = readCall(call, header(good)).signature
+    const certificates = alice.certificates
+    const ticket = base64url(encodeJson({ certificates, input, signature }))
+    await expectCode(open(ticket), 'ERR_UNAUTHORIZED')
+  })
+})

@@ -1,0 +1,168 @@
+// Opening a delivery, what comes after what: trust documents, incarnations, CRLs, heads and catalogs that go back, fork or are mixed.
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Delivery } from '../../shared/api.ts'
+import { hex } from '../../shared/bytes.ts'
+import { type ErrorCode } from '../../shared/errors.ts'
+import { openDelivery, type Accepted, type OpenContext } from '../../shared/open.ts'
+import { type HeadBody } from '../../shared/release.ts'
+import { keyId } from '../../shared/signature.ts'
+import { verifySuccessor } from '../../shared/trust.ts'
+import {
+  lastContext,
+  makeDelivery,
+  makeWorld,
+  openContext,
+  type Edits,
+  type World,
+} from '../lib/fixtures-delivery.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { seeded } from '../lib/fixtures-keys.ts'
+import { DAY, makeCrl, NOW, signSuccessor } from '../lib/fixtures.ts'
+
+let world: World
+let good: Delivery
+let accepted: Accepted
+
+beforeAll(async () => {
+  world = await makeWorld()
+  good = await makeDelivery(world)
+  accepted = (await openDelivery(good, openContext(world))).accepted
+})
+
+const open = (delivery: Delivery, edit: Partial<OpenContext> = {}) =>
+  openDelivery(delivery, openContext(world, edit))
+
+async function refuses(edits: Edits, code: ErrorCode, edit: Partial<OpenContext> = {}) {
+  await expectCode(open(await makeDelivery(world, edits), edit), code)
+}
+
+const head = (change: Partial<HeadBody>): Edits => ({ head: (body) => ({ ...body, ...change }) })
+
+/** The world under trust document 2. */
+async function successor(edit: object = {}): Promise<World> {
+  const envelope = await signSuccessor(world.tenant, edit)
+  const trust = await verifySuccessor(envelope, world.tenant.trust)
+  return { ...world, tenant: { ...world.tenant, trust } }
+}
+
+describe('trust document and incarnation of the head', () => {
+  it('[open-5] a head under a lower trust document is ERR_ROLLBACK', async () => {
+    const trust = [(await successor()).tenant.trust.envelope]
+    await expectCode(open({ ...good, trust }), 'ERR_ROLLBACK')
+  })
+
+  it('[open-5] a head under another trust document of that number is ERR_FORK', async () => {
+    await refuses(head({ trust: { hash: seeded('other'), number: 1 } }), 'ERR_FORK')
+  })
+
+  it('[open-5] a head under a trust document that was not delivered is ERR_HASH', async () => {
+    await expectCode(open(await makeDelivery(await successor())), 'ERR_HASH')
+  })
+
+  it('[open-6] a head of another incarnation is ERR_INCARNATION', async () => {
+    await refuses(head({ incarnation: 2 }), 'ERR_INCARNATION')
+    const next = await successor({ incarnation: 2 })
+    const delivery = await makeDelivery(next)
+    await expectCode(openDelivery(delivery, openContext(next)), 'ERR_INCARNATION')
+  })
+})
+
+describe('revocation lists', () => {
+  it('[open-7] a head that names another CRL is ERR_HASH', async () => {
+    const change =
+      (edit: object): NonNullable<Edits['head']> =>
+      (h) => ({ ...h, crls: h.crls.map((crl) => ({ ...crl, ...edit })) })
+    await refuses({ head: change({ hash: seeded('other') }) }, 'ERR_HASH')
+    await refuses({ head: change({ number: 2 }) }, 'ERR_HASH')
+    await refuses(head({ crls: [] }), 'ERR_HASH')
+  })
+
+  it('[open-7] a CRL delivered beside the one that the head names is ERR_HASH', async () => {
+    const newer = await makeCrl(world.tenant.derivers, 2)
+    await expectCode(open({ ...good, crls: [...good.crls, newer] }), 'ERR_HASH')
+  })
+
+  it('[open-7] an older CRL than the last one seen is ERR_ROLLBACK', async () => {
+    const id = hex(await keyId(world.tenant.derivers.key.spki))
+    await openDelivery(good, lastContext(world, accepted, { crls: { [id]: 1 } }))
+    const context = lastContext(world, accepted, { crls: { [id]: 2 } })
+    await expectCode(openDelivery(good, context), 'ERR_ROLLBACK')
+    const crls = [await makeCrl(world.tenant.derivers, 3), world.crls[1]!]
+    const newer = await makeDelivery(world, { crls, ...head({ version: 59 }) })
+    expect((await openDelivery(newer, context)).accepted.crls).toEqual({ [id]: 3 })
+  })
+
+  it('[open-7] a CRL below the lowest of the trust document is ERR_ROLLBACK', async () => {
+    const issuer = await keyId(world.tenant.derivers.key.spki)
+    const at = async (number: number) => {
+      const next = await successor({ lowestCrls: [{ issuer, number }] })
+      return openDelivery(await makeDelivery(next), openContext(next))
+    }
+    await at(1)
+    await expectCode(at(2), 'ERR_ROLLBACK')
+  })
+})
+
+describe('succession', () => {
+  it('[open-8] a lower head version is ERR_ROLLBACK', async () => {
+    const last = (edit: object) =>
+      lastContext(world, accepted, { head: { ...accepted.head, ...edit } })
+    await openDelivery(good, last({ version: 57 }))
+    await expectCode(openDelivery(good, last({ version: 59 })), 'ERR_ROLLBACK')
+    await expectCode(openDelivery(good, last({ incarnation: 2, version: 1 })), 'ERR_ROLLBACK')
+  })
+
+  it('[open-8] another head of the same version is ERR_FORK', async () => {
+    const other = await makeDelivery(world, head({ log: { root: seeded('x'), size: 41 } }))
+    await expectCode(openDelivery(other, lastContext(world, accepted)), 'ERR_FORK')
+  })
+
+  it('[open-8] a later incarnation may begin with any version', async () => {
+    const next = await successor({ incarnation: 2 })
+    const delivery = await makeDelivery(next, {
+      head: (h) => ({ ...h, incarnation: 2, version: 1 }),
+      release: (r) => ({ ...r, incarnation: 2 }),
+      bundle: (b) => ({ ...b, incarnation: 2 }),
+    })
+    const { last } = lastContext(world, accepted)
+    const opened = await openDelivery(delivery, openContext(next, { last }))
+    expect(opened.accepted.head).toMatchObject({ incarnation: 2, version: 1 })
+  })
+})
+
+describe('catalog', () => {
+  it('[open-9] another catalog than the head names is ERR_HASH', async () => {
+    const other = await makeDelivery(world, { catalog: (c) => ({ ...c, expiresAt: NOW + DAY }) })
+    await expectCode(open({ ...good, catalog: other.catalog }), 'ERR_HASH')
+    const eighth = await makeDelivery(world, { catalog: (c) => ({ ...c, number: 8 }) })
+    await expectCode(open(eighth), 'ERR_HASH')
+  })
+
+  it('[open-9] a catalog that is neither delivered nor kept is ERR_HASH', async () => {
+    await expectCode(open({ ...good, catalog: null }), 'ERR_HASH')
+    const kept = { ...accepted.catalog, hash: seeded('other') }
+    const context = lastContext(world, accepted, { catalog: kept })
+    await expectCode(openDelivery({ ...good, catalog: null }, context), 'ERR_HASH')
+  })
+
+  it('[open-9] a catalog signed by one authority key of two is ERR_SIGNATURE', async () => {
+    await refuses({ authority: world.tenant.authority.slice(0, 1) }, 'ERR_SIGNATURE')
+  })
+
+  it('[open-9] a head in the place of the catalog is ERR_PAYLOAD_TYPE', async () => {
+    await expectCode(open({ ...good, catalog: good.head }), 'ERR_PAYLOAD_TYPE')
+    await expectCode(open({ ...good, head: good.catalog! }), 'ERR_PAYLOAD_TYPE')
+  })
+
+  it('[catalog-2] a lower catalog than the last one is ERR_ROLLBACK', async () => {
+    const body = { ...accepted.catalog.body, number: 8 }
+    const context = lastContext(world, accepted, { catalog: { ...accepted.catalog, body } })
+    await expectCode(openDelivery(good, context), 'ERR_ROLLBACK')
+  })
+
+  it('[catalog-2] another catalog of the same number is ERR_FORK', async () => {
+    const catalog = { ...accepted.catalog, hash: seeded('other') }
+    const context = lastContext(world, accepted, { catalog })
+    await expectCode(openDelivery(good, context), 'ERR_FORK')
+  })
+})

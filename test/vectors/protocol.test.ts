@@ -1,0 +1,290 @@
+// docs/vectors/*.json in Node, workerd and Chromium: everything but whole deliveries, which are in delivery.test.ts.
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
+import { expect, test } from 'vitest'
+import { decodeBundle, decodeWelcome, encodeBundle, encodeWelcome } from '../../shared/bundle.ts'
+import {
+  base32,
+  base64url,
+  concat,
+  fromBase32,
+  fromBase64url,
+  fromHex,
+  fromUtf8,
+  hex,
+  u32,
+  utf8,
+  type Bytes,
+} from '../../shared/bytes.ts'
+import {
+  documentHash,
+  envelopeSchema,
+  preAuthenticationEncoding,
+  type Envelope,
+} from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { readCall, readTicket, verifyCall } from '../../shared/http-signature.ts'
+import { decodeJson, encodeJson } from '../../shared/json.ts'
+import {
+  channelIdInput,
+  channelInput,
+  commitInput,
+  kekInput,
+  versionInput,
+} from '../../shared/kdf.ts'
+import {
+  requireRisingPackage,
+  verifyKeyPackage,
+  verifyKeyRequest,
+  type VerifyContext,
+} from '../../shared/key-package.ts'
+import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
+import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
+import { decodeRelease, verifyHead } from '../../shared/release.ts'
+import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
+import { followTrust, verifyGenesis } from '../../shared/trust.ts'
+import { openWelcome, unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
+import { parseCertificate } from '../../shared/x509.ts'
+import derivation from '../../docs/vectors/derivation.json' with { type: 'json' }
+import encoding from '../../docs/vectors/encoding.json' with { type: 'json' }
+import envelopes from '../../docs/vectors/envelope.json' with { type: 'json' }
+import formats from '../../docs/vectors/format.json' with { type: 'json' }
+import http from '../../docs/vectors/http.json' with { type: 'json' }
+import json from '../../docs/vectors/json.json' with { type: 'json' }
+import packages from '../../docs/vectors/key-package.json' with { type: 'json' }
+import keys from '../../docs/vectors/keys.json' with { type: 'json' }
+import tree from '../../docs/vectors/tree.json' with { type: 'json' }
+import trust from '../../docs/vectors/trust.json' with { type: 'json' }
+import welcomes from '../../docs/vectors/welcome.json' with { type: 'json' }
+import { importRecipient, plain, runCases, type RecipientJson } from './support.ts'
+
+const parseEnvelope = (value: unknown): Envelope => envelopeSchema(value, '')
+
+runCases<{ form: string; text: string }, string>('encoding', encoding.cases, ({ form, text }) => {
+  const [decode, encode] = form === 'base32' ? [fromBase32, base32] : [fromBase64url, base64url]
+  const bytes = decode(text)
+  expect(encode(bytes)).toBe(text)
+  return hex(bytes)
+})
+
+runCases<string, never>('JSON', json.cases, (bytes) => {
+  const value = decodeJson(fromHex(bytes), 1_000)
+  expect(hex(encodeJson(value))).toBe(bytes)
+})
+
+const mac = (key: Bytes, input: Bytes): Bytes => Uint8Array.from(hmac(nobleSha256, key, input))
+const number = (bytes: Bytes): number => Number(`0x${hex(bytes)}`)
+
+function labelInput(label: string, fields: Bytes[]): Bytes {
+  const [a, b, c, d, e, f, g] = fields as [Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes]
+  if (label === 'id') return channelIdInput()
+  if (label === 'channel') return channelInput(a, b, c)
+  if (label === 'kek') return kekInput(a, b, number(c), number(d), e)
+  const context = {
+    tenant: a,
+    keyring: b,
+    incarnation: number(c),
+    version: number(d),
+    algorithm: number(e),
+  }
+  return label === 'commit' ? commitInput(context) : versionInput(context, f, g)
+}
+
+runCases<{ key: string; label: string; fields: string[] }, string>(
+  'derivation',
+  derivation.cases,
+  ({ key, label, fields }) => hex(mac(fromHex(key), labelInput(label, fields.map(fromHex)))),
+)
+
+test('derivation, accumulated over 10,000', () => {
+  let digest: Bytes = new Uint8Array(32)
+  for (let n = 0; n < derivation.accumulated.count; n++) {
+    const x = sha256(concat(utf8('keyferry accumulated'), u32(n)))
+    const part = (i: number) => sha256(concat(x, Uint8Array.of(i)))
+    const three = part(3)
+    const context = {
+      tenant: part(1),
+      keyring: part(2).slice(0, 16),
+      incarnation: number(three.slice(0, 4)),
+      version: number(three.slice(4, 8)),
+      algorithm: number(three.slice(8, 12)),
+    }
+    const salt = x[0]! % 2 === 0 ? new Uint8Array() : part(4)
+    const secret = mac(x, versionInput(context, three.slice(16), salt))
+    digest = sha256(concat(digest, secret, mac(secret, commitInput(context))))
+  }
+  expect(hex(digest)).toBe(derivation.accumulated.output)
+})
+
+const treeLeaf = (i: number): Bytes => {
+  const block = (n: number) => sha256(concat(utf8(`keyferry test leaf ${i}`), u32(n)))
+  return concat(block(0), block(1)).slice(0, 48)
+}
+
+runCases<{ size: number }, object>('tree', tree.trees, ({ size }) => {
+  const { head, pages } = buildTree(
+    Array.from({ length: size }, (_, i) => treeLeaf(i)),
+    48,
+  )
+  return { root: hex(head.root), index: hex(head.index), pages: pages.map((p) => hex(sha256(p))) }
+})
+
+runCases<{ leaf: string; index: number; path: string[]; size: number; root: string }, never>(
+  'proof',
+  tree.proofs,
+  ({ leaf, index, path, size, root }) =>
+    verifyLeaf(fromHex(leaf), { index, path: path.map(fromHex) }, size, fromHex(root)),
+)
+
+runCases<{ pages: string[]; index: string }, object>('page', tree.objects, ({ pages, index }) => {
+  for (const page of pages) checkPage(fromHex(page), 48)
+  const checked = checkIndex(fromHex(index), pages.map(fromHex), 48)
+  return plain({ index: sha256(fromHex(index)), root: checked.root, size: checked.size })
+})
+
+runCases<{ format: string; bytes: string }, object>(
+  'format',
+  formats.cases,
+  ({ format, bytes }) => {
+    const data = fromHex(bytes)
+    const again = (value: unknown, encoded: Bytes) => {
+      expect(encoded).toEqual(data)
+      return plain(value)
+    }
+    if (format === 'manifest')
+      return again(decodeManifest(data), encodeManifest(decodeManifest(data)))
+    if (format === 'bundle') return again(decodeBundle(data), encodeBundle(decodeBundle(data)))
+    if (format === 'welcome') return again(decodeWelcome(data), encodeWelcome(decodeWelcome(data)))
+    return again(decodeRelease(data), encodeJson(decodeRelease(data)))
+  },
+)
+
+type Context = { trust: unknown; tenant: string; now: number; crls: string[] }
+
+async function verifyContext(context: Context): Promise<VerifyContext> {
+  const genesis = await verifyGenesis(parseEnvelope(context.trust), context.tenant)
+  return { trust: genesis, now: context.now, crls: context.crls.map(fromBase64url) }
+}
+
+runCases<{ type: string; payload: string }, { pae: string; hash?: string }>(
+  'pre-authentication encoding',
+  envelopes.pae,
+  ({ type, payload }, output) => {
+    const pae = preAuthenticationEncoding(type, fromHex(payload))
+    return output?.hash === undefined
+      ? { pae: hex(pae) }
+      : { pae: hex(pae), hash: hex(documentHash({ payloadType: type, payload: fromHex(payload) })) }
+  },
+)
+
+runCases<Partial<Context> & { envelope: unknown }, string>(
+  'envelope',
+  envelopes.cases,
+  async ({ envelope, ...edit }) => {
+    const context = await verifyContext({ ...envelopes.context, ...edit })
+    return hex((await verifyHead(parseEnvelope(envelope), context)).hash)
+  },
+)
+
+runCases<
+  { tenant: string; documents: unknown[]; floor: { number: number; hash: string } | null },
+  object
+>('trust', trust.cases, async ({ tenant, documents, floor }) => {
+  const pinned = floor && { number: floor.number, hash: fromBase64url(floor.hash) }
+  const newest = await followTrust(tenant, null, documents.map(parseEnvelope), pinned)
+  return { number: newest.body.number, hash: hex(newest.hash) }
+})
+
+runCases<{ package: unknown; request?: unknown }, string>(
+  'key package',
+  packages.cases,
+  async (input) => {
+    const context = await verifyContext(packages.context)
+    const keyPackage = await verifyKeyPackage(parseEnvelope(input.package), context)
+    requireRisingPackage(keyPackage, null)
+    if (input.request !== undefined) {
+      await verifyKeyRequest(parseEnvelope(input.request), keyPackage, context)
+    }
+    return hex(keyPackage.hash)
+  },
+)
+
+interface HttpInput {
+  method: string
+  url: string
+  body: string
+  headers: Record<string, string>
+  now: number
+  skew: number
+}
+
+runCases<HttpInput, string>(
+  'HTTP',
+  http.cases,
+  async ({ method, url, body, headers, now, skew }) => {
+    const call = { method, url: new URL(url), body: fromHex(body) }
+    const read = readCall(call, (name) => headers[name])
+    const { spki } = parseCertificate(read.certificates[0]!)
+    await verifyCall(read, { spki, fingerprint: sha256(read.certificates[0]!) }, now, skew)
+    return fromUtf8(read.base)
+  },
+)
+
+runCases<{ ticket: string; url: string; now: number; skew: number }, never>(
+  'ticket',
+  http.tickets,
+  async ({ ticket, url, now, skew }) => {
+    const read = readTicket(ticket, new URL(url))
+    const { spki } = parseCertificate(read.certificates[0]!)
+    await verifyCall(read, { spki, fingerprint: sha256(read.certificates[0]!) }, now, skew)
+  },
+)
+
+interface WelcomeInput extends RecipientJson {
+  tenant: string
+  fingerprint: string
+  packageHash: string
+  welcome: string
+  welcomeHash: string
+  channelId: string
+}
+
+runCases<WelcomeInput, object>('welcome', welcomes.cases, async (input, output) => {
+  const { tenant } = input
+  const [fingerprint, packageHash] = [fromHex(input.fingerprint), fromHex(input.packageHash)]
+  const leaf = { welcomeHash: fromHex(input.welcomeHash), channelId: fromHex(input.channelId) }
+  for (const way of await importRecipient(input)) {
+    const recipient = { tenant, fingerprint, packageHash, ...way }
+    const channel = await openWelcome(fromHex(input.welcome), leaf, recipient)
+    expect(channel.key.extractable).toBe(false)
+    expect(channel.id).toEqual(leaf.channelId)
+  }
+  return output
+})
+
+type KeyInput = Record<
+  'channelKey' | 'cell' | 'manifest' | 'bundle' | 'message' | 'context',
+  string
+>
+
+runCases<KeyInput, { text: string; name: string }>('keys', keys.cases, async (input, output) => {
+  const channel = await crypto.subtle.importKey('raw', fromHex(input.channelKey), 'AES-KW', false, [
+    'unwrapKey',
+  ])
+  const kek = await unwrapCell(channel, fromHex(input.cell))
+  const [bundle, manifest] = [
+    decodeBundle(fromHex(input.bundle)),
+    decodeManifest(fromHex(input.manifest)),
+  ]
+  const name = await unwrapName(kek, bundle)
+  const message = fromHex(input.message)
+  const { keyId } = parseMessageHeader(message)
+  let text = ''
+  for (const entry of bundle.entries) {
+    const version = await unwrapVersion(kek, entry, manifest)
+    if (hex(version.entry.keyId) === hex(keyId)) {
+      text = fromUtf8(await decryptMessage(version.key, message, fromHex(input.context)))
+    }
+  }
+  return { ...output, name, text }
+})
