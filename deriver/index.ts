@@ -1,0 +1,79 @@
+/** The deriver as a library: what the command line is made of (package export `keyferry/deriver`). */
+import { type Bytes } from '../shared/bytes.ts'
+import { isSealed, readKeyFile } from './secret.ts'
+import { createRoot } from './root.ts'
+import { createService, type Service, type ServiceOptions } from './service.ts'
+import { openStore, type Store } from './store.ts'
+import { existsSync } from 'node:fs'
+import { keyPath, newestTrust, readCa, readSigningKey, storePath } from './tenant.ts'
+import { type Signer } from '../shared/http-signature.ts'
+import { KeyferryError } from '../shared/errors.ts'
+
+export { initTenant, type InitOptions } from './tenant.ts'
+export { createKeyring, rotateKeyring, type KeyringOptions } from './keyrings.ts'
+export { issueClient, revokeClient, importCrl } from './certificates.ts'
+export { appConfig, readStatus, type Status } from './status.ts'
+export { inspect, describe, type Inspection } from './inspect.ts'
+export { KeyferryError, isKeyferryError, type ErrorCode } from '../shared/errors.ts'
+export type { Service, ServiceEvent } from './service.ts'
+export type { Store } from './store.ts'
+
+/** How to open a deriver's directory. */
+export interface OpenOptions extends Pick<
+  ServiceOptions,
+  'relays' | 'invite' | 'headLifetime' | 'heartbeat' | 'now' | 'fetch' | 'report'
+> {
+  directory: string
+  /** `null` where the key files are unsealed. */
+  passphrase: string | null
+  /** The deriver's certificate path and key, from a CA of the customer's. Default: issued by the built-in CA. */
+  signer?: Signer
+  /** Name of this instance in the certificate that the built-in CA issues. */
+  instance?: string
+}
+
+/** A deriver opened from its directory. */
+export interface Deriver extends Service {
+  readonly store: Store
+  close(): void
+}
+
+/** True if a directory's keys need a passphrase. */
+export function needsPassphrase(directory: string): boolean {
+  return isSealed(keyPath(directory, 'master'))
+}
+
+/** Opens a deriver. Throws `ERR_IO`, `ERR_PASSPHRASE`, `ERR_STATE`. */
+export async function openDeriver(options: OpenOptions): Promise<Deriver> {
+  const { directory, passphrase, signer, instance = 'deriver-1', ...rest } = options
+  const store = openStore(storePath(directory))
+  try {
+    const master: Bytes = readKeyFile(keyPath(directory, 'master'), 'master', passphrase)
+    const root = createRoot(master)
+    master.fill(0)
+    const authority = [await readSigningKey(directory, 'authority', passphrase)]
+    const ca = async (name: 'ca-deriver' | 'ca-client') =>
+      existsSync(keyPath(directory, name)) ? await readCa(directory, name, passphrase) : undefined
+    const [derivers, clients] = [await ca('ca-deriver'), await ca('ca-client')]
+    if (signer === undefined && derivers === undefined) {
+      throw new KeyferryError(
+        'ERR_USAGE',
+        'a certificate for the deriver is needed: there is no built-in CA',
+      )
+    }
+    const trust = await newestTrust(store)
+    const host = trust.body.derivers.sans[0]!.replace(/\*$/, '')
+    const service = await createService({
+      ...rest,
+      store,
+      root,
+      authority,
+      signer: signer ?? { issuer: derivers!, uri: `${host}${instance}` },
+      issuers: { ...(derivers && { deriver: derivers }), ...(clients && { client: clients }) },
+    })
+    return { ...service, store, close: () => store.close() }
+  } catch (error) {
+    store.close()
+    throw error
+  }
+}

@@ -1,0 +1,165 @@
+/** Says what any Keyferry file is, and what it claims, without secrets and without believing it. */
+import { decodeBundle, decodeWelcome } from '../shared/bundle.ts'
+import { base64url, hex, utf8, type Bytes } from '../shared/bytes.ts'
+import { parseAppConfig } from '../shared/config.ts'
+import { parseCrl } from '../shared/crl.ts'
+import { decodeEnvelope, documentHash } from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { decodeJson, parseJson } from '../shared/json.ts'
+import { MAX_ENVELOPE } from '../shared/limits.ts'
+import { decodeManifest } from '../shared/manifest.ts'
+import { isMessage, parseMessageHeader } from '../shared/message.ts'
+import { decodePem } from '../shared/pem.ts'
+import { decodeRelease } from '../shared/release.ts'
+import { tenantId } from '../shared/trust.ts'
+import { parseAnchor } from '../shared/x509.ts'
+import { sha256 } from '../shared/hash.ts'
+
+/** What a file is and what it says; `claims` holds texts, numbers and lists only. */
+export interface Inspection {
+  kind: string
+  claims: Record<string, unknown>
+}
+
+const time = (seconds: number): string =>
+  new Date(seconds * 1000).toISOString().replace('.000Z', 'Z')
+
+function readableTimes(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(readableTimes)
+  if (typeof value !== 'object' || value === null) return value
+  const isTime = (name: string, one: unknown): one is number =>
+    typeof one === 'number' && /(At|From|Until|Update)$/.test(name)
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [
+      name,
+      isTime(name, one)
+        ? time(one)
+        : one instanceof Uint8Array
+          ? base64url(one)
+          : readableTimes(one),
+    ]),
+  )
+}
+
+function certificate(der: Bytes): Inspection {
+  const { notBefore, notAfter, serial, uris, isCa } = parseAnchor(der)
+  const claims = {
+    uris,
+    isCa,
+    serial: hex(serial),
+    validFrom: time(notBefore),
+    validUntil: time(notAfter),
+    fingerprint: base64url(sha256(der)),
+  }
+  return { kind: 'certificate', claims }
+}
+
+function crl(der: Bytes): Inspection {
+  const { number, thisUpdate, nextUpdate, revoked } = parseCrl(der)
+  return {
+    kind: 'revocation list',
+    claims: {
+      number,
+      thisUpdate: time(thisUpdate),
+      nextUpdate: time(nextUpdate),
+      revoked: [...revoked],
+    },
+  }
+}
+
+function envelope(data: Bytes): Inspection {
+  const signed = decodeEnvelope(data)
+  const type = /keyferry\.([a-z]+)\./.exec(signed.payloadType)?.[1] ?? 'document'
+  const body = decodeJson(signed.payload, MAX_ENVELOPE) as Record<string, unknown>
+  const claims: Record<string, unknown> = {
+    ...(readableTimes(body) as object),
+    documentHash: base64url(documentHash(signed)),
+    signedBy: signed.signatures.map(({ keyid }) => base64url(keyid)),
+    signerUris: signed.certificates.slice(0, 1).flatMap((der) => parseAnchor(der).uris),
+  }
+  if (type === 'trust' && body['number'] === 1) claims['tenantId'] = tenantId(signed)
+  return {
+    kind: type === 'package' ? 'key package' : type === 'trust' ? 'trust document' : type,
+    claims,
+  }
+}
+
+/** In this order; the first that parses says what it is. */
+const READERS: ((data: Bytes) => Inspection)[] = [
+  (data) => {
+    if (!isMessage(data)) throw new KeyferryError('ERR_MALFORMED')
+    return {
+      kind: 'message',
+      claims: { keyId: base64url(parseMessageHeader(data).keyId), bytes: data.length },
+    }
+  },
+  envelope,
+  (data) => ({
+    kind: 'release',
+    claims: readableTimes(decodeRelease(data)) as Record<string, unknown>,
+  }),
+  (data) => {
+    const config = parseAppConfig(parseJson(data, MAX_ENVELOPE))
+    return {
+      kind: 'app config',
+      claims: {
+        tenant: config.tenant,
+        relays: config.relays,
+        keyrings: [...config.keyrings.keys()],
+      },
+    }
+  },
+  (data) => ({
+    kind: 'manifest',
+    claims: readableTimes(decodeManifest(data)) as Record<string, unknown>,
+  }),
+  (data) => {
+    const { keyring, incarnation, generation, entries } = decodeBundle(data)
+    const versions = entries.map((entry) => `${entry.incarnation}.${entry.version}`)
+    return {
+      kind: 'bundle',
+      claims: { keyring: base64url(keyring), incarnation, generation, versions },
+    }
+  },
+  (data) => ({
+    kind: 'welcome',
+    claims: {
+      kem: `0x${decodeWelcome(data).kem.toString(16).padStart(4, '0')}`,
+      bytes: data.length,
+    },
+  }),
+  (data) => {
+    const magic = new TextDecoder().decode(data.subarray(0, 7))
+    if (magic !== 'KFTPAGE' && magic !== 'KFTINDX') throw new KeyferryError('ERR_MALFORMED')
+    return {
+      kind: magic === 'KFTPAGE' ? 'tree page' : 'tree index',
+      claims: { hash: base64url(sha256(data)), bytes: data.length },
+    }
+  },
+  certificate,
+  crl,
+  (data) => certificate(decodePem(new TextDecoder().decode(data), 'CERTIFICATE')[0]!),
+  (data) => crl(decodePem(new TextDecoder().decode(data), 'X509 CRL')[0]!),
+]
+
+/** Inspects a file's bytes. Throws `ERR_MALFORMED` if it is nothing that Keyferry knows. */
+export function inspect(data: Bytes): Inspection {
+  for (const read of READERS) {
+    try {
+      return read(data)
+    } catch {
+      // Not that kind: the next one may know it.
+    }
+  }
+  throw new KeyferryError('ERR_MALFORMED', 'not a file that Keyferry knows')
+}
+
+/** The inspection as lines for a person. */
+export function describe({ kind, claims }: Inspection): string {
+  const lines = Object.entries(claims).map(([name, value]) => {
+    const shown =
+      typeof value === 'string' || typeof value === 'number' ? String(value) : JSON.stringify(value)
+    return `  ${name}: ${shown.length > 600 ? `${shown.slice(0, 600)}… (${utf8(shown).length} bytes)` : shown}`
+  })
+  return [kind, ...lines].join('\n')
+}

@@ -1,0 +1,166 @@
+/** One relay brought up to the newest head: objects first, then the head that names them; safe to repeat from any point. */
+import { equal, type Bytes } from '../shared/bytes.ts'
+import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { decodeJson } from '../shared/json.ts'
+import { MAX_ENVELOPE } from '../shared/limits.ts'
+import { currentCrls } from './publish.ts'
+import {
+  enrolTenant,
+  postTrust,
+  pushHead,
+  RelayProblem,
+  uploadObjects,
+  type RelayAccess,
+} from './relay.ts'
+import { type Store } from './store.ts'
+
+interface RelayRow {
+  url: string
+  head: Bytes | null
+  head_version: number
+  uploaded: number
+}
+
+interface HeadRow {
+  version: number
+  incarnation: number
+  hash: Bytes
+  envelope: Bytes
+}
+
+/** How many objects go into memory at once. */
+const UPLOAD_ROWS = 256
+
+async function upload(
+  store: Store,
+  access: RelayAccess,
+  from: number,
+  progress: (done: number, of: number) => void,
+): Promise<void> {
+  const { total } = store.get<{ total: number }>(
+    'SELECT count(*) AS total FROM objects WHERE serial > ?',
+    from,
+  )!
+  for (let serial = from, done = 0; ;) {
+    const rows = store.all<{ serial: number; body: Bytes }>(
+      'SELECT serial, body FROM objects WHERE serial > ? ORDER BY serial LIMIT ?',
+      serial,
+      UPLOAD_ROWS,
+    )
+    const last = rows.at(-1)
+    if (last === undefined) return
+    await uploadObjects(
+      access,
+      rows.map((row) => new Uint8Array(row.body)),
+    )
+    serial = last.serial
+    done += rows.length
+    store.run('UPDATE relays SET uploaded = ? WHERE url = ?', serial, access.url)
+    if (total > UPLOAD_ROWS) progress(done, total)
+  }
+}
+
+/** Where a stored head stands, by the relay's word: only used to name it in `If-Match`. */
+function standing(head: Envelope): { incarnation: number; version: number } {
+  const { incarnation, version } = decodeJson(head.payload, MAX_ENVELOPE) as Record<string, unknown>
+  return { incarnation: Number(incarnation), version: Number(version) }
+}
+
+async function enrol(
+  store: Store,
+  access: RelayAccess,
+  trust: readonly Envelope[],
+  invite: string,
+): Promise<void> {
+  const crls = currentCrls(store).map((crl) => new Uint8Array(crl.der))
+  await enrolTenant(access, trust[0]!, crls, invite)
+  for (const next of trust.slice(1)) await postTrust(access, next)
+}
+
+/**
+ * Brings a relay to the newest head. Returns its version, or `null` if it was there already. Enrols the tenant where the relay does not know it and
+ * there is an invite. Throws `ERR_CONFLICT` if the relay holds a head that is not below ours: another deriver is at work.
+ */
+export async function pushToRelay(
+  store: Store,
+  access: RelayAccess,
+  trust: readonly Envelope[],
+  invite: string | undefined,
+  progress: (done: number, of: number) => void,
+): Promise<number | null> {
+  const { url } = access
+  store.run('INSERT OR IGNORE INTO relays VALUES (?, NULL, 0, 0)', url)
+  const head = store.get<HeadRow>(
+    'SELECT * FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
+  )
+  if (head === undefined) return null
+  const row = (): RelayRow => store.get<RelayRow>('SELECT * FROM relays WHERE url = ?', url)!
+  if (row().head_version === head.version) return null
+  let enrolled = false
+  let complete = false
+  let match = row().head
+  for (let tries = 0; tries < 4; tries++) {
+    try {
+      await upload(store, access, row().uploaded, progress)
+      const catalog = store.get<{ envelope: Bytes }>(
+        'SELECT envelope FROM catalogs ORDER BY number DESC LIMIT 1',
+      )!
+      const push = {
+        catalog: decodeEnvelope(new Uint8Array(catalog.envelope)),
+        crls: currentCrls(store).map((crl) => new Uint8Array(crl.der)),
+        head: decodeEnvelope(new Uint8Array(head.envelope)),
+      }
+      await pushHead(access, push, match)
+      store.run(
+        'UPDATE relays SET head = ?, head_version = ? WHERE url = ?',
+        head.hash,
+        head.version,
+        url,
+      )
+      return head.version
+    } catch (error) {
+      if (isKeyferryError(error, 'ERR_NOT_FOUND') && invite !== undefined && !enrolled) {
+        await enrol(store, access, trust, invite)
+        store.run(
+          'UPDATE relays SET head = NULL, head_version = 0, uploaded = 0 WHERE url = ?',
+          url,
+        )
+        enrolled = true
+        match = null
+      } else if (isKeyferryError(error, 'ERR_INCOMPLETE') && !complete) {
+        // The relay lost objects, or was set back: everything goes there once more.
+        store.run('UPDATE relays SET uploaded = 0 WHERE url = ?', url)
+        complete = true
+      } else if (error instanceof RelayProblem && error.code === 'ERR_CONFLICT') {
+        if (error.head === null) {
+          match = null
+          continue
+        }
+        const there = standing(error.head)
+        match = documentHash(error.head)
+        if (equal(match, head.hash)) {
+          store.run(
+            'UPDATE relays SET head = ?, head_version = ? WHERE url = ?',
+            head.hash,
+            head.version,
+            url,
+          )
+          return null
+        }
+        const isBelow =
+          there.incarnation < head.incarnation ||
+          (there.incarnation === head.incarnation && there.version < head.version)
+        if (!isBelow)
+          throw new KeyferryError(
+            'ERR_CONFLICT',
+            `the relay holds head ${there.version}, not below ours: is another deriver at work?`,
+            { cause: error },
+          )
+      } else {
+        throw error
+      }
+    }
+  }
+  throw new KeyferryError('ERR_RELAY', 'the relay accepts no head')
+}

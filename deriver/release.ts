@@ -1,0 +1,160 @@
+/**
+ * Manifest, bundle and release of a keyring, and the trees over all keyrings, as objects for the relay. What a keyring costs here does not depend on
+ * its members.
+ */
+import { encodeBundle, encodeName, MEMBER_LEAF } from '../shared/bundle.ts'
+import { fromBase32, type Bytes } from '../shared/bytes.ts'
+import { encodeJson } from '../shared/json.ts'
+import { versionInput } from '../shared/kdf.ts'
+import {
+  encodeManifest,
+  KEYRING_LEAF,
+  keyringLeaf,
+  versionContext,
+  type Manifest,
+} from '../shared/manifest.ts'
+import { type Release } from '../shared/release.ts'
+import { buildTree, type TreeHead } from '../shared/tree.ts'
+import { type KeyringRow, type VersionRow, type VersionState } from './keyrings.ts'
+import { currentKek, putObject } from './members.ts'
+import { commit, wrapKey, type Root } from './root.ts'
+import { type Store } from './store.ts'
+
+function versionSecret(
+  root: Root,
+  manifest: Pick<Manifest, 'tenant' | 'keyring'>,
+  row: VersionRow,
+): Bytes {
+  return root.mac(
+    versionInput(
+      versionContext(manifest, row),
+      new Uint8Array(row.nonce),
+      new Uint8Array(row.salt),
+    ),
+  )
+}
+
+/** Builds manifest, bundle and release of one keyring. Call it in a transaction. */
+export function publishKeyring(
+  store: Store,
+  root: Root,
+  tenant: string,
+  id: Bytes,
+  now: number,
+): void {
+  const row = store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', id)!
+  const rows = store.all<VersionRow>(
+    'SELECT * FROM versions WHERE keyring = ? ORDER BY incarnation, version',
+    id,
+  )
+  const names = { tenant: fromBase32(tenant), keyring: id }
+  const kek = currentKek(store, root, tenant, row)
+  const entries = []
+  for (const version of rows) {
+    const secret = versionSecret(root, names, version)
+    if (version.key_id === null) {
+      version.key_id = commit(secret, versionContext(names, version))
+      store.run(
+        'UPDATE versions SET key_id = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
+        version.key_id,
+        id,
+        version.incarnation,
+        version.version,
+      )
+    }
+    if (version.state !== 'skipped' && version.decrypt_until >= now) {
+      entries.push({
+        incarnation: version.incarnation,
+        version: version.version,
+        wrapped: wrapKey(kek, secret),
+      })
+    }
+    secret.fill(0)
+  }
+  const manifest = encodeManifest({
+    ...names,
+    number: row.number,
+    kind: row.kind,
+    offline: row.offline,
+    generationMaxAge: row.generation_max_age,
+    rules: JSON.parse(row.rules) as string[],
+    versions: rows.map((v) => ({
+      incarnation: v.incarnation,
+      version: v.version,
+      algorithm: v.algorithm,
+      encryptFrom: v.encrypt_from,
+      encryptUntil: v.encrypt_until,
+      decryptUntil: v.decrypt_until,
+      nonce: v.nonce,
+      keyId: v.key_id!,
+    })),
+  })
+  const incarnation = store.counter('incarnation')
+  const name = wrapKey(kek, encodeName(row.name))
+  const bundle = encodeBundle({
+    keyring: id,
+    incarnation,
+    generation: row.generation,
+    name,
+    entries,
+  })
+  kek.fill(0)
+  const inState = (state: VersionState): { incarnation: number; version: number }[] =>
+    rows
+      .filter((v) => v.state === state)
+      .map((v) => ({ incarnation: v.incarnation, version: v.version }))
+  const release: Release = {
+    bundle: putObject(store, bundle),
+    compromised: inState('compromised'),
+    deactivated: inState('deactivated'),
+    encrypt: { incarnation: row.encrypt_incarnation, version: row.encrypt_version },
+    generation: row.generation,
+    incarnation,
+    keyring: id,
+    manifest: putObject(store, manifest),
+    members: members(store, row),
+    skipped: inState('skipped'),
+    tenant,
+  }
+  const releaseHash = putObject(store, encodeJson(release))
+  store.run(
+    'UPDATE keyrings SET dirty = 0, manifest = ?, bundle = ?, release = ? WHERE id = ?',
+    release.manifest,
+    release.bundle,
+    releaseHash,
+    id,
+  )
+}
+
+function members(store: Store, row: KeyringRow): TreeHead {
+  if (row.members_index !== null && row.members_root !== null) {
+    return { index: row.members_index, root: row.members_root, size: row.members_size }
+  }
+  const empty = buildTree([], MEMBER_LEAF)
+  putObject(store, empty.index)
+  return empty.head
+}
+
+/** Builds the trees over one hash per keyring and puts their objects out for pushing. Call it when a keyring was published. */
+export function publishTrees(store: Store): void {
+  for (const column of ['manifest', 'release'] as const) {
+    const rows = store.all<{ id: Bytes; hash: Bytes }>(
+      `SELECT id, ${column} AS hash FROM keyrings ORDER BY id`,
+    )
+    const tree = buildTree(
+      rows.map((row) => keyringLeaf(row.id, row.hash)),
+      KEYRING_LEAF,
+    )
+    for (const object of [tree.index, ...tree.pages]) putObject(store, object)
+    const { index, root, size } = tree.head
+    store.run('INSERT OR REPLACE INTO trees VALUES (?, ?, ?, ?)', column, index, root, size)
+  }
+}
+
+export function readTree(store: Store, name: 'manifest' | 'release'): TreeHead {
+  const row = store.get<{ tree_index: Bytes; root: Bytes; size: number }>(
+    'SELECT * FROM trees WHERE name = ?',
+    name,
+  )!
+  return { index: row.tree_index, root: row.root, size: row.size }
+}

@@ -1,0 +1,133 @@
+/**
+ * Key files: small secrets at rest, sealed by a passphrase with Argon2id (RFC 9106) and AES-256-GCM, or plainly unsealed where that was asked
+ * for by name. Argon2id also yields a commitment, so that a file opens under one passphrase only.
+ */
+import {
+  argon2Sync,
+  createCipheriv,
+  createDecipheriv,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto'
+import { openSync, readFileSync, writeSync, fsyncSync, closeSync } from 'node:fs'
+import { concat, utf8, type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { decodeJson, encodeJson } from '../shared/json.ts'
+import { bytes, bytesOrEmpty, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
+
+/** Argon2id costs: KiB of memory, passes, lanes. RFC 9106 §4, second recommended option. */
+const MEMORY = 65_536
+const PASSES = 3
+const LANES = 4
+
+const fileSchema = object({
+  commitment: bytesOrEmpty(32),
+  format: oneOf('keyferry-sealed-1', 'keyferry-unsealed-1'),
+  memory: int(0, 4_194_304),
+  nonce: bytesOrEmpty(12),
+  passes: int(0, 1_000),
+  purpose: text(64),
+  salt: bytesOrEmpty(16),
+  secret: bytes(1, 65_536),
+})
+type KeyFile = Infer<typeof fileSchema>
+
+function stretch(
+  passphrase: string,
+  { salt, memory, passes }: Pick<KeyFile, 'salt' | 'memory' | 'passes'>,
+): Buffer {
+  return argon2Sync('argon2id', {
+    message: utf8(passphrase.normalize('NFKC')),
+    nonce: salt,
+    memory,
+    passes,
+    parallelism: LANES,
+    tagLength: 64,
+  })
+}
+
+function seal(secret: Bytes, purpose: string, passphrase: string | null): KeyFile {
+  const none = new Uint8Array()
+  if (passphrase === null) {
+    return {
+      commitment: none,
+      format: 'keyferry-unsealed-1',
+      memory: 0,
+      nonce: none,
+      passes: 0,
+      purpose,
+      salt: none,
+      secret,
+    }
+  }
+  const salt = new Uint8Array(randomBytes(16))
+  const nonce = new Uint8Array(randomBytes(12))
+  const key = stretch(passphrase, { salt, memory: MEMORY, passes: PASSES })
+  const cipher = createCipheriv('aes-256-gcm', key.subarray(0, 32), nonce).setAAD(utf8(purpose))
+  const sealed = concat(cipher.update(secret), cipher.final(), cipher.getAuthTag())
+  const commitment = new Uint8Array(key.subarray(32))
+  return {
+    commitment,
+    format: 'keyferry-sealed-1',
+    memory: MEMORY,
+    nonce,
+    passes: PASSES,
+    purpose,
+    salt,
+    secret: sealed,
+  }
+}
+
+/** Writes a key file that must not exist yet, mode 0600. `passphrase` null leaves it unsealed. Throws `ERR_EXISTS`, `ERR_IO`. */
+export function writeKeyFile(
+  path: string,
+  secret: Bytes,
+  purpose: string,
+  passphrase: string | null,
+): void {
+  let file: number
+  try {
+    file = openSync(path, 'wx', 0o600)
+  } catch (cause) {
+    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST'
+    throw new KeyferryError(exists ? 'ERR_EXISTS' : 'ERR_IO', `${path} cannot be made`, { cause })
+  }
+  try {
+    writeSync(file, encodeJson(seal(secret, purpose, passphrase)))
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function readFile(path: string): KeyFile {
+  try {
+    return fileSchema(decodeJson(new Uint8Array(readFileSync(path)), 131_072), '')
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', `${path} is not a key file`, { cause })
+  }
+}
+
+/** Whether a key file needs a passphrase. Throws `ERR_IO`. */
+export function isSealed(path: string): boolean {
+  return readFile(path).format === 'keyferry-sealed-1'
+}
+
+/** Reads the secret of a key file. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+export function readKeyFile(path: string, purpose: string, passphrase: string | null): Bytes {
+  const file = readFile(path)
+  if (file.purpose !== purpose)
+    throw new KeyferryError('ERR_IO', `${path} holds ${file.purpose}, not ${purpose}`)
+  if (file.format === 'keyferry-unsealed-1') return file.secret
+  if (passphrase === null)
+    throw new KeyferryError('ERR_PASSPHRASE', `${path} is sealed: a passphrase is needed`)
+  const key = stretch(passphrase, file)
+  if (!timingSafeEqual(key.subarray(32), file.commitment)) throw new KeyferryError('ERR_PASSPHRASE')
+  try {
+    const opener = createDecipheriv('aes-256-gcm', key.subarray(0, 32), file.nonce)
+    opener.setAAD(utf8(purpose)).setAuthTag(file.secret.subarray(-16))
+    return concat(opener.update(file.secret.subarray(0, -16)), opener.final())
+  } catch (cause) {
+    throw new KeyferryError('ERR_PASSPHRASE', `${path} was changed`, { cause })
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The deriver's database (node:sqlite): the one place where numbers are allocated. Whoever can change it can stop the service and see who
+ * has which keyring; keys are not in it, but the salts that derive them are.
+ */
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
+import { type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
+
+const SCHEMA = `
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE trust (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, envelope BLOB NOT NULL) STRICT;
+CREATE TABLE catalogs (
+  number INTEGER PRIMARY KEY, hash BLOB NOT NULL, envelope BLOB NOT NULL, expires INTEGER NOT NULL, root BLOB NOT NULL, trust INTEGER NOT NULL
+) STRICT;
+CREATE TABLE heads (version INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, hash BLOB, envelope BLOB, change INTEGER NOT NULL, issued INTEGER NOT NULL) STRICT;
+CREATE TABLE crls (issuer BLOB PRIMARY KEY, number INTEGER NOT NULL, hash BLOB NOT NULL, der BLOB NOT NULL, next_update INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE issued (
+  serial TEXT PRIMARY KEY, role TEXT NOT NULL, uri TEXT NOT NULL, key_id BLOB NOT NULL, not_after INTEGER NOT NULL, revoked INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE keyrings (
+  id BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, rules TEXT NOT NULL, offline INTEGER NOT NULL,
+  generation_max_age INTEGER NOT NULL, cryptoperiod INTEGER NOT NULL, decrypt_period INTEGER NOT NULL,
+  number INTEGER NOT NULL, generation INTEGER NOT NULL, encrypt_incarnation INTEGER NOT NULL, encrypt_version INTEGER NOT NULL,
+  dirty INTEGER NOT NULL, manifest BLOB, bundle BLOB, release BLOB, members_index BLOB, members_root BLOB, members_size INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE versions (
+  keyring BLOB NOT NULL, incarnation INTEGER NOT NULL, version INTEGER NOT NULL, algorithm INTEGER NOT NULL, nonce BLOB NOT NULL, salt BLOB NOT NULL,
+  key_id BLOB, encrypt_from INTEGER NOT NULL, encrypt_until INTEGER NOT NULL, decrypt_until INTEGER NOT NULL, state TEXT NOT NULL,
+  PRIMARY KEY (keyring, incarnation, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE generations (
+  keyring BLOB NOT NULL, incarnation INTEGER NOT NULL, generation INTEGER NOT NULL, salt BLOB NOT NULL, made INTEGER NOT NULL,
+  PRIMARY KEY (keyring, generation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE devices (
+  key_id BLOB PRIMARY KEY, uri TEXT NOT NULL, fingerprint BLOB NOT NULL, certificates BLOB NOT NULL, package_version INTEGER NOT NULL,
+  package_hash BLOB NOT NULL, suite TEXT NOT NULL, expires INTEGER NOT NULL, channel_salt BLOB NOT NULL, channel_id BLOB NOT NULL,
+  welcome_hash BLOB NOT NULL, denied INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE members (
+  keyring BLOB NOT NULL, slot INTEGER NOT NULL, device BLOB NOT NULL, leaf BLOB NOT NULL, PRIMARY KEY (keyring, slot)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX members_by_device ON members (device, keyring);
+CREATE TABLE pages (
+  keyring BLOB NOT NULL, page INTEGER NOT NULL, hash BLOB NOT NULL, root BLOB NOT NULL, PRIMARY KEY (keyring, page)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE objects (serial INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, body BLOB NOT NULL) STRICT;
+CREATE TABLE trees (name TEXT PRIMARY KEY, tree_index BLOB NOT NULL, root BLOB NOT NULL, size INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE relays (url TEXT PRIMARY KEY, head BLOB, head_version INTEGER NOT NULL, uploaded INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE requests (
+  signer BLOB NOT NULL, nonce BLOB NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, refusals TEXT NOT NULL, PRIMARY KEY (signer, nonce)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
+`
+
+const FORMAT = 1
+
+/** A row as node:sqlite returns it. */
+export type Row = Record<string, SQLOutputValue>
+type Value = string | number | Bytes | null
+
+/** The open database. */
+export interface Store {
+  /** Runs a statement. */
+  run(sql: string, ...values: Value[]): void
+  /** First row, if there is one. */
+  get<T = Row>(sql: string, ...values: Value[]): T | undefined
+  all<T = Row>(sql: string, ...values: Value[]): T[]
+  /** Runs `work` in one immediate transaction; a throw rolls back. `work` must not wait. */
+  transaction<T>(work: () => T): T
+  /** Reads a counter; 0 if it was never set. */
+  counter(name: string): number
+  /** Raises a counter by one and returns it. */
+  next(name: string): number
+  set(name: string, value: number): void
+  close(): void
+}
+
+/** Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_IO`, `ERR_EXISTS`. */
+export function openStore(path: string, create = false): Store {
+  let db: DatabaseSync
+  try {
+    db = new DatabaseSync(path)
+    db.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON;',
+    )
+    const format = (db.prepare('PRAGMA user_version').get() as { user_version: number })
+      .user_version
+    if (create && format !== 0)
+      throw new KeyferryError('ERR_EXISTS', `${path} is a deriver's database already`)
+    if (create) db.exec(`BEGIN IMMEDIATE; ${SCHEMA} PRAGMA user_version = ${FORMAT}; COMMIT;`)
+    else if (format !== FORMAT)
+      throw new KeyferryError('ERR_STATE', `${path} is not a deriver's database of this version`)
+  } catch (cause) {
+    if (cause instanceof KeyferryError) throw cause
+    throw new KeyferryError('ERR_IO', `${path} cannot be opened`, { cause })
+  }
+  const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
+  const prepare = (sql: string): ReturnType<DatabaseSync['prepare']> => {
+    const known = statements.get(sql) ?? db.prepare(sql)
+    statements.set(sql, known)
+    return known
+  }
+  const store: Store = {
+    run(sql, ...values) {
+      prepare(sql).run(...values)
+    },
+    get<T>(sql: string, ...values: Value[]): T | undefined {
+      return prepare(sql).get(...values) as T | undefined
+    },
+    all<T>(sql: string, ...values: Value[]): T[] {
+      return prepare(sql).all(...values) as T[]
+    },
+    transaction(work) {
+      db.exec('BEGIN IMMEDIATE')
+      try {
+        const result = work()
+        db.exec('COMMIT')
+        return result
+      } catch (error) {
+        db.exec('ROLLBACK')
+        throw error
+      }
+    },
+    counter: (name) =>
+      store.get<{ value: number }>('SELECT value FROM meta WHERE name = ?', name)?.value ?? 0,
+    next(name) {
+      store.run(
+        'INSERT INTO meta VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1',
+        name,
+      )
+      return store.counter(name)
+    },
+    set(name, value) {
+      store.run(
+        'INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2',
+        name,
+        value,
+      )
+    },
+    close() {
+      db.close()
+    },
+  }
+  return store
+}
+
+/** Notes that something changed that the next head must show. Call it inside the transaction that changes it. */
+export function markChanged(store: Store, keyring?: Bytes): void {
+  store.next('change')
+  if (keyring !== undefined) store.run('UPDATE keyrings SET dirty = 1 WHERE id = ?', keyring)
+}

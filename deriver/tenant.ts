@@ -1,0 +1,239 @@
+/**
+ * A deriver's directory: `deriver.db` and the key files in `keys/`. Each key is a file of its own, so that one can be moved offline, or given to an
+ * enrolment service, without the others.
+ */
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Bytes } from '../shared/bytes.ts'
+import {
+  decodeEnvelope,
+  documentHash,
+  encodeEnvelope,
+  signWithAuthority,
+} from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import {
+  generateSigningKey,
+  keyId,
+  type SignatureAlgorithm,
+  type SigningKey,
+} from '../shared/signature.ts'
+import {
+  SUITES,
+  tenantId,
+  verifyGenesis,
+  verifySuccessor,
+  type Suite,
+  type TrustDocument,
+} from '../shared/trust.ts'
+import { makeIssuingCa, type Issuer } from './ca.ts'
+import { issueRoleCrl, OID_CLIENT_AUTH } from './certificates.ts'
+import { random } from './keyrings.ts'
+import { appendLog } from './log.ts'
+import { readKeyFile, writeKeyFile } from './secret.ts'
+import { markChanged, openStore, type Store } from './store.ts'
+
+/** Key files of a directory. */
+export const KEY_FILES = ['master', 'authority', 'ca-deriver', 'ca-client'] as const
+/** Name of a key file, which is also its purpose. */
+export type KeyName = (typeof KEY_FILES)[number]
+
+const YEAR = 365 * 86_400
+
+/** Path of a key file. */
+export function keyPath(directory: string, name: KeyName): string {
+  return join(directory, 'keys', `${name}.json`)
+}
+
+/** Path of the database. */
+export function storePath(directory: string): string {
+  return join(directory, 'deriver.db')
+}
+
+/** What `init` is told. */
+export interface InitOptions {
+  directory: string
+  /** Customer's name, for the CA certificates. */
+  organization: string
+  /** Domain below which the hosts `deriver.` and `client.` are made, e.g. `acme.example`. */
+  domain: string
+  /** Relay addresses. */
+  relays: string[]
+  /** Web origins that may call the relay. */
+  origins: string[]
+  /** `null` leaves the key files unsealed. */
+  passphrase: string | null
+  algorithm?: SignatureAlgorithm
+  suites?: Suite[]
+  headLifetime?: number
+  skew?: number
+  /** DER anchors of customer CAs, to be used in place of the built-in ones. */
+  anchors?: { derivers?: Bytes[]; clients?: Bytes[] }
+  /** CRLs of those CAs. */
+  now: number
+}
+
+/** A signing key as it stands in a key file: PKCS#8. */
+async function exportKey(key: SigningKey): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
+}
+
+/** A private key as PKCS#8 (DER), P-256 or Ed25519, with the public key that belongs to it. Throws `ERR_IO`. */
+export async function importPrivateKey(pkcs8: Bytes): Promise<SigningKey> {
+  try {
+    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })
+    const spki = new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }))
+    const alg = key.asymmetricKeyType === 'ed25519' ? 'Ed25519' : 'ES256'
+    const algorithm =
+      alg === 'Ed25519' ? { name: 'Ed25519' } : { name: 'ECDSA', namedCurve: 'P-256' }
+    return {
+      alg,
+      key: await crypto.subtle.importKey('pkcs8', pkcs8, algorithm, false, ['sign']),
+      spki,
+    }
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', 'not an Ed25519 or P-256 private key', { cause })
+  }
+}
+
+/** Reads a signing key. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+export async function readSigningKey(
+  directory: string,
+  name: KeyName,
+  passphrase: string | null,
+): Promise<SigningKey> {
+  return importPrivateKey(readKeyFile(keyPath(directory, name), name, passphrase))
+}
+
+interface CaFile {
+  certificate: string
+  key: string
+}
+
+/** Reads a built-in CA: its key and certificate. */
+export async function readCa(
+  directory: string,
+  name: 'ca-deriver' | 'ca-client',
+  passphrase: string | null,
+): Promise<Issuer> {
+  const file = JSON.parse(
+    new TextDecoder().decode(readKeyFile(keyPath(directory, name), name, passphrase)),
+  ) as CaFile
+  const key = await importPrivateKey(new Uint8Array(Buffer.from(file.key, 'base64url')))
+  return { key, certificate: new Uint8Array(Buffer.from(file.certificate, 'base64url')) }
+}
+
+async function makeCa(
+  options: InitOptions,
+  role: 'deriver' | 'client',
+): Promise<{ issuer: Issuer; file: Bytes }> {
+  const key = await generateSigningKey(options.algorithm ?? 'ES256', true)
+  const certificate = await makeIssuingCa({
+    key,
+    commonName: `${options.organization} ${role}s`,
+    organization: options.organization,
+    host: `${role}.${options.domain}`,
+    eku: [OID_CLIENT_AUTH],
+    notBefore: options.now - 3_600,
+    notAfter: options.now + 10 * YEAR,
+    random,
+  })
+  const encode = (data: Uint8Array): string => Buffer.from(data).toString('base64url')
+  const file = new TextEncoder().encode(
+    JSON.stringify({ certificate: encode(certificate), key: encode(await exportKey(key)) }),
+  )
+  return { issuer: { key, certificate }, file }
+}
+
+/** Makes a tenant: keys, CAs, genesis trust document, database. Throws `ERR_EXISTS`, `ERR_IO`. Returns the tenant id. */
+export async function initTenant(options: InitOptions): Promise<string> {
+  const { directory, passphrase, now, domain, anchors } = options
+  if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(domain))
+    throw new KeyferryError('ERR_USAGE', `not a domain: ${domain}`)
+  mkdirSync(join(directory, 'keys'), { recursive: true, mode: 0o700 })
+  const store = openStore(storePath(directory), true)
+  try {
+    const authority = await generateSigningKey('Ed25519', true)
+    writeKeyFile(keyPath(directory, 'master'), random(32), 'master', passphrase)
+    writeKeyFile(
+      keyPath(directory, 'authority'),
+      await exportKey(authority),
+      'authority',
+      passphrase,
+    )
+    const rules = async (role: 'deriver' | 'client', own: Bytes[] | undefined) => {
+      const ca = own === undefined ? await makeCa(options, role) : null
+      if (ca !== null) {
+        writeKeyFile(keyPath(directory, `ca-${role}`), ca.file, `ca-${role}`, passphrase)
+        await issueRoleCrl(store, ca.issuer, role, now)
+      }
+      return {
+        anchors: own ?? [ca!.issuer.certificate],
+        ekus: [OID_CLIENT_AUTH],
+        sans: [`keyferry://${role}.${domain}/*`],
+      }
+    }
+    const body = {
+      authority: { keys: [authority.spki], threshold: 1 },
+      clients: await rules('client', anchors?.clients),
+      derivers: await rules('deriver', anchors?.derivers),
+      expiresAt: now + YEAR,
+      headLifetime: options.headLifetime ?? 3_600,
+      incarnation: 1,
+      issuedAt: now,
+      lowestCrls: [],
+      number: 1,
+      origins: options.origins,
+      previous: '',
+      relays: options.relays,
+      skew: options.skew ?? 60,
+      suites: options.suites ?? [...SUITES],
+      tenant: '',
+    }
+    const envelope = await signWithAuthority('trust', body, [authority])
+    const tenant = tenantId(envelope)
+    await verifyGenesis(envelope, tenant)
+    store.transaction(() => {
+      store.run(
+        'INSERT INTO trust VALUES (1, ?, ?)',
+        documentHash(envelope),
+        encodeEnvelope(envelope),
+      )
+      store.set('incarnation', 1)
+      appendLog(store, 'tenant-created', now, { authority: authority.spki, tenant })
+      markChanged(store)
+    })
+    return tenant
+  } finally {
+    store.close()
+  }
+}
+
+/** The tenant's trust documents, verified from genesis on; never taken from a relay ([deriver-2]). */
+export async function loadTrust(store: Store): Promise<TrustDocument[]> {
+  const rows = store.all<{ envelope: Bytes }>('SELECT envelope FROM trust ORDER BY number')
+  const out: TrustDocument[] = []
+  // PROTOCOL [deriver-2]
+  for (const { envelope } of rows) {
+    const decoded = decodeEnvelope(new Uint8Array(envelope))
+    const last = out.at(-1)
+    out.push(
+      last === undefined
+        ? await verifyGenesis(decoded, tenantId(decoded))
+        : await verifySuccessor(decoded, last),
+    )
+  }
+  if (out.length === 0) throw new KeyferryError('ERR_STATE', 'no trust document')
+  return out
+}
+
+/** The newest trust document. */
+export async function newestTrust(store: Store): Promise<TrustDocument> {
+  return (await loadTrust(store)).at(-1)!
+}
+
+/** Key id of a CA certificate's key. */
+export function issuerKeyId(issuer: Issuer): Promise<Bytes> {
+  return keyId(issuer.key.spki)
+}

@@ -1,0 +1,158 @@
+/** The command line as its users meet it: a process, its output and its exit status. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HELP } from '../../deriver/usage.ts'
+import { encodePem } from '../../shared/pem.ts'
+import { createCsr } from '../../shared/csr.ts'
+import { generateSigningKey } from '../../shared/signature.ts'
+
+let directory: string
+let tenant: string
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+  tenant = join(directory, 'tenant')
+})
+afterAll(() => {
+  rmSync(directory, { recursive: true, force: true })
+})
+
+interface Result {
+  status: number
+  stdout: string
+  stderr: string
+}
+
+function keyferry(args: string[], env: Record<string, string> = {}): Promise<Result> {
+  const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
+  const options = { env: { ...process.env, KEYFERRY_DIR: tenant, ...env } }
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [cli, ...args], options, (_error, stdout, stderr) => {
+      resolve({ status: child.exitCode ?? -1, stdout, stderr })
+    })
+    child.stdin?.end()
+  })
+}
+
+const INIT = ['init', '--org', 'Acme', '--domain', 'acme.example', '--relay', 'http://127.0.0.1:9']
+
+describe('usage', () => {
+  it('prints help with an example for every command, exit 0', async () => {
+    const top = await keyferry(['--help'])
+    expect(top.status).toBe(0)
+    for (const name of Object.keys(HELP)) {
+      expect(top.stdout).toContain(name)
+      expect(HELP[name]).toMatch(/\nexample: keyferry /)
+    }
+    const one = await keyferry(['keyring', 'create', '--help'])
+    expect(one).toEqual({ status: 0, stdout: HELP['keyring create'], stderr: '' })
+  })
+
+  it('wrong usage is exit 2, with a hint and nothing on stdout', async () => {
+    for (const args of [
+      ['frobnicate'],
+      ['init'],
+      ['init', '--org'],
+      ['--no-such-option'],
+      ['rotate'],
+    ]) {
+      const { status, stdout, stderr } = await keyferry(args, { KEYFERRY_PASSPHRASE: 'x' })
+      expect([args, status]).toEqual([args, args[0] === 'rotate' ? 3 : 2])
+      expect(stdout).toBe('')
+      expect(stderr).toMatch(/^keyferry: error: [^A-Z]/)
+    }
+    expect((await keyferry([])).status).toBe(2)
+  })
+
+  it('a directory without a tenant is exit 3', async () => {
+    const { status, stderr } = await keyferry(['status', '--dir', join(directory, 'none')])
+    expect(status).toBe(3)
+    expect(stderr).toContain('ERR_IO')
+    expect(stderr).toContain('keyferry: hint: ')
+  })
+})
+
+describe('a tenant', () => {
+  it('is sealed by a passphrase, or unsealed only when told', async () => {
+    expect((await keyferry(INIT)).status).toBe(1)
+    const made = await keyferry([...INIT, '--json'], { KEYFERRY_PASSPHRASE: 'correct horse' })
+    expect(made.status).toBe(0)
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      sealed: true,
+      tenant: expect.stringMatching(/^[a-z2-7]{52}$/) as string,
+    })
+    const again = await keyferry(INIT, { KEYFERRY_PASSPHRASE: 'correct horse' })
+    expect([again.status, again.stderr]).toEqual([1, expect.stringContaining('ERR_EXISTS')])
+    const wrong = await keyferry(['run', '--once'], { KEYFERRY_PASSPHRASE: 'wrong' })
+    expect([wrong.status, wrong.stderr]).toEqual([1, expect.stringContaining('ERR_PASSPHRASE')])
+  })
+
+  it('has keyrings, rotates them, and prints an app config', async () => {
+    const created = await keyferry(['keyring', 'create', 'notes', '--json'])
+    expect(created.status).toBe(0)
+    const { id } = JSON.parse(created.stdout) as { id: string }
+    expect((await keyferry(['keyring', 'create', 'notes'])).status).toBe(1)
+    expect((await keyferry(['keyring', 'create', 'bad', '--rule', 'keyferry://x*'])).status).toBe(2)
+    const rotated = await keyferry(['rotate', 'notes'])
+    expect(rotated.stdout).toBe('notes version 2 active, version 1 decrypt-only\n')
+    expect((await keyferry(['rotate', 'none'])).status).toBe(1)
+    const config = JSON.parse(
+      (await keyferry(['app-config', '--relay', 'http://127.0.0.1:1'])).stdout,
+    ) as object
+    expect(config).toMatchObject({
+      keyrings: [{ id, name: 'notes' }],
+      relays: ['http://127.0.0.1:1'],
+      floor: { number: 1 },
+    })
+    expect(JSON.parse((await keyferry(['keyring', 'list', '--json'])).stdout)).toMatchObject([
+      { name: 'notes', version: 2 },
+    ])
+  })
+
+  it('status says what is wrong, exit 1, and run --once with no relay is exit 3', async () => {
+    const status = await keyferry(['status', '--json'])
+    expect(status.status).toBe(1)
+    expect(JSON.parse(status.stdout)).toMatchObject({
+      problems: [expect.stringContaining('no head')] as string[],
+    })
+    const run = await keyferry(['run', '--once', '--json'], {
+      KEYFERRY_PASSPHRASE: 'correct horse',
+    })
+    expect(run.status).toBe(3)
+    expect(JSON.parse(run.stdout)).toMatchObject({ type: 'relay-error', code: 'ERR_RELAY' })
+  })
+
+  it('issues a client certificate for a CSR, revokes it, and lists neither key', async () => {
+    const key = await generateSigningKey('ES256', false)
+    const csr = join(directory, 'ada.csr')
+    writeFileSync(csr, encodePem('CERTIFICATE REQUEST', await createCsr(key, 'ada')))
+    const uri = 'keyferry://client.acme.example/ada'
+    const env = { KEYFERRY_PASSPHRASE: 'correct horse' }
+    const issued = await keyferry(['client', 'issue', '--csr', csr, '--uri', uri], env)
+    expect(issued.stdout).toMatch(/^-----BEGIN CERTIFICATE-----/)
+    const file = join(directory, 'ada.pem')
+    writeFileSync(file, issued.stdout)
+    const shown = await keyferry(['inspect', file, '--json'])
+    expect(JSON.parse(shown.stdout)).toMatchObject({ kind: 'certificate', claims: { uris: [uri] } })
+    expect((await keyferry(['client', 'revoke', uri])).stdout).toContain('revoked 1')
+    expect((await keyferry(['client', 'revoke', uri])).status).toBe(1)
+  })
+
+  it('inspect says what a file is, and that it is nothing it knows', async () => {
+    const trust = await keyferry(['trust', 'show', '--json'])
+    expect(JSON.parse(trust.stdout)).toMatchObject({
+      number: 1,
+      tenantId: expect.any(String) as string,
+    })
+    const config = join(directory, 'config.json')
+    writeFileSync(config, (await keyferry(['app-config'])).stdout)
+    expect((await keyferry(['inspect', config])).stdout).toMatch(/^app config\n/)
+    const junk = join(directory, 'junk')
+    writeFileSync(junk, 'junk')
+    const { status, stderr } = await keyferry(['inspect', junk])
+    expect([status, stderr]).toEqual([1, expect.stringContaining('ERR_MALFORMED')])
+    expect((await keyferry(['inspect', join(directory, 'none')])).status).toBe(3)
+  })
+})
