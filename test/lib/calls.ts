@@ -1,0 +1,155 @@
+/** Calls of the relay's HTTP interface, signed or bent, over any `fetch`. */
+import {
+  deliverySchema,
+  encodeBatch,
+  JSON_TYPE,
+  OCTETS_TYPE,
+  paths,
+  type Delivery,
+  type DeliveryRequest,
+} from '../../shared/api.ts'
+import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { signCall, type Signer } from '../../shared/http-signature.ts'
+import { parseJson } from '../../shared/json.ts'
+import { type Publication } from './publication.ts'
+import { crlsOf, seconds, type Client, type World } from './world.ts'
+
+export const INVITE = 'correct horse battery staple'
+
+/** A relay as tests reach it. */
+export interface Relay {
+  url: URL
+  fetch: (url: URL, init: RequestInit) => Promise<Response>
+}
+
+/** What a relay answered; `code` of a problem document. */
+export interface Answer {
+  status: number
+  code: string | undefined
+  headers: Headers
+  body: Bytes
+  json: unknown
+}
+
+/** One call. Without a signer it is not signed; `sign` changes what the signature is made over. */
+export interface CallOptions {
+  method?: 'GET' | 'POST' | 'OPTIONS' | 'PUT' | 'DELETE'
+  body?: Bytes
+  type?: string
+  headers?: Record<string, string>
+  now?: number
+}
+
+/** JSON in which bytes are base64url. */
+export function toJson(value: unknown): Bytes {
+  return utf8(
+    JSON.stringify(value, (_, item: unknown) =>
+      item instanceof Uint8Array ? base64url(item) : item,
+    ),
+  )
+}
+
+async function read(response: Response): Promise<Answer> {
+  const body = new Uint8Array(await response.arrayBuffer())
+  const isJson = response.headers.get('content-type')?.includes('json') === true
+  const json = isJson ? parseJson(body, 16_777_216) : undefined
+  const code = (json as { code?: string } | undefined)?.code
+  return { status: response.status, code, headers: response.headers, body, json }
+}
+
+/** Sends one call as it is given. */
+export async function send(
+  relay: Relay,
+  path: string,
+  signer: Signer | null,
+  options: CallOptions = {},
+): Promise<Answer> {
+  const { body, type = JSON_TYPE } = options
+  const method = options.method ?? (body === undefined ? 'GET' : 'POST')
+  const url = new URL(path, relay.url)
+  const call = { method, url, body: body ?? new Uint8Array() }
+  const signed = signer === null ? {} : await signCall(call, signer, options.now ?? seconds())
+  const headers = {
+    ...(body === undefined ? {} : { 'content-type': type }),
+    ...signed,
+    ...options.headers,
+  }
+  return read(await relay.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) }))
+}
+
+export function enrol(
+  relay: Relay,
+  world: World,
+  invite: string = INVITE,
+  crls: Bytes[] = crlsOf(world),
+): Promise<Answer> {
+  return send(relay, paths.tenants, null, {
+    body: toJson({ crls, invite, trust: world.trusts[0] }),
+  })
+}
+
+export function postTrust(relay: Relay, world: World, trust: Envelope): Promise<Answer> {
+  return send(relay, paths.trust(world.tenant), null, { body: toJson(trust) })
+}
+
+export function upload(relay: Relay, world: World, objects: Bytes[]): Promise<Answer> {
+  return send(relay, paths.objects(world.tenant), world.deriver, {
+    body: encodeBatch(objects),
+    type: OCTETS_TYPE,
+  })
+}
+
+/** Sends the head alone. `previous` is the head to be replaced. */
+export function pushHead(
+  relay: Relay,
+  world: World,
+  publication: Pick<Publication, 'catalog' | 'crls' | 'head'>,
+  previous: Bytes | null,
+  signer: Signer = world.deriver,
+): Promise<Answer> {
+  const { catalog, crls, head } = publication
+  return send(relay, paths.push(world.tenant), signer, {
+    body: toJson({ catalog, crls, head }),
+    headers: { 'if-match': previous === null ? '"none"' : `"${base64url(previous)}"` },
+  })
+}
+
+/** Uploads and pushes; throws unless both are taken. */
+export async function pushAll(
+  relay: Relay,
+  world: World,
+  publication: Publication,
+  previous: Bytes | null,
+): Promise<void> {
+  for (const answer of [
+    await upload(relay, world, publication.objects),
+    await pushHead(relay, world, publication, previous),
+  ]) {
+    if (answer.status !== 204)
+      throw new Error(`the relay answers ${answer.status} ${answer.code ?? ''}`)
+  }
+}
+
+/** Asks for a delivery as a client that has nothing yet, but for what is given. */
+export function askDelivery(
+  relay: Relay,
+  world: World,
+  client: Client,
+  keyrings: Bytes[],
+  ask: Partial<DeliveryRequest> = {},
+): Promise<Answer> {
+  const request: DeliveryRequest = {
+    have: { catalog: 0, head: new Uint8Array(), objects: [], trust: 0 },
+    keyrings,
+    package: client.packageHash,
+    slots: keyrings.map(() => 0),
+    ...ask,
+  }
+  return send(relay, paths.delivery(world.tenant), client.signer, { body: toJson(request) })
+}
+
+/** The decoded delivery of an answer. */
+export function readDelivery(answer: Answer): Delivery {
+  return deliverySchema(answer.json, '')
+}

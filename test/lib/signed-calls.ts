@@ -1,0 +1,39 @@
+/** Every call that a certificate signs, with the least that it can be called with. */
+import { OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { base64url, utf8 } from '../../shared/bytes.ts'
+import { type Role } from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { toJson, type CallOptions } from './calls.ts'
+
+/** One call and who may make it. */
+export interface SignedCall {
+  name: string
+  roles: Role[]
+  path: (tenant: string) => string
+  options: CallOptions
+}
+
+/** A call with a JSON body. */
+export const jsonBody = (value: object = {}): CallOptions => ({ body: toJson(value) })
+
+/** Every signed call, with who may make it. */
+export const signedCalls: SignedCall[] = [
+  {
+    name: 'POST objects',
+    roles: ['deriver'],
+    path: paths.objects,
+    options: { body: utf8(''), type: OCTETS_TYPE },
+  },
+  { name: 'POST push', roles: ['deriver'], path: paths.push, options: jsonBody() },
+  { name: 'GET head', roles: ['deriver'], path: paths.head, options: {} },
+  { name: 'POST delivery', roles: ['client'], path: paths.delivery, options: jsonBody() },
+  { name: 'POST requests', roles: ['client'], path: paths.requests, options: jsonBody() },
+  { name: 'GET requests', roles: ['deriver'], path: paths.requests, options: {} },
+  { name: 'POST answers', roles: ['deriver'], path: paths.answers, options: jsonBody() },
+  {
+    name: 'GET object',
+    roles: ['deriver', 'client'],
+    path: (tenant) => paths.object(tenant, base64url(sha256(utf8('none')))),
+    options: {},
+  },
+]

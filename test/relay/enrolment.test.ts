@@ -1,0 +1,268 @@
+/** Enrolment, trust documents (docs/PROTOCOL.md [relay-5]), CORS and health. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { paths } from '../../shared/api.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { generateSigningKey } from '../../shared/signature.ts'
+import { type TrustBody } from '../../shared/trust.ts'
+import {
+  askDelivery,
+  enrol,
+  INVITE,
+  postTrust,
+  pushAll,
+  readDelivery,
+  send,
+  toJson,
+  type Answer,
+} from '../lib/calls.ts'
+import { publish } from '../lib/publication.ts'
+import { startRelay, type TestRelay } from '../lib/test-relay.ts'
+import {
+  crlsOf,
+  makeCa,
+  makeClient,
+  makeTrust,
+  makeWorld,
+  renewCrl,
+  renewTrust,
+  seconds,
+  type World,
+} from '../lib/world.ts'
+
+let relay: TestRelay
+beforeAll(async () => {
+  relay = await startRelay()
+})
+afterAll(() => relay.close())
+
+const isEnrolled = async (world: World): Promise<boolean> =>
+  (await send(relay, paths.requests(world.tenant), world.deriver)).status === 200
+
+describe('enrolment', () => {
+  it('creates a tenant once', async () => {
+    const world = await makeWorld()
+    expect(await isEnrolled(world)).toBe(false)
+    expect(await enrol(relay, world)).toMatchObject({ status: 201, json: { tenant: world.tenant } })
+    expect(await enrol(relay, world)).toMatchObject({ status: 200, json: { tenant: world.tenant } })
+    expect(await isEnrolled(world)).toBe(true)
+  })
+
+  it.each(['', 'wrong', `${INVITE} `, `other,${INVITE}`])(
+    '[relay-5] the invite %j is refused',
+    async (invite) => {
+      const world = await makeWorld()
+      expect(await enrol(relay, world, invite)).toMatchObject({
+        status: 401,
+        code: 'ERR_UNAUTHORIZED',
+      })
+      expect(await isEnrolled(world)).toBe(false)
+    },
+  )
+
+  it('[relay-5] a trust document that is not its own genesis is refused', async () => {
+    const cases: [Partial<TrustBody>, string][] = [
+      [{ number: 2 }, 'ERR_TRUST_DOCUMENT'],
+      [{ tenant: 'a'.repeat(52) }, 'ERR_TRUST_DOCUMENT'],
+      [{ previous: new Uint8Array(32) }, 'ERR_TRUST_DOCUMENT'],
+      [{ expiresAt: seconds() + 500 * 86_400 }, 'ERR_LIFETIME'],
+      [
+        { authority: { keys: [(await generateSigningKey('Ed25519', true)).spki], threshold: 1 } },
+        'ERR_SIGNATURE',
+      ],
+    ]
+    for (const [trust, code] of cases) {
+      expect(await enrol(relay, await makeWorld({ trust }))).toMatchObject({ status: 400, code })
+    }
+  })
+
+  it('[relay-5] a CRL that an anchor of its name did not sign is refused', async () => {
+    const world = await makeWorld()
+    const other = await makeCa('client', world.now)
+    expect(await enrol(relay, world, INVITE, [other.crl])).toMatchObject({
+      status: 400,
+      code: 'ERR_CRL',
+    })
+    expect(await enrol(relay, world, INVITE, [new Uint8Array(9)])).toMatchObject({
+      status: 400,
+      code: 'ERR_CRL',
+    })
+  })
+
+  it('takes newer CRLs when repeated, and no older ones', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const old = crlsOf(world)
+    await renewCrl(world.cas.deriver, world.now)
+    expect(await enrol(relay, world)).toMatchObject({ status: 200 })
+    expect(await enrol(relay, world, INVITE, old)).toMatchObject({
+      status: 409,
+      code: 'ERR_ROLLBACK',
+    })
+  })
+
+  it('CRLs of a repeated one are not delivered beside a head that names others', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const client = await makeClient(world, 'alice')
+    await pushAll(relay, world, await publish(world, []), null)
+    const named = world.cas.deriver.crl
+    await renewCrl(world.cas.deriver, world.now)
+    expect(await enrol(relay, world)).toMatchObject({ status: 200 })
+    expect(readDelivery(await askDelivery(relay, world, client, [])).crls).toEqual([named])
+  })
+
+  it('[relay-5] is closed without invites', async () => {
+    const closed = await startRelay({ INVITES: '' })
+    try {
+      for (const invite of ['', INVITE]) {
+        const answer = await enrol(closed, await makeWorld(), invite)
+        expect(answer).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
+      }
+    } finally {
+      await closed.close()
+    }
+  })
+})
+
+describe('trust documents', () => {
+  it('follow one another', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    for (let i = 0; i < 3; i++)
+      expect((await postTrust(relay, world, await renewTrust(world))).status).toBe(204)
+    // Again, in any order: nothing changes.
+    for (const one of world.trusts) expect((await postTrust(relay, world, one)).status).toBe(204)
+  })
+
+  it('move to other authority keys by signatures of both', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const key = await generateSigningKey('Ed25519', true)
+    const changes = { authority: { keys: [key.spki], threshold: 1 } }
+    const { envelope } = await makeTrust(world, changes)
+    expect(await postTrust(relay, world, envelope)).toMatchObject({
+      status: 400,
+      code: 'ERR_SIGNATURE',
+    })
+    const both = await renewTrust(world, changes, [...world.authority, key])
+    expect((await postTrust(relay, world, both)).status).toBe(204)
+    world.authority = [key]
+    expect((await postTrust(relay, world, await renewTrust(world))).status).toBe(204)
+  })
+
+  it('[relay-5] one that leaves a number out, names another predecessor or falls back is refused', async () => {
+    const world = await makeWorld({ trust: { incarnation: 2 } })
+    await enrol(relay, world)
+    const cases: [Partial<TrustBody>, string][] = [
+      [{ number: 3 }, 'ERR_TRUST_DOCUMENT'],
+      [{ previous: new Uint8Array(32) }, 'ERR_TRUST_DOCUMENT'],
+      [{ incarnation: 1 }, 'ERR_TRUST_DOCUMENT'],
+      [{ tenant: 'a'.repeat(52) }, 'ERR_TENANT'],
+    ]
+    for (const [changes, code] of cases) {
+      const { envelope } = await makeTrust(world, changes)
+      expect(await postTrust(relay, world, envelope)).toMatchObject({ status: 400, code })
+    }
+  })
+
+  it('[relay-5] another one of a number that is stored is a fork', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const fork = (await makeTrust(world, { skew: 1 })).envelope
+    expect((await postTrust(relay, world, await renewTrust(world))).status).toBe(204)
+    expect(await postTrust(relay, world, fork)).toMatchObject({ status: 409, code: 'ERR_FORK' })
+  })
+
+  it('[relay-4] one that no key of the authority signed is answered as if there were no tenant', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const absent = await makeWorld()
+    const key = await generateSigningKey('Ed25519', true)
+    const forge = async (of: World): Promise<Answer> =>
+      postTrust(relay, of, (await makeTrust(of, {}, [key])).envelope)
+    const [there, nowhere] = [await forge(world), await forge(absent)]
+    expect(there).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    expect(there.body).toEqual(nowhere.body)
+    const odd: Envelope = { ...world.trusts[0]!, payload: new TextEncoder().encode('null') }
+    expect(await postTrust(relay, world, odd)).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+  })
+
+  it('[relay-1] one above 64 KiB is refused', async () => {
+    const world = await makeWorld()
+    const answer = await send(relay, paths.trust(world.tenant), null, {
+      body: new Uint8Array(65_537),
+    })
+    expect(answer).toMatchObject({ status: 413, code: 'ERR_TOO_LARGE' })
+  })
+})
+
+describe('CORS', () => {
+  const preflight = (tenant: string, origin: string): Promise<Answer> =>
+    send(relay, paths.delivery(tenant), null, {
+      method: 'OPTIONS',
+      headers: { origin, 'access-control-request-method': 'POST' },
+    })
+
+  it('lets in the origins of the trust document', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const [origin] = world.trust.origins
+    const answer = await preflight(world.tenant, origin!)
+    expect(answer.status).toBe(204)
+    expect(answer.headers.get('access-control-allow-origin')).toBe(origin)
+    expect(answer.headers.get('access-control-allow-headers')).toContain('keyferry-certificates')
+    expect(Number(answer.headers.get('access-control-max-age'))).toBeGreaterThan(0)
+    expect(answer.headers.get('vary')).toBe('origin')
+    const refused = await send(relay, paths.head(world.tenant), null, {
+      headers: { origin: origin! },
+    })
+    expect(refused.status).toBe(401)
+    expect(refused.headers.get('access-control-allow-origin')).toBe(origin)
+  })
+
+  it('[relay-4] another origin is answered as a tenant that does not exist', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const absent = await makeWorld()
+    const [origin] = world.trust.origins
+    const answers = [
+      await preflight(world.tenant, 'https://evil.example'),
+      await preflight(world.tenant, 'null'),
+      await preflight(absent.tenant, origin!),
+    ]
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND', body: answers[0]!.body })
+      expect(answer.headers.get('access-control-allow-origin')).toBeNull()
+    }
+    const call = await send(relay, paths.head(world.tenant), null, {
+      headers: { origin: 'https://evil.example' },
+    })
+    expect(call.headers.get('access-control-allow-origin')).toBeNull()
+  })
+})
+
+describe('answers', () => {
+  it('health goes through the storage', async () => {
+    expect(await send(relay, paths.health, null)).toMatchObject({
+      status: 200,
+      json: { status: 'ok' },
+    })
+    expect(
+      await send(relay, paths.health, null, { method: 'POST', body: toJson({}) }),
+    ).toMatchObject({ status: 405 })
+  })
+
+  it('are problem documents with the code and nothing inside', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const answer = await send(relay, paths.head(world.tenant), null)
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    expect(answer.json).toEqual({
+      code: 'ERR_UNAUTHORIZED',
+      status: 401,
+      title: 'the request is not signed by an admitted certificate',
+      type: 'urn:keyferry:error:ERR_UNAUTHORIZED',
+    })
+  })
+})

@@ -1,0 +1,170 @@
+/** Notices over WebSockets (docs/PROTOCOL.md, "HTTP"). */
+import { makeRefusal, makeRequest } from '../lib/documents.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { eventSchema, paths, SUBPROTOCOL, type Event } from '../../shared/api.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { signTicket, type Signer } from '../../shared/http-signature.ts'
+import { type KeyRequestBody } from '../../shared/key-package.ts'
+import { enrol, pushAll, send, toJson, type Answer } from '../lib/calls.ts'
+import { publish } from '../lib/publication.ts'
+import { startRelay, type TestRelay } from '../lib/test-relay.ts'
+import { makeClient, makeWorld, random, type Client, type World } from '../lib/world.ts'
+
+let relay: TestRelay
+beforeAll(async () => {
+  relay = await startRelay()
+})
+afterAll(() => relay.close())
+
+async function start(): Promise<{ world: World; alice: Client }> {
+  const world = await makeWorld()
+  await enrol(relay, world)
+  return { world, alice: await makeClient(world, 'alice') }
+}
+
+function post(
+  world: World,
+  signer: Signer,
+  body: { package: Envelope; request: Envelope },
+): Promise<Answer> {
+  return send(relay, paths.requests(world.tenant), signer, { body: toJson(body) })
+}
+
+async function ask(
+  world: World,
+  client: Client,
+  changes: Partial<KeyRequestBody> = {},
+): Promise<Answer> {
+  const request = await makeRequest(world, client, [random(16)], changes)
+  return post(world, client.signer, { package: client.package, request })
+}
+
+function answer(world: World, done: number, refusals: Envelope[] = []): Promise<Answer> {
+  return send(relay, paths.answers(world.tenant), world.deriver, {
+    body: toJson({ done, refusals }),
+  })
+}
+
+interface Listening {
+  events: Event[]
+  next: () => Promise<Event>
+  socket: WebSocket
+}
+
+async function listen(world: World, signer: Signer): Promise<Listening> {
+  const url = new URL(paths.events(world.tenant), relay.url)
+  const ticket = await signTicket(url, signer, world.now)
+  url.protocol = 'ws:'
+  const socket = new WebSocket(url, [SUBPROTOCOL, ticket])
+  const events: Event[] = []
+  const wakers: (() => void)[] = []
+  socket.addEventListener('message', ({ data }) => {
+    if (data === 'pong') return
+    events.push(eventSchema(JSON.parse(String(data)), ''))
+    for (const wake of wakers.splice(0)) wake()
+  })
+  await new Promise<void>((resolve, reject) => {
+    socket.addEventListener('open', () => resolve())
+    socket.addEventListener('error', () => reject(new Error('no stream')))
+  })
+  const next = async (): Promise<Event> => {
+    while (events.length === 0) await new Promise<void>((resolve) => wakers.push(resolve))
+    return events.shift()!
+  }
+  return { events, next, socket }
+}
+
+describe('events', () => {
+  it('tell everyone of a head, derivers of a request, a client of its refusal', async () => {
+    const { world, alice } = await start()
+    const bob = await makeClient(world, 'bob')
+    const [forDeriver, forAlice, forBob] = [
+      await listen(world, world.deriver),
+      await listen(world, alice.signer),
+      await listen(world, bob.signer),
+    ]
+    expect(forAlice.socket.protocol).toBe(SUBPROTOCOL)
+    const published = await publish(world, [])
+    await pushAll(relay, world, published, null)
+    for (const listener of [forDeriver, forAlice, forBob]) {
+      expect(await listener.next()).toEqual({ type: 'head', hash: published.headHash })
+    }
+    await ask(world, alice)
+    expect(await forDeriver.next()).toEqual({ type: 'request' })
+    await answer(world, 1, [await makeRefusal(world, alice.fingerprint, random(16))])
+    expect(await forAlice.next()).toEqual({ type: 'refusal' })
+    // Neither saw what was for the other.
+    const later = await publish(world, [], { version: 2 })
+    await pushAll(relay, world, later, published.headHash)
+    for (const listener of [forDeriver, forAlice, forBob]) {
+      expect(await listener.next()).toEqual({ type: 'head', hash: later.headHash })
+      expect(listener.events).toEqual([])
+      listener.socket.close()
+    }
+  })
+
+  it('reach sockets of an object that slept meanwhile', async () => {
+    const { world, alice } = await start()
+    const listener = await listen(world, alice.signer)
+    await relay.harness
+      .getWorker()
+      .evictDurableObject('TENANT', { name: world.tenant, webSockets: 'hibernate' })
+    const published = await publish(world, [])
+    await pushAll(relay, world, published, null)
+    expect(await listener.next()).toEqual({ type: 'head', hash: published.headHash })
+    listener.socket.close()
+  })
+
+  it('do not tell of a head or a request that was there already', async () => {
+    const { world, alice } = await start()
+    const body = { package: alice.package, request: await makeRequest(world, alice, [random(16)]) }
+    const published = await publish(world, [])
+    await pushAll(relay, world, published, null)
+    await post(world, alice.signer, body)
+    const listener = await listen(world, world.deriver)
+    await pushAll(relay, world, published, published.headHash)
+    await post(world, alice.signer, body)
+    await ask(world, alice)
+    expect(await listener.next()).toEqual({ type: 'request' })
+    expect(listener.events).toEqual([])
+    listener.socket.close()
+  })
+
+  it('take no messages, but answer pings', async () => {
+    const { world, alice } = await start()
+    const { socket } = await listen(world, alice.signer)
+    const message = await new Promise<string>((resolve) => {
+      socket.addEventListener('message', ({ data }) => resolve(String(data)), { once: true })
+      socket.send('ping')
+    })
+    expect(message).toBe('pong')
+    const code = await new Promise<number>((resolve) => {
+      socket.addEventListener('close', (event) => resolve(event.code))
+      socket.send('hello')
+    })
+    expect(code).toBe(1008)
+  })
+
+  it('answer the closing of a socket at once, so that no client hangs on a half-open one', async () => {
+    const { world, alice } = await start()
+    const { socket } = await listen(world, alice.signer)
+    const closed = new Promise<CloseEvent>((resolve) => {
+      socket.addEventListener('close', resolve)
+    })
+    socket.close()
+    // Without an answer the socket ends by itself after many seconds, uncleanly.
+    expect((await closed).wasClean).toBe(true)
+  })
+
+  it('a ninth socket of a certificate closes its first', async () => {
+    const { world, alice } = await start()
+    const first = await listen(world, alice.signer)
+    const closed = new Promise<number>((resolve) => {
+      first.socket.addEventListener('close', (event) => resolve(event.code))
+    })
+    const more = []
+    for (let i = 0; i < 8; i++) more.push(await listen(world, alice.signer))
+    expect(await closed).toBe(1008)
+    for (const { socket } of more) socket.close()
+  })
+})

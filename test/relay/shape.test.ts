@@ -1,0 +1,118 @@
+/** What is refused before anybody looks who calls (docs/PROTOCOL.md [relay-1]). */
+import { jsonBody, signedCalls } from '../lib/signed-calls.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { utf8, type Bytes } from '../../shared/bytes.ts'
+import { MAX_BATCH, MAX_REQUEST } from '../../shared/limits.ts'
+import { enrol, pushAll, send, type CallOptions } from '../lib/calls.ts'
+import { makeKeyring, publish } from '../lib/publication.ts'
+import { startRelay, type TestRelay } from '../lib/test-relay.ts'
+import { makeClient, makeWorld, type Client, type World } from '../lib/world.ts'
+
+let relay: TestRelay
+let world: World
+let alice: Client
+beforeAll(async () => {
+  relay = await startRelay()
+  world = await makeWorld()
+  alice = await makeClient(world, 'alice')
+  await enrol(relay, world)
+  await pushAll(relay, world, await publish(world, [makeKeyring('one', [alice])]), null)
+})
+afterAll(() => relay.close())
+
+describe('[relay-1] shape', () => {
+  it.each([
+    ['/', 'GET'],
+    ['/v1', 'GET'],
+    ['/v2/tenants', 'POST'],
+    ['/v1/tenants/x', 'GET'],
+    ['/v1/short/head', 'GET'],
+    [`/v1/${'a'.repeat(52)}/nothing`, 'GET'],
+    [`/v1/${'a'.repeat(52)}/head/more`, 'GET'],
+    [`/v1/${'A'.repeat(52)}/head`, 'GET'],
+  ] as const)('[relay-1] there is nothing at %s', async (path, method) => {
+    const answer = await send(relay, path, null, { method })
+    expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+  })
+
+  it.each([
+    ...signedCalls,
+    { name: 'events', path: paths.events },
+    { name: 'trust', path: paths.trust },
+  ])('[relay-1] another method than that of $name is refused', async ({ path }) => {
+    const answer = await send(relay, path(world.tenant), null, { method: 'DELETE' })
+    expect(answer).toMatchObject({ status: 405, code: 'ERR_METHOD' })
+    expect(answer.headers.get('allow')).toMatch(/^(GET|POST)/)
+  })
+
+  it.each([
+    ...signedCalls.filter(({ options }) => options.body !== undefined),
+    { name: 'trust', path: paths.trust },
+  ])('[relay-1] another media type for $name is refused', async ({ path }) => {
+    const answer = await send(relay, path(world.tenant), world.deriver, {
+      ...jsonBody(),
+      type: 'text/plain',
+    })
+    expect(answer).toMatchObject({ status: 415, code: 'ERR_MEDIA_TYPE' })
+  })
+
+  it('[relay-1] a content coding is refused', async () => {
+    const headers = { 'content-encoding': 'gzip' }
+    const answer = await send(relay, paths.push(world.tenant), world.deriver, {
+      ...jsonBody(),
+      headers,
+    })
+    expect(answer).toMatchObject({ status: 415, code: 'ERR_MEDIA_TYPE' })
+  })
+
+  it('[relay-1] a body above its limit is refused by its declared length', async () => {
+    const options = { body: new Uint8Array(MAX_REQUEST + 1) }
+    const answer = await send(relay, paths.requests(world.tenant), alice.signer, options)
+    expect(answer).toMatchObject({ status: 413, code: 'ERR_TOO_LARGE' })
+  })
+
+  it('[relay-1] a body without end is cut off', async () => {
+    let sent = 0
+    const endless = new ReadableStream<Bytes>({
+      pull(controller) {
+        sent += 65_536
+        // Far more than any call may have; a relay that reads on lets this test run into its time limit.
+        if (sent < 64 * MAX_BATCH) controller.enqueue(new Uint8Array(65_536))
+        else controller.close()
+      },
+    })
+    const url = new URL(paths.objects(world.tenant), relay.url)
+    const init = {
+      method: 'POST',
+      body: endless,
+      duplex: 'half',
+      headers: { 'content-type': OCTETS_TYPE },
+    }
+    const status = await fetch(url, init as RequestInit).then(
+      (response) => response.status,
+      () => 'closed',
+    )
+    expect([413, 'closed']).toContain(status)
+    expect(sent).toBeLessThan(32 * MAX_BATCH)
+  })
+
+  it('[relay-1] what is no JSON, and what is of no schema, is refused', async () => {
+    const path = paths.delivery(world.tenant)
+    const options = (text: string): CallOptions => ({ body: utf8(text) })
+    expect(await send(relay, path, alice.signer, options('{'))).toMatchObject({
+      status: 400,
+      code: 'ERR_MALFORMED',
+    })
+    expect(await send(relay, path, alice.signer, options('{}'))).toMatchObject({
+      status: 400,
+      code: 'ERR_SCHEMA',
+    })
+    expect(await send(relay, path, alice.signer, options('null'))).toMatchObject({
+      status: 400,
+      code: 'ERR_SCHEMA',
+    })
+    const deep = options('['.repeat(60_000) + ']'.repeat(60_000))
+    expect(await send(relay, path, alice.signer, deep)).toMatchObject({ status: 400 })
+  })
+})

@@ -1,0 +1,110 @@
+/**
+ * The gateway: from an HTTP request to a method of the tenant's object. In this order, each step cheaper than the next: path and method,
+ * media type, size, rate limit, admission, the call itself [relay-1].
+ */
+import { Hono, type Context } from 'hono'
+import { paths } from '../shared/api.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { TENANT_ID } from '../shared/trust.ts'
+import { admit } from './admission.ts'
+import { readBody, requireMediaType } from './body.ts'
+import { type Call, type Route } from './call.ts'
+import { admittedOrigin, allowOrigin, preflight } from './cors.ts'
+import { json, problem, RelayError } from './problem.ts'
+import { deliveryRoutes } from './routes/delivery.ts'
+import { enrolmentRoutes } from './routes/enrolment.ts'
+import { mailboxRoutes } from './routes/mailbox.ts'
+import { pushRoutes, readPushedCrls } from './routes/push.ts'
+
+/** Every route but that of health; docs/openapi.yaml describes the same ones. */
+export const routes: readonly Route[] = [
+  ...enrolmentRoutes,
+  ...pushRoutes,
+  ...deliveryRoutes,
+  ...mailboxRoutes,
+]
+
+function callOf(c: Context<{ Bindings: Env }>): Call {
+  const tenant = c.req.param('tenant') ?? ''
+  const name = c.req.param('name') ?? ''
+  const now = Math.floor(Date.now() / 1000)
+  const request = c.req.raw
+  return {
+    env: c.env,
+    request,
+    url: new URL(request.url),
+    tenant,
+    name,
+    body: new Uint8Array(),
+    now,
+  }
+}
+
+async function run(route: Route, shape: Call): Promise<Response> {
+  const { request } = shape
+  if (route.type !== undefined) requireMediaType(request, route.type)
+  const call = { ...shape, body: await readBody(request, route.limit ?? 0) }
+  if (route.roles === null) return await route.handle(call)
+  const isPush = route.path.endsWith('/push')
+  const options = {
+    isTicket: route.ticket === true,
+    more: () => (isPush ? readPushedCrls(call.body) : []),
+  }
+  const caller = await admit(call, route.roles, options)
+  return await route.handle({ ...call, caller })
+}
+
+/** Answers with errors, and lets the tenant's own origins read what is answered. */
+async function answer(call: Call, respond: () => Promise<Response>): Promise<Response> {
+  let response: Response
+  try {
+    response = await respond()
+  } catch (error) {
+    response = problem(error)
+  }
+  if (response.status === 101 || call.tenant === '') return response
+  try {
+    const origin = await admittedOrigin(call)
+    return origin === null ? response : allowOrigin(response, origin)
+  } catch (error) {
+    return problem(error)
+  }
+}
+
+const app = new Hono<{ Bindings: Env }>()
+
+// PROTOCOL [relay-1]
+app.use(async (c, next) => {
+  const [, version, tenant, more] = c.req.path.split('/')
+  const isTenantPath = version === 'v1' && more !== undefined
+  if (isTenantPath && !TENANT_ID.test(tenant!)) throw new KeyferryError('ERR_NOT_FOUND')
+  await next()
+})
+
+app.get(paths.health, async (c) => {
+  const isWell = await c.env.TENANT.getByName('health').ping()
+  if (!isWell) throw new Error('the storage does not answer')
+  return json('{"status":"ok"}')
+})
+
+for (const route of routes) {
+  app.on(route.method, route.path, (c) => {
+    const call = callOf(c)
+    return answer(call, () => run(route, call))
+  })
+}
+
+for (const path of new Set(routes.map((route) => route.path))) {
+  const allow = routes.filter((route) => route.path === path).map(({ method }) => method)
+  app.all(path, (c) => {
+    const call = callOf(c)
+    if (c.req.method === 'OPTIONS' && call.tenant !== '') return preflight(call)
+    return problem(new RelayError('ERR_METHOD', { headers: { allow: allow.join(', ') } }))
+  })
+}
+
+app.all(paths.health, () => problem(new RelayError('ERR_METHOD', { headers: { allow: 'GET' } })))
+app.notFound(() => problem(new KeyferryError('ERR_NOT_FOUND')))
+app.onError((error) => problem(error))
+
+export default app

@@ -1,0 +1,65 @@
+/** One call of the HTTP interface, as handlers see it. */
+import { type Bytes } from '../shared/bytes.ts'
+import { type Role } from '../shared/envelope.ts'
+import { type Caller } from './admission.ts'
+import { RelayError } from './problem.ts'
+import { type Tenant } from './tenant.ts'
+
+/** A call whose shape was checked. */
+export interface Call {
+  env: Env
+  request: Request
+  url: URL
+  /** Tenant id; empty for calls that name none. */
+  tenant: string
+  /** The last part of the path of an object. */
+  name: string
+  body: Bytes
+  /** Seconds; read once for the whole call. */
+  now: number
+}
+
+/** A call of an admitted certificate. */
+export interface SignedCall extends Call {
+  caller: Caller
+}
+
+interface Shape {
+  method: 'GET' | 'POST'
+  path: string
+  /** Media type of the body; none for GET. */
+  type?: string
+  /** Bytes of the body. */
+  limit?: number
+}
+
+/** A row of the table of routes. `roles` are those that may call; `null` for calls that no certificate signs. */
+export type Route =
+  | (Shape & { roles: null; handle: (call: Call) => Promise<Response> })
+  | (Shape & {
+      roles: readonly Role[]
+      ticket?: true
+      handle: (call: SignedCall) => Promise<Response>
+    })
+
+/** The object of a tenant. */
+export function tenantOf({ env, tenant }: Pick<Call, 'env' | 'tenant'>): DurableObjectStub<Tenant> {
+  return env.TENANT.getByName(tenant)
+}
+
+/** Seconds: the period of the limiter in wrangler.toml. */
+const PERIOD = '10'
+/** What the limiter said of a call. */
+const asked = new WeakMap<Request, boolean>()
+
+/**
+ * Brakes what costs more than a look into memory, per address and once per call. The limiter is one of the platform: absent under plain
+ * workerd, where a proxy in front has to do it. Throws `ERR_QUOTA`.
+ */
+export async function brake({ env, request }: Pick<Call, 'env' | 'request'>): Promise<void> {
+  const address = request.headers.get('cf-connecting-ip')
+  if (env.RATE === undefined || address === null) return
+  const isFine = asked.get(request) ?? (await env.RATE.limit({ key: address })).success
+  asked.set(request, isFine)
+  if (!isFine) throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': PERIOD } })
+}

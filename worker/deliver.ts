@@ -1,0 +1,237 @@
+/**
+ * What a client is given (docs/PROTOCOL.md, "HTTP"): per keyring the release, the manifest, the bundle and the client's own leaf,
+ * with proofs cut out of stored pages. Nothing is hashed here.
+ */
+import { type DeliveredKeyring, type DeliveryRequest } from '../shared/api.ts'
+import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
+import { compare, equal, type Bytes } from '../shared/bytes.ts'
+import { MAX_DELIVERY } from '../shared/limits.ts'
+import { KEYRING_LEAF } from '../shared/manifest.ts'
+import { decodeRelease, type Release } from '../shared/release.ts'
+import {
+  PAGE_SIZE,
+  parseIndex,
+  parsePage,
+  proveFromPages,
+  type Index,
+  type Page,
+  type Proof,
+  type TreeHead,
+} from '../shared/tree.ts'
+import { HashSet, keyOf, Recent } from './bounded.ts'
+import { type Objects } from './objects.ts'
+import { type Refusals } from './refusals.ts'
+import {
+  deliveredCrls,
+  readCurrent,
+  rootsOf,
+  trustsAfter,
+  type Current,
+  type Database,
+} from './store.ts'
+
+/** Where keyrings and members were found, for as long as the trees stay the same. */
+const PLACES = 10_000
+/** Room for the envelope of the answer and its field names. */
+const OVERHEAD = 64 * 1_024
+
+/** Parts of a delivery; envelopes are encoded. */
+export interface DeliveryParts {
+  head: Bytes
+  catalog: Bytes | null
+  trust: Bytes[]
+  crls: Bytes[]
+  keyrings: DeliveredKeyring[]
+  refusals: Bytes[]
+}
+
+/** What a client asks for. `recipient` is the fingerprint of its certificate. */
+export interface DeliveryAsk extends DeliveryRequest {
+  recipient: Bytes
+  /** Seconds. */
+  now: number
+}
+
+interface Place {
+  slot: number
+  leaf: Bytes
+  proof: Proof
+}
+
+/** Bytes as base64url in JSON. */
+function sizeOf(...parts: readonly Bytes[]): number {
+  return parts.reduce((sum, part) => sum + Math.ceil((part.length * 4) / 3) + 4, 0)
+}
+
+export class Deliveries {
+  readonly #db: Database
+  readonly #objects: Objects
+  readonly #refusals: Refusals
+  readonly #keyrings = new Recent<Place | 'absent'>(PLACES)
+  readonly #slots = new Recent<number>(PLACES)
+
+  constructor(db: Database, objects: Objects, refusals: Refusals) {
+    this.#db = db
+    this.#objects = objects
+    this.#refusals = refusals
+  }
+
+  /** `undefined` where no head was pushed, `null` where the client has everything. */
+  deliver(ask: DeliveryAsk): DeliveryParts | null | undefined {
+    const row = readCurrent(this.#db)
+    if (row === undefined) return undefined
+    const trust = trustsAfter(this.#db, ask.have.trust)
+    const catalog = ask.have.catalog === row.catalogNumber ? null : row.catalog
+    const crls = deliveredCrls(this.#db)
+    const refusals = this.#refusals.find(ask.recipient, ask.keyrings, ask.now)
+    let size = OVERHEAD + sizeOf(row.head, row.catalog, ...crls, ...trust, ...refusals)
+    const held = new HashSet()
+    for (const hash of ask.have.objects) held.add(hash)
+    const keyrings: DeliveredKeyring[] = []
+    let isNew =
+      !equal(ask.have.head, row.hash) || trust.length > 0 || catalog !== null || refusals.length > 0
+    const seen = new HashSet()
+    for (const [i, keyring] of ask.keyrings.entries()) {
+      if (!seen.add(keyring)) continue
+      const found = this.#item(row, keyring, ask.package, ask.slots[i] ?? 0, held)
+      if (found === undefined) continue
+      const { item, isComplete } = found
+      size += 8_192 + sizeOf(item.bundle, item.manifest, item.release)
+      // The client asks again for what did not fit.
+      if (size > MAX_DELIVERY) break
+      isNew ||= !isComplete
+      keyrings.push(item)
+    }
+    return isNew ? { head: row.head, catalog, trust, crls, keyrings, refusals } : null
+  }
+
+  /**
+   * One keyring for a member of it; `undefined` for one that is unknown and for one that the package is no member of, so that
+   * nobody learns of keyrings of others [relay-4]. `isComplete`: the client holds all of its objects.
+   */
+  #item(
+    row: Current,
+    keyring: Bytes,
+    packageHash: Bytes,
+    hint: number,
+    held: HashSet,
+  ): { item: DeliveredKeyring; isComplete: boolean } | undefined {
+    if (packageHash.length === 0) return undefined
+    const { releases, manifests } = rootsOf(row)
+    const release = this.#place(releases, keyring)
+    const manifest = this.#place(manifests, keyring)
+    if (release === undefined || manifest === undefined) return undefined
+    const releaseBytes = this.#objects.get(release.leaf.subarray(16))
+    if (releaseBytes === undefined) return undefined
+    const body = decodeRelease(releaseBytes)
+    const member = this.#member(body, packageHash, hint)
+    if (member === undefined) return undefined
+    const { welcomeHash } = decodeMember(member.leaf)
+    const wanted = [body.bundle, body.manifest, welcomeHash]
+    const [bundle, manifestBytes, welcome] = wanted.map((hash) =>
+      held.has(hash) ? new Uint8Array() : this.#objects.get(hash),
+    )
+    if (bundle === undefined || manifestBytes === undefined || welcome === undefined)
+      return undefined
+    const item: DeliveredKeyring = {
+      bundle,
+      keyring,
+      manifest: manifestBytes,
+      manifestProof: manifest.proof,
+      member: { leaf: member.leaf, proof: member.proof },
+      release: releaseBytes,
+      releaseProof: release.proof,
+      welcome,
+    }
+    return { item, isComplete: wanted.every((hash) => held.has(hash)) }
+  }
+
+  #index({ index }: TreeHead, leafLength: number): Index | undefined {
+    const bytes = this.#objects.get(index)
+    return bytes === undefined ? undefined : parseIndex(bytes, leafLength)
+  }
+
+  #page(index: Index, number: number, leafLength: number): Page | undefined {
+    const hash = index.pages[number]
+    const bytes = hash === undefined ? undefined : this.#objects.get(hash)
+    return bytes === undefined ? undefined : parsePage(bytes, leafLength)
+  }
+
+  /** The leaf of a keyring in a tree sorted by keyring, by bisection. */
+  #place(tree: TreeHead, keyring: Bytes): Place | undefined {
+    const key = keyOf(tree.index) + keyOf(keyring)
+    let place = this.#keyrings.get(key)
+    if (place === undefined) {
+      place = this.#bisect(tree, keyring) ?? 'absent'
+      this.#keyrings.set(key, place)
+    }
+    return place === 'absent' ? undefined : place
+  }
+
+  #bisect(tree: TreeHead, keyring: Bytes): Place | undefined {
+    const index = this.#index(tree, KEYRING_LEAF)
+    if (index === undefined) return undefined
+    let low = 0
+    let high = index.pages.length - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      const page = this.#page(index, middle, KEYRING_LEAF)
+      if (page === undefined) return undefined
+      const order = (leaf: Bytes): number => compare(keyring, leaf.subarray(0, 16))
+      if (order(page.leaves[0]!) < 0) high = middle - 1
+      else if (order(page.leaves.at(-1)!) > 0) low = middle + 1
+      else {
+        const at = page.leaves.findIndex((leaf) => order(leaf) === 0)
+        if (at < 0) return undefined
+        const slot = middle * PAGE_SIZE + at
+        return { slot, leaf: page.leaves[at]!.slice(), proof: proveFromPages(index, page, slot) }
+      }
+    }
+    return undefined
+  }
+
+  /** The leaf of a package among the members: where the client says, where it was last, else by a scan. */
+  #member({ members }: Release, packageHash: Bytes, hint: number): Place | undefined {
+    const index = this.#index(members, MEMBER_LEAF)
+    if (index === undefined) return undefined
+    const isAt = (page: Page | undefined, at: number): boolean => {
+      const leaf = page?.leaves[at]
+      return leaf !== undefined && equal(leaf.subarray(0, 32), packageHash)
+    }
+    const prove = (slot: number): Place | undefined => {
+      const page = this.#page(index, Math.floor(slot / PAGE_SIZE), MEMBER_LEAF)
+      if (page === undefined || !isAt(page, slot % PAGE_SIZE)) return undefined
+      return {
+        slot,
+        leaf: page.leaves[slot % PAGE_SIZE]!.slice(),
+        proof: proveFromPages(index, page, slot),
+      }
+    }
+    const hinted = prove(hint)
+    if (hinted !== undefined) return hinted
+    const key = keyOf(members.index) + keyOf(packageHash)
+    let slot = this.#slots.get(key)
+    if (slot === undefined) {
+      slot = this.#scan(index, packageHash)
+      this.#slots.set(key, slot)
+    }
+    return slot < 0 ? undefined : prove(slot)
+  }
+
+  /** −1 where it is not; compares in the raw pages, since there may be hundreds of them. */
+  #scan(index: Index, packageHash: Bytes): number {
+    const first = 16 // magic, leaf length, count
+    for (const [number, hash] of index.pages.entries()) {
+      const page = this.#objects.get(hash)
+      if (page === undefined) return -1
+      const count = Math.min(PAGE_SIZE, index.size - number * PAGE_SIZE)
+      for (let i = 0; i < count; i++) {
+        const at = first + i * MEMBER_LEAF
+        if (page[at] === packageHash[0] && equal(page.subarray(at, at + 32), packageHash)) {
+          return number * PAGE_SIZE + i
+        }
+      }
+    }
+    return -1
+  }
+}

@@ -1,0 +1,68 @@
+/** Answers: problem documents (RFC 9457) with nothing in them but the code and its fixed sentence. */
+import { JSON_TYPE, PROBLEM_TYPE, STATUS, type Problem } from '../shared/api.ts'
+import { fromUtf8, type Bytes } from '../shared/bytes.ts'
+import { ERROR_CODES, isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
+
+const COMMON = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+}
+
+/** An error with what its answer carries beyond the code. */
+export class RelayError extends KeyferryError {
+  readonly headers: Record<string, string>
+  /** The stored head, encoded, for `ERR_CONFLICT`; `null` for none. */
+  readonly head: Bytes | null | undefined
+
+  constructor(code: ErrorCode, extra: { headers?: Record<string, string>; head?: Bytes | null }) {
+    super(code)
+    this.headers = extra.headers ?? {}
+    this.head = extra.head
+  }
+}
+
+/** Throws where a method of the tenant's object refused: errors do not keep their code between isolates. */
+export function requireCode(code: ErrorCode | null): void {
+  if (code !== null) throw new KeyferryError(code)
+}
+
+/** An answer in JSON that is already text. */
+export function json(text: string, status = 200): Response {
+  return new Response(text, { status, headers: { ...COMMON, 'content-type': JSON_TYPE } })
+}
+
+export function empty(status: 202 | 204): Response {
+  return new Response(null, { status, headers: COMMON })
+}
+
+function answer(
+  code: ErrorCode,
+  extra: Partial<Problem> & { instance?: string },
+  headers = {},
+): Response {
+  const status = STATUS[code] ?? 400
+  const body = {
+    code,
+    status,
+    title: ERROR_CODES[code],
+    type: `urn:keyferry:error:${code}`,
+    ...extra,
+  }
+  const own = { ...COMMON, 'content-type': PROBLEM_TYPE, ...headers }
+  return new Response(JSON.stringify(body), { status, headers: own })
+}
+
+/** The answer to an error. What a stranger need not know goes to the log only. */
+export function problem(error: unknown): Response {
+  if (isKeyferryError(error) && error.code !== 'ERR_INTERNAL') {
+    if (!(error instanceof RelayError)) return answer(error.code, {})
+    const { head, headers } = error
+    const parsed = head == null ? head : (JSON.parse(fromUtf8(head)) as Problem['head'])
+    return answer(error.code, parsed === undefined ? {} : { head: parsed }, headers)
+  }
+  const instance = `urn:uuid:${crypto.randomUUID()}`
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  console.error(JSON.stringify({ event: 'internal error', instance, detail }))
+  return answer('ERR_INTERNAL', { instance })
+}

@@ -1,0 +1,84 @@
+/** What can be fetched: deliveries, the head, single objects. */
+import { deliveryRequestSchema, JSON_TYPE, OCTETS_TYPE } from '../../shared/api.ts'
+import { base64url, fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
+import { KeyferryError } from '../../shared/errors.ts'
+import { canonicalJson, parseJson } from '../../shared/json.ts'
+import { MAX_REQUEST } from '../../shared/limits.ts'
+import { tenantOf, type Route, type SignedCall } from '../call.ts'
+import { type DeliveryParts } from '../deliver.ts'
+import { empty, json } from '../problem.ts'
+
+const OBJECT_NAME = /^[A-Za-z0-9_-]{43}$/
+/** Pages and indexes of trees: they would show a client the members and keyrings of others. */
+const TREE_MAGICS = ['KFTPAGE\x01', 'KFTINDX\x01'].map(utf8)
+
+/** The answer as text: stored envelopes are JSON already. */
+function writeDelivery({ head, catalog, trust, crls, keyrings, refusals }: DeliveryParts): string {
+  const envelopes = (list: Bytes[]): string => `[${list.map(fromUtf8).join(',')}]`
+  const fields = {
+    catalog: catalog === null ? 'null' : fromUtf8(catalog),
+    crls: JSON.stringify(crls.map(base64url)),
+    head: fromUtf8(head),
+    keyrings: canonicalJson(keyrings),
+    refusals: envelopes(refusals),
+    trust: envelopes(trust),
+  }
+  return `{${Object.entries(fields)
+    .map(([name, text]) => `"${name}":${text}`)
+    .join(',')}}`
+}
+
+async function deliver(call: SignedCall): Promise<Response> {
+  const request = deliveryRequestSchema(parseJson(call.body, MAX_REQUEST), '')
+  if (request.slots.length !== request.keyrings.length)
+    throw new KeyferryError('ERR_SCHEMA', 'one slot per keyring')
+  const { now } = call
+  const recipient = call.caller.path.fingerprint
+  const parts = await tenantOf(call).deliver({ ...request, recipient, now })
+  // PROTOCOL [relay-4]
+  if (parts === undefined) throw new KeyferryError('ERR_NOT_FOUND')
+  return parts === null ? empty(204) : json(writeDelivery(parts))
+}
+
+async function getHead(call: SignedCall): Promise<Response> {
+  const current = await tenantOf(call).current()
+  if (current === null) throw new KeyferryError('ERR_NOT_FOUND')
+  return json(fromUtf8(current.head))
+}
+
+function isTree(object: Bytes): boolean {
+  return TREE_MAGICS.some((magic) => magic.every((byte, i) => object[i] === byte))
+}
+
+async function getObject(call: SignedCall): Promise<Response> {
+  // PROTOCOL [relay-4]
+  if (!OBJECT_NAME.test(call.name)) throw new KeyferryError('ERR_NOT_FOUND')
+  const object = await tenantOf(call).object(fromBase64url(call.name))
+  if (object === null || (call.caller.role === 'client' && isTree(object))) {
+    throw new KeyferryError('ERR_NOT_FOUND')
+  }
+  const headers = {
+    'cache-control': 'private, max-age=31536000, immutable',
+    'content-type': OCTETS_TYPE,
+    'x-content-type-options': 'nosniff',
+  }
+  return new Response(object, { headers })
+}
+
+export const deliveryRoutes: readonly Route[] = [
+  { method: 'GET', path: '/v1/:tenant/head', roles: ['deriver'], handle: getHead },
+  {
+    method: 'POST',
+    path: '/v1/:tenant/delivery',
+    type: JSON_TYPE,
+    limit: MAX_REQUEST,
+    roles: ['client'],
+    handle: deliver,
+  },
+  {
+    method: 'GET',
+    path: '/v1/:tenant/objects/:name',
+    roles: ['client', 'deriver'],
+    handle: getObject,
+  },
+]

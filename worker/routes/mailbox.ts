@@ -1,0 +1,114 @@
+/** Key requests on their way to the deriver, refusals on their way back, and the event stream. */
+import { answersSchema, JSON_TYPE, requestSchema } from '../../shared/api.ts'
+import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
+import { encodeEnvelope, peekPayload, type Envelope } from '../../shared/envelope.ts'
+import { KeyferryError } from '../../shared/errors.ts'
+import { encodeJson, parseJson } from '../../shared/json.ts'
+import { verifyKeyPackage, verifyKeyRequest, type VerifyContext } from '../../shared/key-package.ts'
+import { MAX_PUSH, MAX_REQUEST } from '../../shared/limits.ts'
+import { verifyRefusal } from '../../shared/release.ts'
+import { tenantOf, type Route, type SignedCall } from '../call.ts'
+import { listenerUrl } from '../events.ts'
+import { empty, json, RelayError, requireCode } from '../problem.ts'
+import { type StoredRefusal } from '../refusals.ts'
+import { crlsOf } from '../standing.ts'
+
+/** Seconds until a full mailbox may have room. */
+const RETRY_AFTER = '60'
+
+function contextOf({ caller, now }: SignedCall): VerifyContext {
+  return { trust: caller.standing.trust, now, crls: crlsOf(caller.standing) }
+}
+
+async function addRequest(call: SignedCall): Promise<Response> {
+  const body = requestSchema(parseJson(call.body, MAX_REQUEST), '')
+  const context = contextOf(call)
+  // PROTOCOL [relay-9]
+  const keyPackage = await verifyKeyPackage(body.package, context)
+  const request = await verifyKeyRequest(body.request, keyPackage, context)
+  const signer = request.path.fingerprint
+  if (!equal(signer, call.caller.path.fingerprint))
+    throw new KeyferryError('ERR_SIGNER', 'brought by another client')
+  const row = {
+    hash: request.hash,
+    signer,
+    expires: request.body.expiresAt,
+    body: encodeJson(body),
+  }
+  const code = await tenantOf(call).addRequest(row, call.now)
+  if (code === 'ERR_QUOTA') throw new RelayError(code, { headers: { 'retry-after': RETRY_AFTER } })
+  requireCode(code)
+  return empty(202)
+}
+
+async function listRequests(call: SignedCall): Promise<Response> {
+  const after = call.url.searchParams.get('after') ?? '0'
+  if (!/^\d{1,15}$/.test(after)) throw new KeyferryError('ERR_SCHEMA', 'after is no number')
+  const { next, bodies } = await tenantOf(call).requests(Number(after), call.now)
+  return json(`{"next":${next},"requests":[${bodies.map(fromUtf8).join(',')}]}`)
+}
+
+async function verifyAnswer(envelope: Envelope, context: VerifyContext): Promise<StoredRefusal> {
+  const { recipient } = peekPayload(envelope, 'refusal', context.trust.tenant) as {
+    recipient?: unknown
+  }
+  if (typeof recipient !== 'string') throw new KeyferryError('ERR_SCHEMA', 'no recipient')
+  const { body } = await verifyRefusal(envelope, fromBase64url(recipient), context)
+  const { keyring, expiresAt } = body
+  return {
+    recipient: body.recipient,
+    keyring,
+    expires: expiresAt,
+    envelope: encodeEnvelope(envelope),
+  }
+}
+
+async function answer(call: SignedCall): Promise<Response> {
+  const { done, refusals } = answersSchema(parseJson(call.body, MAX_PUSH), '')
+  const context = contextOf(call)
+  const verified: StoredRefusal[] = []
+  for (const envelope of refusals) verified.push(await verifyAnswer(envelope, context))
+  await tenantOf(call).answer(done, verified, call.now)
+  return empty(204)
+}
+
+async function listen(call: SignedCall): Promise<Response> {
+  if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+    throw new KeyferryError('ERR_MALFORMED', 'not a WebSocket')
+  }
+  const { role, path } = call.caller
+  const url = listenerUrl({ role, fingerprint: base64url(path.fingerprint), until: path.notAfter })
+  const response = await tenantOf(call).fetch(
+    new Request(url, { headers: { upgrade: 'websocket' } }),
+  )
+  if (response.status !== 101)
+    throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': RETRY_AFTER } })
+  return response
+}
+
+export const mailboxRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/:tenant/requests',
+    type: JSON_TYPE,
+    limit: MAX_REQUEST,
+    roles: ['client'],
+    handle: addRequest,
+  },
+  { method: 'GET', path: '/v1/:tenant/requests', roles: ['deriver'], handle: listRequests },
+  {
+    method: 'POST',
+    path: '/v1/:tenant/answers',
+    type: JSON_TYPE,
+    limit: MAX_PUSH,
+    roles: ['deriver'],
+    handle: answer,
+  },
+  {
+    method: 'GET',
+    path: '/v1/:tenant/events',
+    roles: ['client', 'deriver'],
+    ticket: true,
+    handle: listen,
+  },
+]

@@ -1,0 +1,81 @@
+/**
+ * Tables of a tenant's database. After `npm run migrations` append ` WITHOUT ROWID` by hand to every new table whose key is no
+ * integer: a row is then one written row, not two. Small columns stand before bodies, so that a scan of them does not read the
+ * bodies' overflow pages.
+ */
+import { customType, integer, primaryKey, sqliteTable } from 'drizzle-orm/sqlite-core'
+import { type Bytes } from '../shared/bytes.ts'
+
+const bytes = customType<{ data: Bytes; driverData: ArrayBuffer | Bytes }>({
+  dataType: () => 'blob',
+  fromDriver: (value) => new Uint8Array(value as ArrayBuffer),
+})
+
+/** Immutable objects by their hash. `created` is seconds. */
+export const objects = sqliteTable('objects', {
+  hash: bytes('hash').primaryKey(),
+  created: integer('created').notNull(),
+  body: bytes('body').notNull(),
+})
+
+/** Trust documents by number, all of them: a new client follows the whole chain. */
+export const trusts = sqliteTable('trusts', {
+  number: integer('number').primaryKey(),
+  hash: bytes('hash').notNull(),
+  envelope: bytes('envelope').notNull(),
+})
+
+/** The newest CRL of each issuer. `isDelivered` marks those that a client needs to check the deriver. */
+export const crls = sqliteTable('crls', {
+  issuer: bytes('issuer').primaryKey(),
+  number: integer('number').notNull(),
+  hash: bytes('hash').notNull(),
+  nextUpdate: integer('next_update').notNull(),
+  isDelivered: integer('is_delivered', { mode: 'boolean' }).notNull(),
+  der: bytes('der').notNull(),
+})
+
+/** One row, id 1: the head and the catalog that it names. A push changes both at once. */
+export const current = sqliteTable('current', {
+  id: integer('id').primaryKey(),
+  hash: bytes('hash').notNull(),
+  incarnation: integer('incarnation').notNull(),
+  version: integer('version').notNull(),
+  releasesIndex: bytes('releases_index').notNull(),
+  releasesRoot: bytes('releases_root').notNull(),
+  releasesSize: integer('releases_size').notNull(),
+  catalogNumber: integer('catalog_number').notNull(),
+  catalogHash: bytes('catalog_hash').notNull(),
+  manifestsIndex: bytes('manifests_index').notNull(),
+  manifestsRoot: bytes('manifests_root').notNull(),
+  manifestsSize: integer('manifests_size').notNull(),
+  head: bytes('head').notNull(),
+  catalog: bytes('catalog').notNull(),
+})
+
+/** The mailbox: key requests that wait for the deriver. `signer` is the certificate's fingerprint. */
+export const requests = sqliteTable('requests', {
+  seq: integer('seq').primaryKey(),
+  hash: bytes('hash').notNull(),
+  signer: bytes('signer').notNull(),
+  expires: integer('expires').notNull(),
+  body: bytes('body').notNull(),
+})
+
+/** One refusal for each client and keyring. */
+export const refusals = sqliteTable(
+  'refusals',
+  {
+    recipient: bytes('recipient').notNull(),
+    keyring: bytes('keyring').notNull(),
+    expires: integer('expires').notNull(),
+    envelope: bytes('envelope').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.recipient, table.keyring] })],
+)
+
+/** One row, id 1: the highest request that the deriver has dealt with. */
+export const mailbox = sqliteTable('mailbox', {
+  id: integer('id').primaryKey(),
+  done: integer('done').notNull(),
+})

@@ -1,0 +1,80 @@
+/**
+ * What this isolate remembers of a tenant for admission: its newest trust document and CRLs, for a few seconds. Stored documents are
+ * verified again on the way in: the storage is one more thing that need not be trusted.
+ */
+import { base64url, concat, equal, hex, type Bytes } from '../shared/bytes.ts'
+import { parseCrl } from '../shared/crl.ts'
+import { decodeEnvelope } from '../shared/envelope.ts'
+import { sha256 } from '../shared/hash.ts'
+import { followTrust, type TrustDocument } from '../shared/trust.ts'
+import { Recent } from './bounded.ts'
+import { brake, tenantOf, type Call } from './call.ts'
+
+/** Seconds until changes made through another isolate are seen. */
+const FRESH = 5
+/** The same for "not enrolled". */
+const FRESH_ABSENT = 1
+/** Tenants per isolate. */
+const TENANTS = 256
+
+/** Trust document and CRLs of a tenant. */
+export interface Standing {
+  trust: TrustDocument
+  crls: { hash: Bytes; der: Bytes; nextUpdate: number }[]
+  /** Changes with any of these. */
+  tag: string
+}
+
+const memo = new Recent<{ standing: Standing | null; at: number }>(TENANTS)
+
+async function fetchStanding(call: Call, known: Standing | null): Promise<Standing | null> {
+  const stub = tenantOf(call)
+  const knownCrls = known?.crls.map(({ hash }) => hash) ?? []
+  const row = await stub.standing(known?.trust.body.number ?? 0, knownCrls)
+  if (row === null) return null
+  // Storage that was set back has fewer documents than are known here: begin anew.
+  if (known !== null && row.number < known.trust.body.number) return fetchStanding(call, null)
+  const trust = await followTrust(
+    call.tenant,
+    known?.trust ?? null,
+    row.trusts.map(decodeEnvelope),
+    null,
+  )
+  const crls = row.crls.flatMap(({ hash, der }) => {
+    const kept = known?.crls.find((one) => equal(one.hash, hash))
+    if (kept !== undefined) return [kept]
+    return der === null ? [] : [{ hash, der, nextUpdate: parseCrl(der).nextUpdate }]
+  })
+  const tag = base64url(sha256(concat(trust.hash, ...crls.map(({ hash }) => hash))))
+  return { trust, crls, tag }
+}
+
+/** Standing of the tenant of a call; `null` for one that is not enrolled. Throws `ERR_QUOTA`. */
+export async function readStanding(call: Call, isFresh = false): Promise<Standing | null> {
+  const { tenant, now } = call
+  const entry = memo.get(tenant)
+  const lifetime = entry?.standing == null ? FRESH_ABSENT : FRESH
+  if (entry !== undefined && !isFresh && now >= entry.at && now - entry.at < lifetime)
+    return entry.standing
+  if (entry?.standing == null) await brake(call)
+  const standing = await fetchStanding(call, entry?.standing ?? null)
+  memo.set(tenant, { standing, at: now })
+  return standing
+}
+
+/** After a change made here, the next call looks again. */
+export function forgetStanding(tenant: string): void {
+  const entry = memo.get(tenant)
+  if (entry?.standing == null) memo.delete(tenant)
+  else memo.set(tenant, { ...entry, at: 0 })
+}
+
+/** The CRLs as verifiers take them. */
+export function crlsOf(standing: Standing): Bytes[] {
+  return standing.crls.map(({ der }) => der)
+}
+
+/** Hash of a chain of certificates, for memory. */
+export function chainKey(certificates: readonly Bytes[]): string {
+  return hex(sha256(concat(...certificates)))
+}

@@ -1,0 +1,182 @@
+/** The small documents of a tenant: trust documents, CRLs and what is current. Objects are in objects.ts. */
+import { and, asc, count, desc, eq, gt, lt } from 'drizzle-orm'
+import { type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
+import { equal, type Bytes } from '../shared/bytes.ts'
+import { KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { MAX_TRUST_STEPS } from '../shared/limits.ts'
+import { keyOf } from './bounded.ts'
+import { crls, current, trusts } from './schema.ts'
+import { type Roots } from './walk.ts'
+
+export type Database = DrizzleSqliteDODatabase
+
+/** CRLs of a tenant: more issuers than any head names. */
+const MAX_CRLS = 128
+
+/** A CRL whose signature the gateway verified, or whose hash a verified head names. */
+export interface StoredCrl {
+  /** Key id; for a CRL that came with the enrolment another hash, so that it takes no place of one that the head names. */
+  issuer: Bytes
+  number: number
+  hash: Bytes
+  /** Seconds. */
+  nextUpdate: number
+  isDelivered: boolean
+  der: Bytes
+}
+
+/** The head and its catalog, as they are stored. */
+export type Current = typeof current.$inferSelect
+
+/** What the gateway needs for admission. CRLs that it has already come without body. */
+export interface StandingRow {
+  /** Number of the newest trust document. */
+  number: number
+  /** Envelopes of the trust documents after the known one, rising. */
+  trusts: Bytes[]
+  crls: { hash: Bytes; der: Bytes | null }[]
+}
+
+export function readCurrent(db: Database): Current | undefined {
+  return db.select().from(current).get()
+}
+
+export function rootsOf(row: Current): Roots {
+  return {
+    releases: { index: row.releasesIndex, root: row.releasesRoot, size: row.releasesSize },
+    manifests: { index: row.manifestsIndex, root: row.manifestsRoot, size: row.manifestsSize },
+  }
+}
+
+/** Envelopes of the trust documents above a number, rising. */
+export function trustsAfter(db: Database, number: number): Bytes[] {
+  const rows = db
+    .select({ envelope: trusts.envelope })
+    .from(trusts)
+    .where(gt(trusts.number, number))
+    .orderBy(asc(trusts.number))
+    .all()
+  return rows.map((row) => row.envelope)
+}
+
+export function newestTrust(db: Database): { number: number; hash: Bytes } | undefined {
+  return db
+    .select({ number: trusts.number, hash: trusts.hash })
+    .from(trusts)
+    .orderBy(desc(trusts.number))
+    .limit(1)
+    .get()
+}
+
+/** `null` for a tenant that is not enrolled. `known` are hashes of CRLs. */
+export function readStanding(db: Database, after: number, known: Bytes[]): StandingRow | null {
+  const newest = newestTrust(db)
+  if (newest === undefined) return null
+  const has = new Set(known.map(keyOf))
+  const listed = db.select({ issuer: crls.issuer, hash: crls.hash }).from(crls).all()
+  const der = (issuer: Bytes): Bytes | null =>
+    db.select({ der: crls.der }).from(crls).where(eq(crls.issuer, issuer)).get()?.der ?? null
+  return {
+    number: newest.number,
+    trusts: newest.number > after ? trustsAfter(db, after) : [],
+    crls: listed.map(({ issuer, hash }) => ({
+      hash,
+      der: has.has(keyOf(hash)) ? null : der(issuer),
+    })),
+  }
+}
+
+export function hasTrust(db: Database, number: number, hash: Bytes): boolean {
+  const row = db.select({ hash: trusts.hash }).from(trusts).where(eq(trusts.number, number)).get()
+  return row !== undefined && equal(row.hash, hash)
+}
+
+/** Adds a verified trust document. `null` when it is, or already was, stored. */
+export function addTrust(
+  db: Database,
+  next: { number: number; hash: Bytes; envelope: Bytes },
+): ErrorCode | null {
+  const stored = db
+    .select({ hash: trusts.hash })
+    .from(trusts)
+    .where(eq(trusts.number, next.number))
+    .get()
+  // PROTOCOL [relay-5]
+  if (stored !== undefined) return equal(stored.hash, next.hash) ? null : 'ERR_FORK'
+  if (next.number !== (newestTrust(db)?.number ?? 0) + 1) return 'ERR_CONFLICT'
+  if (next.number > MAX_TRUST_STEPS) return 'ERR_QUOTA'
+  db.insert(trusts).values(next).run()
+  return null
+}
+
+/** The code for which one of these CRLs may not replace the stored one of its issuer, or `null`. */
+export function checkCrls(db: Database, next: readonly StoredCrl[]): ErrorCode | null {
+  for (const crl of next) {
+    const stored = db
+      .select({ number: crls.number, hash: crls.hash })
+      .from(crls)
+      .where(eq(crls.issuer, crl.issuer))
+      .get()
+    if (stored === undefined || equal(stored.hash, crl.hash)) continue
+    // PROTOCOL [relay-8]
+    if (crl.number < stored.number) return 'ERR_ROLLBACK'
+    if (crl.number === stored.number) return 'ERR_FORK'
+  }
+  return null
+}
+
+/** Stores CRLs that {@link checkCrls} passed, where they differ from the stored ones; inside a transaction. Throws `ERR_QUOTA`. */
+export function putCrls(db: Database, next: readonly StoredCrl[]): void {
+  for (const crl of next) {
+    const stored = db
+      .select({ hash: crls.hash, isDelivered: crls.isDelivered })
+      .from(crls)
+      .where(eq(crls.issuer, crl.issuer))
+      .get()
+    if (stored !== undefined && equal(stored.hash, crl.hash)) {
+      if (stored.isDelivered !== crl.isDelivered) {
+        db.update(crls)
+          .set({ isDelivered: crl.isDelivered })
+          .where(eq(crls.issuer, crl.issuer))
+          .run()
+      }
+      continue
+    }
+    const total = db.select({ count: count() }).from(crls).get()?.count ?? 0
+    if (stored === undefined && total >= MAX_CRLS) throw new KeyferryError('ERR_QUOTA')
+    const { number, hash, nextUpdate, isDelivered, der } = crl
+    const set = { number, hash, nextUpdate, isDelivered, der }
+    db.insert(crls).values(crl).onConflictDoUpdate({ target: crls.issuer, set }).run()
+  }
+}
+
+/** Clients are given these CRLs only, and what the enrolment brought of them is not needed twice; inside a transaction. */
+export function settleCrls(db: Database, named: readonly StoredCrl[]): void {
+  const issuers = new Set(named.map(({ issuer }) => keyOf(issuer)))
+  const hashes = new Set(named.map(({ hash }) => keyOf(hash)))
+  const rows = db.select({ issuer: crls.issuer, hash: crls.hash, isDelivered: crls.isDelivered })
+  for (const { issuer, hash, isDelivered } of rows.from(crls).all()) {
+    if (issuers.has(keyOf(issuer))) continue
+    const place = eq(crls.issuer, issuer)
+    if (hashes.has(keyOf(hash))) db.delete(crls).where(place).run()
+    else if (isDelivered) db.update(crls).set({ isDelivered: false }).where(place).run()
+  }
+}
+
+/** CRLs for clients: DER, by issuer. */
+export function deliveredCrls(db: Database): Bytes[] {
+  const rows = db
+    .select({ der: crls.der })
+    .from(crls)
+    .where(eq(crls.isDelivered, true))
+    .orderBy(asc(crls.issuer))
+    .all()
+  return rows.map((row) => row.der)
+}
+
+/** Forgets CRLs that nobody can use any more and that no client is given. */
+export function dropStaleCrls(db: Database, now: number): void {
+  db.delete(crls)
+    .where(and(lt(crls.nextUpdate, now), eq(crls.isDelivered, false)))
+    .run()
+}
