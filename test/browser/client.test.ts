@@ -1,0 +1,82 @@
+// The client where most of them live: a browser, with IndexedDB, Web Locks and keys that nobody can read.
+import { expect, it, onTestFinished } from 'vitest'
+import { decodePem, encodePem } from '../../shared/pem.ts'
+import { parseCsr } from '../../shared/csr.ts'
+import { issueLeaf } from '../../deriver/ca.ts'
+import { createIdentity } from '../../web/enroll.ts'
+import { openIndexedDbStore, type Keyferry, type Store } from '../../web/index.ts'
+import { ClientRelay } from '../lib/client-relay.ts'
+import { CLIENT_AUTH, DAY, random, uriOf } from '../lib/world.ts'
+
+async function enrolled(relay: ClientRelay): Promise<{ name: string; store: Store }> {
+  const name = crypto.randomUUID()
+  const store = await openIndexedDbStore(name)
+  const enroll = async (csrPem: string): Promise<string> => {
+    const { spki } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
+    const certificate = await issueLeaf({
+      issuer: relay.world.cas.client,
+      spki,
+      commonName: 'kim',
+      uri: uriOf('client', 'kim'),
+      eku: [CLIENT_AUTH],
+      notBefore: relay.now - 60,
+      notAfter: relay.now + 30 * DAY,
+      random,
+    })
+    return encodePem('CERTIFICATE', certificate)
+  }
+  await createIdentity({ name: 'kim', store, enroll })
+  return { name, store }
+}
+
+/** Connects as a page that was just loaded: with nothing but what the browser kept. */
+async function load(relay: ClientRelay, name: string): Promise<Keyferry> {
+  const store = await openIndexedDbStore(name)
+  const { identity } = (await store.read())!
+  const client = await relay.connect({ store, identity: identity! })
+  onTestFinished(() => client.close())
+  return client
+}
+
+/** Every `CryptoKey` in a value. */
+function keysIn(value: unknown): CryptoKey[] {
+  if (value instanceof CryptoKey) return [value]
+  if (value instanceof Uint8Array || typeof value !== 'object' || value === null) return []
+  return Object.values(value).flatMap(keysIn)
+}
+
+it('[open-21] gets a key, keeps it through a reload, offline, and leaves nothing that can be read', async () => {
+  const relay = await ClientRelay.start()
+  const { name, store } = await enrolled(relay)
+  const first = await load(relay, name)
+  const message = await (await first.keyring('notes')).encrypt('Hello', { context: 'note/1' })
+  first.close()
+  relay.interfere = () => Promise.reject(new TypeError('no network'))
+  const notes = await (await load(relay, name)).keyring('notes')
+  expect(await notes.decrypt(message, { context: 'note/1', as: 'text' })).toBe('Hello')
+  const keys = keysIn(await store.read())
+  // Signing key, two halves of the X-Wing key, channel key.
+  expect(keys.map(({ extractable }) => extractable)).toEqual([false, false, false, false])
+  for (const key of keys) {
+    for (const format of ['raw', 'jwk', 'pkcs8'] as const)
+      await expect(crypto.subtle.exportKey(format as 'jwk', key)).rejects.toThrow()
+  }
+})
+
+it('[open-8] goes on in two tabs that never take each other back', async () => {
+  const relay = await ClientRelay.start(['notes', 'orders'])
+  const { name, store } = await enrolled(relay)
+  const tabs = [await load(relay, name), await load(relay, name)]
+  const [notes, orders] = await Promise.all([tabs[0]!.keyring('notes'), tabs[1]!.keyring('orders')])
+  const versions: number[] = []
+  for (let i = 0; i < 5; i++) {
+    await relay.publish()
+    await Promise.all(tabs.map((tab) => tab.refresh()))
+    versions.push((await store.read())!.accepted!.head.version)
+  }
+  expect(versions).toEqual(versions.toSorted((a, b) => a - b))
+  expect(versions.at(-1)).toBe(relay.version)
+  await Promise.all(tabs.map((tab) => tab.load()))
+  expect([notes.state, orders.state]).toEqual(['ready', 'ready'])
+  expect((await store.read())!.packageVersion).toBe(1)
+})

@@ -1,0 +1,100 @@
+// The event stream: hints to fetch, from whoever is at the other end of a socket.
+import { expect, it, onTestFinished } from 'vitest'
+import { documentHash } from '../../shared/envelope.ts'
+import { readTicket, verifyCall } from '../../shared/http-signature.ts'
+import { base64url } from '../../shared/bytes.ts'
+import { ClientRelay, openClient } from '../lib/client-relay.ts'
+import { issueSigner, uriOf } from '../lib/world.ts'
+
+/** A socket whose other end is the test. */
+class TestSocket extends EventTarget {
+  static all: TestSocket[] = []
+  readonly url: string
+  readonly protocols: string[]
+  sent: string[] = []
+  isClosed = false
+
+  constructor(url: string | URL, protocols?: string | string[]) {
+    super()
+    this.url = String(url)
+    this.protocols = [protocols ?? []].flat()
+    TestSocket.all.push(this)
+  }
+
+  send(text: string): void {
+    this.sent.push(text)
+  }
+
+  close(): void {
+    this.isClosed = true
+  }
+
+  tell(data: unknown): void {
+    this.dispatchEvent(new MessageEvent('message', { data }))
+  }
+}
+
+async function start() {
+  TestSocket.all = []
+  onTestFinished(() => void (TestSocket.all = []))
+  const relay = await ClientRelay.start()
+  const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
+  const client = await openClient(relay, {
+    identity,
+    WebSocket: TestSocket as unknown as typeof WebSocket,
+  })
+  const notes = await client.keyring('notes')
+  await expect.poll(() => TestSocket.all.length).toBe(1)
+  return { relay, client, notes, identity, socket: TestSocket.all[0]! }
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 400))
+
+it('is opened with a ticket of the certificate, and closed with the client', async () => {
+  const { relay, client, identity, socket } = await start()
+  expect(socket.url).toBe(`wss://relay.example/v1/${relay.world.tenant}/events`)
+  const [protocol, ticket] = socket.protocols
+  expect(protocol).toBe('keyferry.v1')
+  const read = readTicket(ticket!, new URL(socket.url))
+  await verifyCall(read, { fingerprint: read.keyid, spki: identity.key.spki }, relay.now, 60)
+  client.close()
+  await expect.poll(() => socket.isClosed).toBe(true)
+})
+
+it('leads to a fetch when there is a new head, and to none for the one that is known', async () => {
+  const { relay, client, socket } = await start()
+  await settled()
+  const before = relay.deliveries.length
+  const hash = base64url(documentHash(relay.publication!.head))
+  socket.tell(JSON.stringify({ type: 'head', hash }))
+  await settled()
+  expect(relay.deliveries.length).toBe(before)
+  const changes: number[] = []
+  client.on('change', ({ version }) => changes.push(version))
+  await relay.publish()
+  socket.tell(JSON.stringify({ type: 'head', hash: base64url(relay.publication!.headHash) }))
+  await expect.poll(() => changes).toEqual([relay.version])
+})
+
+it('is not believed: nonsense does nothing, and a flood of hints is a few fetches', async () => {
+  const { relay, socket, notes } = await start()
+  await settled()
+  const before = relay.deliveries.length
+  for (const data of ['{', '{"type":"head"}', '{"type":"x"}', 'x'.repeat(5_000), new Blob(), null])
+    socket.tell(data)
+  await settled()
+  expect(relay.deliveries.length).toBe(before)
+  for (let i = 0; i < 1_000; i++) {
+    socket.tell('{"type":"refusal"}')
+    if (i % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  await settled()
+  expect(relay.deliveries.length - before).toBeLessThan(10)
+  expect(notes.state).toBe('ready')
+})
+
+it('is opened again when it breaks', async () => {
+  const { socket } = await start()
+  socket.dispatchEvent(new Event('close'))
+  await expect.poll(() => TestSocket.all.length, { timeout: 4_000 }).toBe(2)
+})

@@ -1,0 +1,168 @@
+// Identities and key packages of the client, against the verifiers of relay and deriver.
+import { describe, expect, it } from 'vitest'
+import { createCsr, parseCsr } from '../../shared/csr.ts'
+import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
+import { decodePem, encodePem } from '../../shared/pem.ts'
+import { generateSigningKey, type SignatureAlgorithm } from '../../shared/signature.ts'
+import { verifyGenesis } from '../../shared/trust.ts'
+import { issueLeaf } from '../../deriver/ca.ts'
+import { createIdentity, identityFromPem, loadIdentity } from '../../web/enroll.ts'
+import { connect, createMemoryStore } from '../../web/index.ts'
+import { createPackage, generateRecipient, isPackageDue, signRequest } from '../../web/package.ts'
+import { ClientRelay } from '../lib/client-relay.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import {
+  CLIENT_AUTH,
+  crlsOf,
+  DAY,
+  issueSigner,
+  makeWorld,
+  random,
+  uriOf,
+  type World,
+} from '../lib/world.ts'
+
+const world = await makeWorld()
+const trust = await verifyGenesis(world.trusts[0]!, world.tenant)
+const { now } = world
+const context = { trust, now, crls: crlsOf(world) }
+
+async function certify({ cas }: World, csrPem: string): Promise<string> {
+  const { spki, commonName } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
+  const certificate = await issueLeaf({
+    issuer: cas.client,
+    spki,
+    commonName,
+    uri: uriOf('client', 'kim'),
+    eku: [CLIENT_AUTH],
+    notBefore: now - 60,
+    notAfter: now + 30 * DAY,
+    random,
+  })
+  return encodePem('CERTIFICATE', certificate)
+}
+
+async function pkcs8Pem(algorithm: SignatureAlgorithm) {
+  const key = await generateSigningKey(algorithm, true)
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
+  return { key, keyPem: encodePem('PRIVATE KEY', pkcs8) }
+}
+
+describe('an identity', () => {
+  it.each([undefined, 'Ed25519', 'ES256'] as const)(
+    'is made, certified and stored (%s)',
+    async (algorithm) => {
+      const store = createMemoryStore()
+      const names: string[] = []
+      const made = await createIdentity({
+        name: 'Kim’s laptop',
+        store,
+        enroll: async (csr) => {
+          names.push((await parseCsr(decodePem(csr, 'CERTIFICATE REQUEST')[0]!)).commonName)
+          return certify(world, csr)
+        },
+        ...(algorithm === undefined ? {} : { algorithm }),
+      })
+      expect(names).toEqual(['Kim’s laptop'])
+      expect([made.key.key.extractable, made.key.alg]).toEqual([false, algorithm ?? 'Ed25519'])
+      expect(await loadIdentity({ store })).toEqual(made)
+    },
+  )
+
+  it('is not taken with the certificate of another key, and nothing is stored', async () => {
+    const store = createMemoryStore()
+    const other = await createCsr(await generateSigningKey('Ed25519', false), 'other')
+    const enroll = () => certify(world, encodePem('CERTIFICATE REQUEST', other))
+    await expectCode(createIdentity({ name: 'kim', store, enroll }), 'ERR_CERT_PROFILE')
+    await expectCode(
+      createIdentity({ name: 'kim', store, enroll: () => Promise.resolve('<html>') }),
+      'ERR_MALFORMED',
+    )
+    expect(await loadIdentity({ store })).toBe(null)
+  })
+
+  it.each(['Ed25519', 'ES256'] as const)('is read from PEM (%s)', async (algorithm) => {
+    const { key, keyPem } = await pkcs8Pem(algorithm)
+    const pem = await certify(world, encodePem('CERTIFICATE REQUEST', await createCsr(key, 'kim')))
+    const identity = await identityFromPem(keyPem, pem)
+    expect([identity.key.alg, identity.key.key.extractable]).toEqual([algorithm, false])
+    const other = await pkcs8Pem(algorithm)
+    await expectCode(identityFromPem(other.keyPem, pem), 'ERR_CERT_PROFILE')
+    const another = await pkcs8Pem(algorithm === 'ES256' ? 'Ed25519' : 'ES256')
+    await expectCode(identityFromPem(another.keyPem, pem), 'ERR_CERT_PROFILE')
+  })
+
+  it('is needed to connect, with key and certificate that belong together', async () => {
+    const relay = await ClientRelay.start()
+    const config = relay.config()
+    await expectCode(connect({ config, store: createMemoryStore() }), 'ERR_STATE')
+    const [one, two] = await Promise.all(
+      ['a', 'b'].map((name) => issueSigner(relay.world.cas.client, uriOf('client', name), now)),
+    )
+    const identity = { key: one!.key, certificates: two!.certificates }
+    await expectCode(connect({ config, identity, store: createMemoryStore() }), 'ERR_CERT_PROFILE')
+  })
+
+  it('comes out of the store when none is given', async () => {
+    const relay = await ClientRelay.start()
+    const store = createMemoryStore()
+    await createIdentity({ name: 'kim', store, enroll: (csr) => certify(relay.world, csr) })
+    const client = await connect({
+      config: relay.config(),
+      store,
+      fetch: relay.fetch,
+      now: () => relay.now,
+      WebSocket: null,
+    })
+    expect((await client.keyring('notes')).state).toBe('ready')
+    client.close()
+  })
+})
+
+describe('a key package', () => {
+  it('[package-1] [package-2] [package-3] [request-1] is what relay and deriver take, with its request', async () => {
+    const identity = await issueSigner(world.cas.client, uriOf('client', 'kim'), now)
+    const made = await createPackage(identity, trust, 7, now, false)
+    const verified = await verifyKeyPackage(made.envelope, context)
+    expect([verified.body.version, verified.body.suite, verified.hash]).toEqual([
+      7,
+      'MLKEM768-X25519',
+      made.hash,
+    ])
+    expect(verified.body.expiresAt - verified.body.issuedAt).toBe(30 * DAY)
+    const nonce = random(16)
+    const ids = [random(16)]
+    const request = await signRequest(identity, world.tenant, ids, made.hash, nonce, now)
+    const { body } = await verifyKeyRequest(request, verified, context)
+    expect([body.keyrings, body.nonce]).toEqual([ids, nonce])
+  })
+
+  it('is replaced at half of its life, with a new certificate, or when its suite goes', async () => {
+    const identity = await issueSigner(world.cas.client, uriOf('client', 'kim'), now)
+    const made = await createPackage(identity, trust, 1, now, false)
+    const renewed = await issueSigner(world.cas.client, uriOf('client', 'kim'), now)
+    const body = { ...trust.body, suites: ['P-256' as const] }
+    expect(isPackageDue(made, identity, trust, now + 15 * DAY)).toBe(false)
+    expect(isPackageDue(made, identity, trust, now + 15 * DAY + 1)).toBe(true)
+    expect(isPackageDue(made, renewed, trust, now)).toBe(true)
+    expect(isPackageDue(made, identity, { ...trust, body }, now)).toBe(true)
+  })
+
+  it('has the first suite that the platform has', async () => {
+    expect((await generateRecipient(['P-256', 'X25519'], false)).suite).toBe('P-256')
+    const { subtle } = crypto
+    const original = subtle.generateKey.bind(subtle)
+    const refusing = ((algorithm: unknown, ...rest: [boolean, KeyUsage[]]) =>
+      algorithm === 'ML-KEM-768'
+        ? Promise.reject(new DOMException('none', 'NotSupportedError'))
+        : original(algorithm as 'X25519', ...rest)) as typeof subtle.generateKey
+    subtle.generateKey = refusing
+    try {
+      const suites = ['MLKEM768-X25519', 'X25519'] as const
+      expect((await generateRecipient(suites, false)).suite).toBe('X25519')
+      await expectCode(generateRecipient(['MLKEM768-X25519'], false), 'ERR_SUITE')
+    } finally {
+      subtle.generateKey = original
+    }
+  })
+})

@@ -1,0 +1,217 @@
+// What a client keeps and for how long: stored before use, shared by tabs, bound to this device's clock.
+import { describe, expect, it } from 'vitest'
+import { createMemoryStore, type StoredState } from '../../web/index.ts'
+import { ClientRelay, openClient as open, stored } from '../lib/client-relay.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { issueSigner, renewCrl, uriOf } from '../lib/world.ts'
+
+describe('state', () => {
+  it('[open-21] is stored before a key is used', async () => {
+    const relay = await ClientRelay.start()
+    const memory = createMemoryStore()
+    let isFull = false
+    const full = Promise.reject<void>(new Error('disk full'))
+    full.catch(() => {})
+    const store = {
+      ...memory,
+      write: (state: StoredState) => (isFull ? full : memory.write(state)),
+    }
+    const client = await open(relay, { store })
+    const notes = await client.keyring('notes')
+    relay.keyrings[0]!.versions.push({
+      version: 3,
+      nonce: crypto.getRandomValues(new Uint8Array(16)),
+      secret: crypto.getRandomValues(new Uint8Array(32)),
+    })
+    relay.keyrings[0]!.number = 2
+    await relay.publish()
+    isFull = true
+    await expect(client.refresh()).rejects.toThrow('disk full')
+    expect(notes.version).toBe(2)
+    isFull = false
+    await client.refresh()
+    expect(notes.version).toBe(3)
+  })
+
+  it('is shared by two tabs that never take each other back', async () => {
+    const relay = await ClientRelay.start()
+    const store = createMemoryStore()
+    const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
+    const tabs = [await open(relay, { store, identity }), await open(relay, { store, identity })]
+    await Promise.all(tabs.map((tab) => tab.keyring('notes')))
+    expect((await stored(store)).packageVersion).toBe(1)
+    const first = tabs[0]!
+    const notes = await first.keyring('notes')
+    await relay.publish()
+    await tabs[1]!.refresh()
+    const { accepted } = await stored(store)
+    expect(accepted!.head.version).toBe(relay.version)
+    await first.refresh()
+    expect(notes.state).toBe('ready')
+    await notes.encrypt('x')
+  })
+
+  it('moves to a new key package at half of the old one’s life', async () => {
+    const relay = await ClientRelay.start()
+    const store = createMemoryStore()
+    const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
+    const first = await open(relay, { store, identity })
+    const message = await (await first.keyring('notes')).encrypt('x')
+    first.close()
+    relay.now += 16 * 86_400
+    await renewCrl(relay.world.cas.deriver, relay.now)
+    await renewCrl(relay.world.cas.client, relay.now)
+    await relay.publish()
+    const client = await open(relay, { store, identity })
+    const notes = await client.keyring('notes')
+    expect(notes.state).toBe('ready')
+    await expect.poll(() => relay.requests.length).toBe(2)
+    await client.refresh()
+    const { packages, packageVersion } = await stored(store)
+    expect([packages.map(({ version }) => version), packageVersion]).toEqual([[2], 2])
+    expect(await notes.decrypt(message, { as: 'text' })).toBe('x')
+    expect(notes.state).toBe('ready')
+  })
+
+  it('covers more keyrings than fit into one delivery', async () => {
+    const names = Array.from({ length: 70 }, (_, i) => `k${i}`)
+    const relay = await ClientRelay.start(names)
+    // A relay stops where the next keyring has no room.
+    relay.twist = (delivery) => ({ ...delivery, keyrings: delivery.keyrings.slice(0, 30) })
+    const client = await open(relay)
+    const keyrings = await Promise.all(names.map((name) => client.keyring(name)))
+    expect(keyrings.every(({ state }) => state === 'ready')).toBe(true)
+    expect(relay.requests).toHaveLength(2)
+    await relay.publish()
+    await client.refresh()
+    expect(keyrings.every(({ state }) => state === 'ready')).toBe(true)
+  })
+
+  it('encrypts in the middle of a fetch as before and after it', async () => {
+    const relay = await ClientRelay.start(['notes', 'orders'])
+    const client = await open(relay)
+    const keyrings = await Promise.all([client.keyring('notes'), client.keyring('orders')])
+    await relay.publish()
+    const encrypted: Promise<unknown>[] = []
+    relay.twist = (delivery) => {
+      for (const keyring of keyrings) encrypted.push(keyring.encrypt('x'))
+      return { ...delivery, keyrings: delivery.keyrings.slice(0, 1) }
+    }
+    await client.refresh()
+    expect((await Promise.all(encrypted)).length).toBeGreaterThanOrEqual(4)
+  })
+
+  it('keeps what another tab holds under the newest head', async () => {
+    const relay = await ClientRelay.start(['notes', 'orders'])
+    const store = createMemoryStore()
+    const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
+    const one = await open(relay, { store, identity })
+    const notes = await one.keyring('notes')
+    const other = await open(relay, { store, identity })
+    await other.keyring('orders')
+    await relay.publish()
+    await other.refresh()
+    await one.load()
+    expect(notes.state).toBe('ready')
+    await notes.encrypt('x')
+  })
+
+  it('that goes back under a running client is noticed', async () => {
+    const relay = await ClientRelay.start()
+    const memory = createMemoryStore()
+    let isEmptied = false
+    const store = {
+      ...memory,
+      read: () => (isEmptied ? Promise.resolve(null) : memory.read()),
+    }
+    const client = await open(relay, { store })
+    await client.keyring('notes')
+    isEmptied = true
+    await expectCode(client.refresh(), 'ERR_STATE')
+    isEmptied = false
+    await client.refresh()
+  })
+
+  it('of another tenant is not taken', async () => {
+    const [one, two] = [await ClientRelay.start(), await ClientRelay.start()]
+    const store = createMemoryStore()
+    await (await open(one, { store })).keyring('notes')
+    await expectCode(two.connect({ store }), 'ERR_STATE')
+  })
+})
+
+describe('time', () => {
+  it('[use-1] [use-3] [use-5] is this device’s: expiry ends encryption, a clock set back ends everything', async () => {
+    const relay = await ClientRelay.start()
+    const client = await open(relay)
+    const notes = await client.keyring('notes')
+    const message = await notes.encrypt('x')
+    relay.now -= 3_600
+    await expectCode(notes.encrypt('x'), 'ERR_CLOCK')
+    await expectCode(notes.decrypt(message), 'ERR_CLOCK')
+    relay.now += 3_600
+    await notes.encrypt('x')
+  })
+
+  it('runs out for those who wait; others go on', async () => {
+    const relay = await ClientRelay.start(['notes', 'orders'])
+    relay.policy = 'silent'
+    const client = await open(relay)
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    const waiting = [
+      client.keyring('notes', { timeout: 200 }),
+      client.keyring('orders', { signal: controller.signal }),
+      client.keyring('notes'),
+    ]
+    void Promise.allSettled(waiting)
+    await expectCode(waiting[0]!, 'ERR_TIMEOUT')
+    controller.abort(reason)
+    await expect(waiting[1]).rejects.toBe(reason)
+    relay.join(relay.keyrings[0]!.id, relay.requests[0]!.package)
+    await relay.publish()
+    expect((await waiting[2]!).state).toBe('ready')
+  })
+
+  it('ends with close', async () => {
+    const relay = await ClientRelay.start()
+    const stop = new AbortController()
+    const client = await open(relay, { signal: stop.signal })
+    const notes = await client.keyring('notes')
+    stop.abort()
+    await expectCode(notes.encrypt('x'), 'ERR_CLOSED')
+    await expectCode(client.keyring('notes'), 'ERR_CLOSED')
+    await expectCode(client.refresh(), 'ERR_CLOSED')
+  })
+})
+
+describe('a first contact', () => {
+  it.each([
+    ['has nothing', () => new Response(null, { status: 204 }), 'ERR_TIMEOUT'],
+    ['does not admit', () => new Response(null, { status: 401 }), 'ERR_UNAUTHORIZED'],
+    ['is not reached', () => Promise.reject(new TypeError('no network')), 'ERR_TIMEOUT'],
+  ] as const)('with a relay that %s', async (_, answer, code) => {
+    const relay = await ClientRelay.start()
+    relay.interfere = answer
+    const client = await open(relay)
+    await expectCode(client.keyring('notes', { timeout: 500 }), code)
+    relay.interfere = () => undefined
+    expect((await client.keyring('notes')).state).toBe('ready')
+  })
+
+  it('on a platform with none of the suites ends', async () => {
+    const { subtle } = crypto
+    const original = subtle.generateKey.bind(subtle)
+    const relay = await ClientRelay.start()
+    const client = await open(relay)
+    const codes: string[] = []
+    client.on('warning', ({ code }) => codes.push(code))
+    subtle.generateKey = (() => Promise.reject(new DOMException('none'))) as typeof original
+    try {
+      await expectCode(client.keyring('notes'), 'ERR_SUITE')
+    } finally {
+      subtle.generateKey = original
+    }
+    expect(codes).toContain('ERR_SUITE')
+  })
+})

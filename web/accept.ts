@@ -1,0 +1,115 @@
+/**
+ * From a delivery to the next state (docs/PROTOCOL.md, "Opening a delivery"): everything up to [open-17] is verified here, and nothing of it may be
+ * used before the caller has stored it. A step that fails leaves the state as it was.
+ */
+import { type Delivery } from '../shared/api.ts'
+import { equal, type Bytes } from '../shared/bytes.ts'
+import { type AppConfig } from '../shared/config.ts'
+import { encodeEnvelope } from '../shared/envelope.ts'
+import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
+import { openDelivery, type Accepted, type KeyringView } from '../shared/open.ts'
+import { openWelcome, requireChannel } from '../shared/unwrap.ts'
+import { openKeys } from './keys.ts'
+import { openRefusal, type BoundRefusal } from './refusal.ts'
+import { findObject, isCurrent, keyringOf, keysId, updateKeyrings, writeView } from './state.ts'
+import { type StoredPackage, type StoredState } from './store.ts'
+
+/** Who accepts, and what was asked for. */
+export interface AcceptContext {
+  config: AppConfig
+  /** Fingerprint of the client's certificate. */
+  fingerprint: Bytes
+  keyrings: readonly Bytes[]
+  /** The package that was named; `undefined` for none. */
+  used: StoredPackage | undefined
+  /** Seconds. */
+  now: number
+  /** True for keys that were opened before, by {@link keysId}. */
+  isKnown: (keysId: string) => boolean
+  /** Told of refusals that prove nothing. */
+  warn: (error: KeyferryError) => void
+}
+
+/** A channel with its key. */
+export type OpenChannel = NonNullable<StoredPackage['channel']> & { key: CryptoKey }
+
+/** The channel that a member leaf names: the one known, or out of the welcome. Throws `ERR_HASH`, `ERR_OPEN`, `ERR_SUITE`. */
+export async function openChannel(
+  tenant: string,
+  { hash, fingerprint, key, channel: known }: StoredPackage,
+  { member, welcome }: Pick<KeyringView, 'member' | 'welcome'>,
+): Promise<OpenChannel> {
+  const isSame = known !== null && equal(known.welcomeHash, member.welcomeHash)
+  if (isSame && known.key !== null) {
+    requireChannel(known.id, member.channelId)
+    return { ...known, key: known.key }
+  }
+  const sealed = isSame ? known.welcome : welcome
+  const recipient = { tenant, fingerprint, packageHash: hash, key }
+  return { ...(await openWelcome(sealed, member, recipient)), welcome: sealed }
+}
+
+async function openRefusals(
+  delivery: Delivery,
+  state: StoredState,
+  { trust, head }: Accepted,
+  { keyrings, fingerprint, now, warn }: AcceptContext,
+): Promise<BoundRefusal[]> {
+  const refusals: BoundRefusal[] = []
+  const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
+  for (const envelope of delivery.refusals) {
+    try {
+      const refusal = await openRefusal(envelope, {
+        trust,
+        now,
+        crls: delivery.crls,
+        recipient: fingerprint,
+        head,
+        noncesOf: (id) => (isAsked(id) ? keyringOf(state, id).nonces : undefined),
+        isMember: (id) => isCurrent(state, id),
+      })
+      // What the head shows outweighs an answer to an earlier request.
+      if (!isCurrent(state, refusal.keyring)) refusals.push(refusal)
+    } catch (error) {
+      // It is worth nothing, but the rest of the delivery does not hang on it.
+      if (!isKeyferryError(error)) throw error
+      warn(error)
+    }
+  }
+  return refusals
+}
+
+/** Verifies a delivery down to the cells. Returns the next state, to be stored first. Throws the code of the first step that fails. */
+export async function acceptDelivery(
+  delivery: Delivery,
+  state: StoredState,
+  context: AcceptContext,
+): Promise<StoredState> {
+  const { config, used, keyrings, now } = context
+  const { accepted, keyrings: views } = await openDelivery(delivery, {
+    tenant: config.tenant,
+    floor: config.floor,
+    packageHash: used?.hash ?? new Uint8Array(),
+    keyrings,
+    now,
+    last: state.accepted,
+    trust: state.accepted?.trust ?? null,
+    kept: (hash) => findObject(state, hash),
+  })
+  let own = used
+  for (const view of views) {
+    const channel = await openChannel(config.tenant, own!, view)
+    own = { ...own!, channel }
+    if (!context.isKnown(keysId(writeView(view, accepted.head)))) await openKeys(view, channel.key)
+  }
+  const next = {
+    ...state,
+    accepted,
+    head: encodeEnvelope(delivery.head),
+    package: views.length > 0 ? own!.hash : state.package,
+    packages: state.packages.map((one) => (equal(one.hash, own!.hash) ? own! : one)),
+  }
+  const shown = { ...next, keyrings: updateKeyrings(next, views, [], accepted.head) }
+  const refusals = await openRefusals(delivery, shown, accepted, context)
+  return { ...shown, keyrings: updateKeyrings(shown, [], refusals, accepted.head) }
+}

@@ -1,0 +1,292 @@
+/**
+ * The loop of a client: fetch, ask for what is missing, tell those who wait, sleep until something may be new. One of it runs per client, and
+ * whoever needs a fetch shares it. What is accepted is decided in session.ts.
+ */
+import { type Event } from '../shared/api.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
+import { sleep } from './bounded.ts'
+import { type ClientEvents, type Emitter } from './emitter.ts'
+import { type Keyring } from './keyring.ts'
+import { nextPoll } from './pace.ts'
+import { type Session } from './session.ts'
+import { isCurrent, keyringState, type KeyringState } from './state.ts'
+import { isTransportError } from './transport.ts'
+import { Waiting, type Verdict, type WaitOptions } from './waiting.ts'
+
+/** Milliseconds between two fetches at least. */
+const LEAST_GAP = 100
+/** Seconds after which an unanswered request is made again; it lives for 600. */
+const ASK_AGAIN = 540
+
+/** A keyring that the app wants. */
+export interface Wanted {
+  id: Bytes
+  keyring: Keyring
+  /** As listeners were last told. */
+  state: KeyringState
+  version: number
+  /** Seconds until which a request is out. */
+  askedUntil: number
+  /** Ask although the last request was denied. */
+  askAnew: boolean
+}
+
+/** What the loop works with. */
+export interface AgentOptions {
+  session: Session
+  emitter: Emitter<ClientEvents>
+  /** Seconds. */
+  now: () => number
+  signal: AbortSignal
+  /** Told of what nobody waits for. */
+  warn: (error: KeyferryError) => void
+}
+
+function asKeyferryError(error: unknown): KeyferryError {
+  return isKeyferryError(error)
+    ? error
+    : new KeyferryError('ERR_INTERNAL', undefined, { cause: error })
+}
+
+const REFUSALS = { denied: 'ERR_DENIED', pending: 'ERR_PENDING', removed: 'ERR_REMOVED' } as const
+
+export class Agent {
+  readonly #options: AgentOptions
+  readonly #waiting = new Waiting()
+  /** By id in hex. */
+  readonly #wanted = new Map<string, Wanted>()
+  #isRunning = false
+  #refreshing: Promise<void> | undefined
+  #following: Promise<void> | undefined
+  #hasBegun = false
+  /** What the newest fetch asked for. */
+  #asked: ReadonlySet<string> = new Set()
+  /** Why the last fetch failed. */
+  #failure: KeyferryError | undefined
+  #head: Bytes | undefined
+  #polls = 0
+  #rotationUntil = 0
+  /** Something may be new since the last fetch began. */
+  #isDue = false
+  #endPause = (): void => {}
+
+  constructor(options: AgentOptions) {
+    this.#options = options
+    this.#head = options.session.state.accepted?.head.hash
+  }
+
+  /** How a keyring stands now. */
+  stateOf(id: Bytes): KeyringState {
+    const isOffline = this.#failure !== undefined && isTransportError(this.#failure)
+    return keyringState(this.#options.session.state, id, this.#options.now(), isOffline)
+  }
+
+  /** Version to encrypt with; 0 for none. */
+  versionOf(id: Bytes): number {
+    const { session } = this.#options
+    return isCurrent(session.state, id) ? (session.view(id)?.release.encrypt.version ?? 0) : 0
+  }
+
+  /** The keyring of this id, from now on kept up to date. */
+  want(id: Bytes, make: () => Keyring): Wanted {
+    const wanted = this.#wanted.get(hex(id)) ?? {
+      id,
+      keyring: make(),
+      state: this.stateOf(id),
+      version: this.versionOf(id),
+      askedUntil: 0,
+      askAnew: false,
+    }
+    this.#wanted.set(hex(id), wanted)
+    return wanted
+  }
+
+  /** Resolves when a wanted keyring can be used. Rejects as `keyferry.keyring` says. */
+  async wait(wanted: Wanted, options: WaitOptions): Promise<void> {
+    wanted.askAnew = this.stateOf(wanted.id) === 'denied'
+    this.#polls = 0
+    const ready = this.#waiting.wait(wanted.id, options, () => this.#timedOut(wanted.id))
+    this.#wake()
+    this.run()
+    await ready
+  }
+
+  #timedOut(id: Bytes): 'ready' | KeyferryError {
+    const state = this.stateOf(id)
+    // What no relay has brought up to date still decrypts.
+    if (state === 'stale') return 'ready'
+    const code = state === 'unproven' ? 'ERR_UNPROVEN' : 'ERR_TIMEOUT'
+    return new KeyferryError(code, undefined, { cause: this.#failure })
+  }
+
+  /** Tells those who wait that it is over. */
+  close(reason: KeyferryError): void {
+    this.#waiting.settle(() => reason)
+  }
+
+  /** One fetch for all wanted keyrings, shared with whoever else asks before it begins; one that is on its way may be too old. */
+  refresh(): Promise<void> {
+    if (this.#refreshing !== undefined && this.#hasBegun)
+      return (this.#following ??= this.settled().then(() => this.refresh()))
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined))
+    return this.#refreshing
+  }
+
+  /** Resolves when no fetch is on its way, however it ended. */
+  async settled(): Promise<void> {
+    await this.#refreshing?.catch(() => {})
+  }
+
+  async #refresh(): Promise<void> {
+    const { session, signal } = this.#options
+    this.#hasBegun = false
+    this.#following = undefined
+    // Whoever asks in the same turn is in.
+    await Promise.resolve()
+    signal.throwIfAborted()
+    this.#asked = new Set(this.#wanted.keys())
+    this.#isDue = false
+    this.#hasBegun = true
+    try {
+      await session.refresh(
+        [...this.#wanted.values()].map(({ id }) => id),
+        signal,
+      )
+      this.#failure = undefined
+    } catch (error) {
+      if (isKeyferryError(error)) this.#failure = error
+      throw error
+    } finally {
+      this.#notify()
+    }
+  }
+
+  /** Starts the loop if it does not run. */
+  run(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    void this.#loop()
+  }
+
+  async #loop(): Promise<void> {
+    const { signal, warn } = this.#options
+    while (!signal.aborted) {
+      let failure: KeyferryError | undefined
+      try {
+        await this.refresh()
+        await this.#request()
+      } catch (error) {
+        failure = asKeyferryError(error)
+      }
+      if (signal.aborted) return
+      if (failure !== undefined) warn(failure)
+      this.#waiting.settle((id) => this.#verdict(id, failure))
+      this.#notify()
+      await this.#pause()
+    }
+  }
+
+  /** Asks the deriver for the wanted keyrings that the accepted head does not give, and for a move to a new package. */
+  async #request(): Promise<void> {
+    const { session, now, signal } = this.#options
+    const time = now()
+    const wanted = [...this.#wanted.values()]
+    const isDue = ({ id, askedUntil, askAnew }: Wanted): boolean => {
+      const state = session.state.keyrings[hex(id)]
+      const isRefused = state?.refusal != null && this.stateOf(id) === state.refusal.kind
+      return askAnew || (!isCurrent(session.state, id) && !isRefused && askedUntil < time)
+    }
+    const isRotationDue = session.isRotating && this.#rotationUntil < time
+    const due = isRotationDue ? wanted : wanted.filter(isDue)
+    for (let i = 0; i < due.length; i += MAX_KEYRINGS_PER_REQUEST) {
+      const some = due.slice(i, i + MAX_KEYRINGS_PER_REQUEST)
+      await session.request(
+        some.map(({ id }) => id),
+        signal,
+      )
+      for (const one of some) {
+        one.askedUntil = time + ASK_AGAIN
+        one.askAnew = false
+      }
+    }
+    if (isRotationDue) this.#rotationUntil = time + ASK_AGAIN
+  }
+
+  #verdict(id: Bytes, failure: KeyferryError | undefined): Verdict {
+    // It came while the fetch was on its way.
+    if (!this.#asked.has(hex(id))) return undefined
+    const { session } = this.#options
+    const state = this.stateOf(id)
+    if (state === 'ready' || state === 'offline' || state === 'stale') return 'ready'
+    const refusal = session.state.keyrings[hex(id)]?.refusal
+    if (refusal != null && refusal.kind === state)
+      return new KeyferryError(REFUSALS[refusal.kind], refusal.reason || undefined)
+    if (failure === undefined) return undefined
+    // Another attempt may help against a bad network, but not against this.
+    const isHopeful = isTransportError(failure) && failure.code !== 'ERR_UNAUTHORIZED'
+    return isHopeful ? undefined : failure
+  }
+
+  /** Something may be new. */
+  hint(event: Event | null): void {
+    if (event?.type === 'head' && this.#head !== undefined && equal(event.hash, this.#head)) return
+    this.#wake()
+  }
+
+  #wake(): void {
+    this.#isDue = true
+    this.#endPause()
+  }
+
+  #delay(): number {
+    const { session, now } = this.#options
+    const isWaiting = this.#waiting.size > 0
+    const wanted = [...this.#wanted.values()]
+    return nextPoll({
+      accepted: session.state.accepted,
+      now: now(),
+      polls: isWaiting ? this.#polls++ : undefined,
+      isComplete: wanted.every(({ id }) => isCurrent(session.state, id)),
+      failure: this.#failure?.code,
+    })
+  }
+
+  async #pause(): Promise<void> {
+    const { signal } = this.#options
+    const ended = new AbortController()
+    const end = (): void => ended.abort()
+    this.#endPause = end
+    signal.addEventListener('abort', end)
+    if (signal.aborted || this.#isDue) end()
+    try {
+      await sleep(this.#delay() * (0.75 + Math.random() / 2), ended.signal)
+    } catch {
+      // A relay that hints without end is not listened to without end.
+      if (!signal.aborted) await sleep(LEAST_GAP, signal).catch(() => {})
+    } finally {
+      signal.removeEventListener('abort', end)
+    }
+  }
+
+  #notify(): void {
+    const { session, emitter } = this.#options
+    const head = session.state.accepted?.head
+    if (head !== undefined && (this.#head === undefined || !equal(head.hash, this.#head))) {
+      this.#head = head.hash
+      const { incarnation, version, expiresAt } = head
+      emitter.emit('change', { incarnation, version, expiresAt })
+    }
+    for (const wanted of this.#wanted.values()) {
+      const { name } = wanted.keyring
+      const state = this.stateOf(wanted.id)
+      const version = this.versionOf(wanted.id)
+      const [isOther, isNew] = [state !== wanted.state, version > 0 && version !== wanted.version]
+      wanted.state = state
+      if (isNew) wanted.version = version
+      if (isOther) emitter.emit('state', { keyring: name, state })
+      if (isNew) emitter.emit('key', { keyring: name, version })
+    }
+  }
+}

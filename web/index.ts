@@ -1,0 +1,12 @@
+/** Keyferry's client for browsers and Node: keys from the customer's deriver, through a relay that nobody has to trust. */
+export { connect, Keyferry, type ConnectOptions } from './client.ts'
+export { type ClientEvents } from './emitter.ts'
+export { loadIdentity, type Identity } from './identity.ts'
+export { Keyring, type Data, type DecryptOptions, type EncryptOptions } from './keyring.ts'
+export { type KeyringState } from './state.ts'
+export { openIndexedDbStore } from './store-indexeddb.ts'
+export { createMemoryStore } from './store-memory.ts'
+export { type Evidence, type Store, type StoredState } from './store.ts'
+export { type WaitOptions } from './waiting.ts'
+export { type AppConfigJson } from '../shared/config.ts'
+export { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'

@@ -1,0 +1,90 @@
+/** Key packages and key requests of a client: made, renewed, signed (docs/PROTOCOL.md, "Key package and request"). */
+import { equal, type Bytes } from '../shared/bytes.ts'
+import { documentHash, signWithCertificate, type Envelope } from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
+import { createHpke, type RecipientKey } from '../shared/hpke.ts'
+import { MAX_PACKAGE_LIFETIME, MAX_REQUEST_LIFETIME } from '../shared/limits.ts'
+import { type Suite, type TrustDocument } from '../shared/trust.ts'
+import { type Identity } from './identity.ts'
+import { type StoredPackage } from './store.ts'
+
+/** A key pair in the first of the tenant's suites that this platform can do. Throws `ERR_SUITE`. */
+export async function generateRecipient(
+  suites: readonly Suite[],
+  extractable: boolean,
+): Promise<RecipientKey> {
+  for (const suite of suites) {
+    try {
+      return await createHpke(suite).generate(extractable)
+    } catch {
+      // Not on this platform: ML-KEM and X25519 are young in WebCrypto.
+    }
+  }
+  throw new KeyferryError('ERR_SUITE', `this platform has none of ${suites.join(', ')}`)
+}
+
+/**
+ * Makes and signs a key package that lives for 30 days. `version` is above all before it, and must be stored before the package leaves.
+ * `now` in seconds. Throws `ERR_SUITE`.
+ */
+export async function createPackage(
+  { key: signingKey, certificates }: Identity,
+  trust: TrustDocument,
+  version: number,
+  now: number,
+  extractable: boolean,
+): Promise<StoredPackage> {
+  const key = await generateRecipient(trust.body.suites, extractable)
+  const fingerprint = sha256(certificates[0]!)
+  const expiresAt = now + MAX_PACKAGE_LIFETIME
+  const body = {
+    expiresAt,
+    issuedAt: now,
+    key: key.publicKey,
+    signer: fingerprint,
+    suite: key.suite,
+    tenant: trust.tenant,
+    version,
+  }
+  const envelope = await signWithCertificate('package', body, signingKey, certificates)
+  const hash = documentHash(envelope)
+  return { hash, envelope, version, issuedAt: now, expiresAt, fingerprint, key, channel: null }
+}
+
+/**
+ * Whether a package is to be replaced: half of its life is over, the certificate is a new one, or its suite is no longer allowed.
+ */
+export function isPackageDue(
+  { issuedAt, expiresAt, fingerprint, key }: StoredPackage,
+  identity: Identity,
+  trust: TrustDocument,
+  now: number,
+): boolean {
+  return (
+    now > (issuedAt + expiresAt) / 2 ||
+    !equal(fingerprint, sha256(identity.certificates[0]!)) ||
+    !trust.body.suites.includes(key.suite)
+  )
+}
+
+/** Signs a request for keyrings (at most 64 ids) that names a package. `nonce` is 16 random bytes, `now` seconds. */
+export function signRequest(
+  { key, certificates }: Identity,
+  tenant: string,
+  keyrings: readonly Bytes[],
+  packageHash: Bytes,
+  nonce: Bytes,
+  now: number,
+): Promise<Envelope> {
+  const body = {
+    expiresAt: now + MAX_REQUEST_LIFETIME,
+    issuedAt: now,
+    keyrings,
+    nonce,
+    package: packageHash,
+    signer: sha256(certificates[0]!),
+    tenant,
+  }
+  return signWithCertificate('request', body, key, certificates)
+}

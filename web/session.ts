@@ -1,0 +1,291 @@
+/**
+ * One client's state and the three things that move it on: a delivery, a key package, a key request. Each is read, verified and written under the
+ * store's lock, so that no tab takes another one back.
+ */
+import { deliverySchema, paths, type Delivery } from '../shared/api.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { type AppConfig } from '../shared/config.ts'
+import { encodeEnvelope } from '../shared/envelope.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
+import { encodeJson, parseJson } from '../shared/json.ts'
+import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
+import { type KeyringView } from '../shared/open.ts'
+import { acceptDelivery, openChannel } from './accept.ts'
+import { type Identity } from './identity.ts'
+import { openKeys, type Keys } from './keys.ts'
+import { createPackage, isPackageDue, signRequest } from './package.ts'
+import {
+  deliveryRequest,
+  isCurrent,
+  keptPackages,
+  keyringOf,
+  keysId,
+  packagesOf,
+  readView,
+} from './state.ts'
+import { emptyState, type Store, type StoredState, type StoredView } from './store.ts'
+import { type Transport } from './transport.ts'
+
+const MAX_EVIDENCE = 8
+const MAX_CACHED = 1_000
+/** Tabs ask each for themselves: an answer to any of them is one. */
+const MAX_NONCES = 8
+
+/** What a session works with. */
+export interface SessionOptions {
+  config: AppConfig
+  identity: Identity
+  store: Store
+  transport: Transport
+  /** Seconds. */
+  now: () => number
+  /** Told of what is refused without failing the operation. */
+  warn: (error: KeyferryError) => void
+}
+
+/** A keyring's verified view and its keys. */
+export interface OpenKeyring {
+  view: KeyringView
+  keys: Keys
+  /** The head that the view stood under. */
+  head: StoredView['head']
+}
+
+/** The package in use, or the one that is to replace it. */
+type Which = 'current' | 'next'
+
+export class Session {
+  readonly #options: SessionOptions
+  readonly #fingerprint: Bytes
+  readonly #names: ReadonlyMap<string, string>
+  /** By {@link keysId}. */
+  readonly #keys = new Map<string, Promise<Keys>>()
+  readonly #views = new WeakMap<StoredView, KeyringView>()
+  /** Keyrings that the last complete answer did not have, by id in hex. */
+  #absent = new Set<string>()
+  #state: StoredState = emptyState()
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    this.#fingerprint = sha256(options.identity.certificates[0]!)
+    this.#names = new Map([...options.config.keyrings].map(([name, id]) => [hex(id), name]))
+  }
+
+  /** What is stored, as far as this session has seen it. */
+  get state(): StoredState {
+    return this.#state
+  }
+
+  /** Whether a package waits for the memberships to move to it. */
+  get isRotating(): boolean {
+    return packagesOf(this.#state).next !== undefined
+  }
+
+  /** Takes over what is stored, also what another tab wrote. Throws `ERR_STATE` for the state of another tenant, `ERR_IO`. */
+  async load(): Promise<void> {
+    this.#adopt((await this.#options.store.read()) ?? emptyState())
+  }
+
+  #adopt(stored: StoredState): void {
+    // Somebody emptied the store or put an old one in its place.
+    if (stored.revision < this.#state.revision)
+      throw new KeyferryError('ERR_STATE', 'the stored state went back')
+    if (stored.tenant !== '' && stored.tenant !== this.#options.config.tenant)
+      throw new KeyferryError('ERR_STATE', 'the store is of another tenant')
+    if (stored.revision > this.#state.revision) this.#state = stored
+  }
+
+  /** Reads, changes and writes the state with nobody in between. What `change` returns is used only once it is stored. */
+  async #update(change: (state: StoredState) => Promise<StoredState> | StoredState): Promise<void> {
+    const { store, config } = this.#options
+    await store.lock(async () => {
+      const stored = (await store.read()) ?? emptyState()
+      this.#adopt(stored)
+      const next = await change(stored)
+      if (next === stored) return
+      const packages = keptPackages(next)
+      const written = {
+        ...next,
+        packages,
+        tenant: config.tenant,
+        revision: stored.revision + 1,
+      }
+      // PROTOCOL [open-21]
+      await store.write(written)
+      this.#state = written
+    })
+  }
+
+  /**
+   * Brings the state up to date for these keyrings: trust, package, deliveries. Throws what transport, verification and store throw; the state is
+   * then what it was.
+   */
+  async refresh(wanted: readonly Bytes[], signal: AbortSignal): Promise<void> {
+    await this.load()
+    const keyrings = this.#withHeld(wanted)
+    // Which suites a package may have stands in the trust document: that comes first.
+    if (this.#state.accepted === null || keyrings.length === 0)
+      await this.#fetchAll([], 'current', signal)
+    if (keyrings.length === 0) return
+    if (this.#state.accepted === null) throw new KeyferryError('ERR_RELAY', 'the relay has no head')
+    await this.#preparePackage()
+    await this.#fetchAll(keyrings, 'current', signal)
+    const missing = keyrings.filter((id) => !isCurrent(this.#state, id))
+    if (missing.length > 0 && this.isRotating) await this.#fetchAll(missing, 'next', signal)
+    this.#absent = new Set(keyrings.filter((id) => !isCurrent(this.#state, id)).map(hex))
+  }
+
+  /** Those that the store holds go along: a new head without them would take them away from other tabs. */
+  #withHeld(wanted: readonly Bytes[]): Bytes[] {
+    const held = Object.entries(this.#state.keyrings).flatMap(([id, one]): [string, Bytes][] =>
+      one.view !== null && this.#names.has(id) ? [[id, one.id]] : [],
+    )
+    const own = wanted.map((id): [string, Bytes] => [hex(id), id])
+    return [...new Map([...own, ...held]).values()]
+  }
+
+  async #preparePackage(): Promise<void> {
+    const { identity, now, store } = this.#options
+    const isReady = (state: StoredState): boolean => {
+      const { current, next } = packagesOf(state)
+      const newest = next ?? current
+      const trust = state.accepted!.trust
+      return newest !== undefined && !isPackageDue(newest, identity, trust, now())
+    }
+    if (isReady(this.#state)) return
+    // The version is stored before the package leaves.
+    await this.#update(async (state) => {
+      if (isReady(state)) return state
+      const version = state.packageVersion + 1
+      const { trust } = state.accepted!
+      const made = await createPackage(identity, trust, version, now(), store.exportsKeys)
+      const { current, next } = packagesOf(state)
+      const hasViews = Object.values(state.keyrings).some(({ view }) => view !== null)
+      const packages = [...state.packages.filter((one) => one !== next), made]
+      // With nothing under the old package, nothing has to move.
+      const inUse = current !== undefined && hasViews ? state.package : made.hash
+      return { ...state, packageVersion: version, package: inUse, packages }
+    })
+  }
+
+  /** Asks until every keyring was answered for under one head: an answer may have no room for all, or another head than the one before. */
+  async #fetchAll(keyrings: readonly Bytes[], which: Which, signal: AbortSignal): Promise<void> {
+    const asked = new Map<string, number>()
+    const times = (id: Bytes): number => asked.get(hex(id)) ?? 0
+    let ask = keyrings.slice(0, MAX_KEYRINGS_PER_REQUEST)
+    for (let left = keyrings.length + 4; left > 0; left--) {
+      const before = this.#state
+      const isDone = await this.#fetch(ask, which, signal)
+      for (const id of ask) asked.set(hex(id), times(id) + 1)
+      const missing = keyrings.filter((id) => !isCurrent(this.#state, id))
+      const isOther = before.accepted?.head.version !== this.#state.accepted?.head.version
+      const isNew = ask.some(
+        (id) => isCurrent(this.#state, id) && (isOther || !isCurrent(before, id)),
+      )
+      const isLeft = missing.some((id) => times(id) === 0)
+      const isComplete = missing.length === 0 && keyrings.length > 0
+      if (isComplete || (isDone && !isNew && !isLeft)) return
+      ask = missing.toSorted((a, b) => times(a) - times(b)).slice(0, MAX_KEYRINGS_PER_REQUEST)
+    }
+  }
+
+  /** One delivery. False when another tab has moved the state on meanwhile: ask again. */
+  #fetch(keyrings: readonly Bytes[], which: Which, signal: AbortSignal): Promise<boolean> {
+    const { transport, config } = this.#options
+    return transport.attempt(async (post) => {
+      const base = this.#state
+      const used = packagesOf(base)[which]
+      const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
+      const answer = await post(paths.delivery(config.tenant), body, MAX_DELIVERY)
+      if (answer === null) return true
+      const delivery = deliverySchema(parseJson(answer, MAX_DELIVERY), '')
+      let isBase = true
+      let failure: unknown
+      await this.#update(async (state) => {
+        isBase = state.revision === base.revision
+        if (!isBase) return state
+        const context = {
+          ...this.#options,
+          fingerprint: this.#fingerprint,
+          keyrings,
+          used,
+          now: this.#options.now(),
+          isKnown: (id: string) => this.#keys.has(id),
+        }
+        try {
+          return await acceptDelivery(delivery, state, context)
+        } catch (error) {
+          failure = error
+          const isFork = isKeyferryError(error, 'ERR_FORK')
+          return isFork ? this.#withEvidence(state, delivery, error) : state
+        }
+      })
+      if (failure !== undefined) throw failure as Error
+      return isBase
+    }, signal)
+  }
+
+  #withEvidence(state: StoredState, delivery: Delivery, error: KeyferryError): StoredState {
+    const other = encodeEnvelope(delivery.head)
+    const { code, message } = error
+    const evidence = { code, message, at: this.#options.now(), known: state.head, other }
+    if (state.evidence.some((one) => equal(one.other, other))) return state
+    return { ...state, evidence: [...state.evidence, evidence].slice(0, MAX_EVIDENCE) }
+  }
+
+  /** A keyring as it was last shown; `null` if it never was. */
+  view(id: Bytes): KeyringView | null {
+    const stored = this.#state.keyrings[hex(id)]?.view ?? null
+    if (stored === null) return null
+    const view = this.#views.get(stored) ?? readView(id, stored)
+    this.#views.set(stored, view)
+    return view
+  }
+
+  /** A keyring with its keys; `null` without a view. Throws the codes of unwrapping. */
+  async open(id: Bytes): Promise<OpenKeyring | null> {
+    const stored = this.#state.keyrings[hex(id)]?.view ?? null
+    const view = this.view(id)
+    if (stored === null || view === null) return null
+    const name = keysId(stored)
+    let keys = this.#keys.get(name)
+    if (keys === undefined) {
+      if (this.#keys.size >= MAX_CACHED) this.#keys.clear()
+      keys = this.#unlock(view)
+      this.#keys.set(name, keys)
+      keys.catch(() => this.#keys.delete(name))
+    }
+    return { view, keys: await keys, head: stored.head }
+  }
+
+  async #unlock(view: KeyringView): Promise<Keys> {
+    const { packages } = this.#state
+    const used = packages.find((one) => equal(one.hash, view.member.packageHash))
+    if (used === undefined) throw new KeyferryError('ERR_STATE', 'the key package is gone')
+    const { key } = await openChannel(this.#options.config.tenant, used, view)
+    return openKeys(view, key, this.#names.get(hex(view.id)))
+  }
+
+  /** Asks the deriver for keyrings, at most 64, in one request with the newest package. Throws what transport and store throw. */
+  async request(keyrings: readonly Bytes[], signal: AbortSignal): Promise<void> {
+    const { identity, transport, config, now } = this.#options
+    const nonce = crypto.getRandomValues(new Uint8Array(16))
+    // Stored first, so that an answer counts also after a reload.
+    await this.#update((state) => {
+      const own = keyrings.map((id) => {
+        const known = keyringOf(state, id)
+        // Who was denied and asks again wants another answer than the old one.
+        const before = known.refusal?.kind === 'denied' ? [] : known.nonces
+        const nonces = [...before, nonce].slice(-MAX_NONCES)
+        return [hex(id), { ...known, nonces, refusal: null }]
+      })
+      return { ...state, keyrings: { ...state.keyrings, ...Object.fromEntries(own) } }
+    })
+    const { current, next } = packagesOf(this.#state)
+    const used = (next ?? current)!
+    const request = await signRequest(identity, config.tenant, keyrings, used.hash, nonce, now())
+    const body = encodeJson({ package: used.envelope, request })
+    await transport.attempt((post) => post(paths.requests(config.tenant), body, 0), signal)
+  }
+}

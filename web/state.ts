@@ -1,0 +1,177 @@
+/** Questions to a client's stored state, and the one way it grows. Pure: nothing is fetched or stored here. */
+import { type DeliveryRequest } from '../shared/api.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { sha256 } from '../shared/hash.ts'
+import { decodeBundle } from '../shared/bundle.ts'
+import { decodeManifest } from '../shared/manifest.ts'
+import { type Accepted, type KeyringView } from '../shared/open.ts'
+import { decodeRelease } from '../shared/release.ts'
+import { isRefusalFresh, type BoundRefusal } from './refusal.ts'
+import {
+  type StoredKeyring,
+  type StoredPackage,
+  type StoredState,
+  type StoredView,
+} from './store.ts'
+
+/**
+ * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `stale`: the signed
+ * state is too old to encrypt under; `unproven`: a relay leaves the keyring out and no deriver says why; `denied` and `removed`: the deriver
+ * says so; `pending`: everything before a first key.
+ */
+export type KeyringState =
+  'pending' | 'ready' | 'stale' | 'offline' | 'denied' | 'removed' | 'unproven'
+
+/** The last second at which something may be encrypted under what was accepted. */
+export function encryptLimit({ head, catalog, trust }: Accepted): number {
+  return Math.min(head.expiresAt, catalog.body.expiresAt, trust.body.expiresAt) + trust.body.skew
+}
+
+/** Whether the accepted head shows the client in the keyring. */
+export function isCurrent(state: StoredState, keyring: Bytes): boolean {
+  const head = state.accepted?.head
+  const under = state.keyrings[hex(keyring)]?.view?.head
+  return (
+    head !== undefined && under?.incarnation === head.incarnation && under.version === head.version
+  )
+}
+
+/** See {@link KeyringState}. `now` in seconds. */
+export function keyringState(
+  state: StoredState,
+  keyring: Bytes,
+  now: number,
+  isOffline: boolean,
+): KeyringState {
+  const { accepted } = state
+  const known = state.keyrings[hex(keyring)]
+  if (accepted === null || known === undefined) return 'pending'
+  if (isCurrent(state, keyring)) {
+    if (now > encryptLimit(accepted)) return 'stale'
+    return isOffline ? 'offline' : 'ready'
+  }
+  const { refusal, view } = known
+  if (refusal !== null && isRefusalFresh(refusal, now, accepted.trust.body.skew))
+    return refusal.kind
+  return view === null ? 'pending' : 'unproven'
+}
+
+/** The keyring's view again, out of what was verified when it was stored. */
+export function readView(id: Bytes, stored: StoredView): KeyringView {
+  const { release, manifest, bundle, member, slot } = stored
+  return {
+    id,
+    release: decodeRelease(release),
+    manifest: decodeManifest(manifest),
+    bundle: decodeBundle(bundle),
+    member,
+    slot,
+    welcome: new Uint8Array(),
+    objects: { release, manifest, bundle },
+  }
+}
+
+/** A view as it is stored. */
+export function writeView(
+  { objects, release, member, slot }: KeyringView,
+  { incarnation, version, expiresAt }: Accepted['head'],
+): StoredView {
+  return {
+    ...objects,
+    manifestHash: release.manifest,
+    bundleHash: release.bundle,
+    member,
+    slot,
+    head: { incarnation, version, expiresAt },
+  }
+}
+
+/** What names the keys of a view: the same cell, bundle and manifest give the same keys. */
+export function keysId({ member, bundleHash, manifestHash }: StoredView): string {
+  return hex(bundleHash) + hex(manifestHash) + hex(sha256(member.cell)) + hex(member.welcomeHash)
+}
+
+/** The package in use, and the one on its way to replace it. */
+export function packagesOf(state: StoredState): {
+  current: StoredPackage | undefined
+  next: StoredPackage | undefined
+} {
+  const current = state.packages.find((one) => equal(one.hash, state.package))
+  const above = current?.version ?? 0
+  return { current, next: state.packages.find((one) => one.version > above) }
+}
+
+/** The packages that are still needed: in use, on their way, or holding the keys of a view. */
+export function keptPackages(state: StoredState): StoredPackage[] {
+  const { current, next } = packagesOf(state)
+  const views = Object.values(state.keyrings).flatMap(({ view }) => view ?? [])
+  return state.packages.filter(
+    (one) =>
+      one === current ||
+      one === next ||
+      views.some(({ member }) => equal(member.packageHash, one.hash)),
+  )
+}
+
+/** An object that is kept, by its hash. */
+export function findObject(state: StoredState, hash: Bytes): Bytes | undefined {
+  for (const { view } of Object.values(state.keyrings)) {
+    if (view !== null && equal(view.manifestHash, hash)) return view.manifest
+    if (view !== null && equal(view.bundleHash, hash)) return view.bundle
+  }
+  return undefined
+}
+
+/** What is known of a keyring, nothing at first. */
+export function keyringOf(state: StoredState, id: Bytes): StoredKeyring {
+  return state.keyrings[hex(id)] ?? { id, view: null, nonces: [], refusal: null }
+}
+
+/** The keyrings after a verified delivery: views under its head, refusals where there is none. */
+export function updateKeyrings(
+  state: StoredState,
+  views: readonly KeyringView[],
+  refusals: readonly BoundRefusal[],
+  head: Accepted['head'],
+): StoredState['keyrings'] {
+  const keyrings = { ...state.keyrings }
+  for (const view of views) {
+    const known = keyringOf(state, view.id)
+    keyrings[hex(view.id)] = { ...known, view: writeView(view, head), refusal: null }
+  }
+  for (const { keyring, kind, reason, expiresAt } of refusals) {
+    const known = keyrings[hex(keyring)] ?? keyringOf(state, keyring)
+    keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, expiresAt } }
+  }
+  return keyrings
+}
+
+/** What to ask a relay for. `absent` are keyrings, by id in hex, that it did not have the last time. */
+export function deliveryRequest(
+  state: StoredState,
+  keyrings: readonly Bytes[],
+  packageHash: Bytes | undefined = new Uint8Array(),
+  absent: ReadonlySet<string>,
+): DeliveryRequest {
+  const { accepted } = state
+  const viewOf = (id: Bytes): StoredView | null => keyringOf(state, id).view
+  const held = keyrings.filter((id) => !absent.has(hex(id)) && viewOf(id) !== null)
+  const objects = held.flatMap((id) => [viewOf(id)!.bundleHash, viewOf(id)!.manifestHash])
+  const welcomes = state.packages.flatMap(({ hash, channel }) =>
+    equal(hash, packageHash) && channel !== null ? [channel.welcomeHash] : [],
+  )
+  // To the same head with the same objects a relay answers with nothing; but proofs of an earlier head are needed again.
+  const isBehind = held.some((id) => !isCurrent(state, id))
+  const named = new Map([...objects, ...welcomes].map((hash) => [hex(hash), hash]))
+  return {
+    have: {
+      catalog: accepted?.catalog.body.number ?? 0,
+      head: accepted === null || isBehind ? new Uint8Array() : accepted.head.hash,
+      objects: [...named.values()],
+      trust: accepted?.trust.body.number ?? 0,
+    },
+    keyrings: [...keyrings],
+    package: packageHash,
+    slots: keyrings.map((id) => viewOf(id)?.slot ?? 0),
+  }
+}

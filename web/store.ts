@@ -1,0 +1,130 @@
+/**
+ * What a client keeps, and where. A store is trusted like the device itself: whoever can write it can make the client go back, whoever can read
+ * it has what the client has (browsers keep keys unreadable even then; see the file store for Node).
+ */
+import { type MemberLeaf } from '../shared/bundle.ts'
+import { type Bytes } from '../shared/bytes.ts'
+import { type Envelope } from '../shared/envelope.ts'
+import { type ErrorCode } from '../shared/errors.ts'
+import { type RecipientKey } from '../shared/hpke.ts'
+import { type Accepted } from '../shared/open.ts'
+import { type SigningKey } from '../shared/signature.ts'
+import { type RefusalKind } from './refusal.ts'
+
+/** A key package with its private key. Times are seconds. */
+export interface StoredPackage {
+  /** Document hash of the envelope: the package hash. */
+  hash: Bytes
+  envelope: Envelope
+  version: number
+  issuedAt: number
+  expiresAt: number
+  /** Fingerprint of the certificate that signed it; the welcome is bound to it. */
+  fingerprint: Bytes
+  key: RecipientKey
+  /** The channel, once a welcome was opened. Without `key`, it is opened from the welcome again. */
+  channel: { key: CryptoKey | null; id: Bytes; welcome: Bytes; welcomeHash: Bytes } | null
+}
+
+/** A keyring as the last delivery that had it showed it: all of it verified, its keys wrapped. */
+export interface StoredView {
+  release: Bytes
+  manifest: Bytes
+  manifestHash: Bytes
+  bundle: Bytes
+  bundleHash: Bytes
+  member: MemberLeaf
+  slot: number
+  /** The head it stood under; seconds. */
+  head: { incarnation: number; version: number; expiresAt: number }
+}
+
+/** A verified refusal. Times are seconds. */
+export interface StoredRefusal {
+  kind: RefusalKind
+  reason: string
+  expiresAt: number
+}
+
+/** What is known of one keyring. */
+export interface StoredKeyring {
+  /** 16 bytes. */
+  id: Bytes
+  view: StoredView | null
+  /** Nonces of the newest key requests: answers to others do not count. */
+  nonces: Bytes[]
+  refusal: StoredRefusal | null
+}
+
+/** Two signed documents that cannot both be honest: proof against whoever signed them. */
+export interface Evidence {
+  code: ErrorCode
+  message: string
+  /** Seconds, by the client's clock. */
+  at: number
+  /** Head envelopes: the accepted one and the one that contradicts it. */
+  known: Bytes
+  other: Bytes
+}
+
+/** All of a client's durable state. Values are replaced, never changed in place. */
+export interface StoredState {
+  format: 1
+  /** Rises with every write. */
+  revision: number
+  /** Tenant id; empty before the first delivery. */
+  tenant: string
+  identity: { key: SigningKey; certificates: Bytes[] } | null
+  accepted: Accepted | null
+  /** The envelope of the accepted head; empty before the first. */
+  head: Bytes
+  /** Highest version of a key package ever made. */
+  packageVersion: number
+  /** Hash of the package in use; empty before the first. A package with a higher version is on its way to replace it. */
+  package: Bytes
+  packages: StoredPackage[]
+  /** By keyring id in hex. */
+  keyrings: Record<string, StoredKeyring>
+  evidence: Evidence[]
+}
+
+/** Where a client's state is kept. */
+export interface Store {
+  /** True if private keys are written as text and must therefore be extractable when they are made. */
+  readonly exportsKeys: boolean
+  /** What was written last, by anyone; `null` at first. Throws `ERR_STATE`, `ERR_IO`. */
+  read(): Promise<StoredState | null>
+  /**
+   * Replaces the state, durably and as a whole once it resolves. Throws `ERR_STATE` unless `revision` is above the stored one, `ERR_IO`.
+   */
+  write(state: StoredState): Promise<void>
+  /** Runs `work` while no other tab, process or caller does. Not to be nested. */
+  lock<T>(work: () => Promise<T>): Promise<T>
+}
+
+/** The state of a client that knows nothing. */
+export function emptyState(): StoredState {
+  return {
+    format: 1,
+    revision: 0,
+    tenant: '',
+    identity: null,
+    accepted: null,
+    head: new Uint8Array(),
+    packageVersion: 0,
+    package: new Uint8Array(),
+    packages: [],
+    keyrings: {},
+    evidence: [],
+  }
+}
+
+/** Runs one thing after the other. */
+export function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const next = last.then(work)
+    last = next.catch(() => {})
+    return next
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * All of a client's HTTP calls (docs/PROTOCOL.md, "HTTP"). An answer is bytes from a stranger: bounded in size and time, its status and media type
+ * checked, its error documents taken as hints.
+ */
+import { JSON_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
+import { type Bytes } from '../shared/bytes.ts'
+import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { signCall, type Signer } from '../shared/http-signature.ts'
+import { parseJson } from '../shared/json.ts'
+import { readBounded, abortable, sleep, withDeadline } from './bounded.ts'
+
+/** Milliseconds that an operation takes at most, over all relays and repetitions. */
+const DEADLINE = 30_000
+const ROUNDS = 2
+const MAX_PROBLEM = 16_384
+/** What of a relay's refusals is told apart; all else is `ERR_RELAY`. */
+const CODES: Partial<Record<number, ErrorCode>> = {
+  401: 'ERR_UNAUTHORIZED',
+  404: 'ERR_NOT_FOUND',
+  429: 'ERR_QUOTA',
+}
+const WORTH_REPEATING: readonly ErrorCode[] = ['ERR_RELAY', 'ERR_TIMEOUT', 'ERR_QUOTA']
+const OWN_CODES: readonly ErrorCode[] = [...WORTH_REPEATING, 'ERR_UNAUTHORIZED', 'ERR_NOT_FOUND']
+
+const LOCAL_CODES: readonly ErrorCode[] = ['ERR_IO', 'ERR_STATE']
+
+/** True for what only says that a relay could not or would not be of use. */
+export function isTransportError(error: unknown): error is KeyferryError {
+  return isKeyferryError(error) && OWN_CODES.includes(error.code)
+}
+
+/**
+ * Sends a signed JSON body and returns the JSON answer's bytes, at most `limit`; `null` for an answer without content. Throws `ERR_RELAY`,
+ * `ERR_TIMEOUT`, `ERR_NOT_FOUND`, `ERR_QUOTA`, `ERR_UNAUTHORIZED`, `ERR_TOO_LARGE`.
+ */
+export type Post = (path: string, body: Bytes, limit: number) => Promise<Bytes | null>
+
+/** The relays of a client. */
+export interface Transport {
+  /**
+   * Does `work`, which must be fit to be repeated, with one relay after the other until it succeeds. Throws the first failure that is
+   * not of the transport, else the first one; the signal's reason when that is aborted.
+   */
+  attempt<T>(work: (post: Post) => Promise<T>, signal: AbortSignal): Promise<T>
+}
+
+/** What a transport needs. */
+export interface TransportOptions {
+  /** Origins, in order of preference. */
+  relays: readonly string[]
+  fetch: typeof fetch
+  signer: Signer
+  /** Seconds. */
+  now: () => number
+  /** Told of every failure, also where another relay helps. */
+  warn: (error: KeyferryError) => void
+  /** Milliseconds per operation. */
+  deadline?: number
+}
+
+/** A refusal by a relay, with the milliseconds that it asks to wait. */
+class RelayRefusal extends KeyferryError {
+  readonly wait: number
+
+  constructor(code: ErrorCode, message: string, wait: number) {
+    super(code, message)
+    this.wait = wait
+  }
+}
+
+function mediaType(response: Response): string {
+  return (response.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
+}
+
+/** The code in a problem document, if it looks like one: for people to read. */
+async function readHint(response: Response, signal: AbortSignal): Promise<string> {
+  if (mediaType(response) !== PROBLEM_TYPE) return ''
+  try {
+    const problem = parseJson(await readBounded(response, MAX_PROBLEM, signal), MAX_PROBLEM)
+    const { code } = problem as { code?: unknown }
+    return typeof code === 'string' && /^ERR_[A-Z_]{1,40}$/.test(code) ? ` ${code}` : ''
+  } catch {
+    return ''
+  }
+}
+
+async function refuse(response: Response, signal: AbortSignal): Promise<never> {
+  const hint = await readHint(response, signal)
+  response.body?.cancel().catch(() => {})
+  const seconds = Number(response.headers.get('retry-after') ?? 0)
+  throw new RelayRefusal(
+    CODES[response.status] ?? 'ERR_RELAY',
+    `the relay answers ${response.status}${hint}`,
+    seconds > 0 ? seconds * 1_000 : 0,
+  )
+}
+
+async function readAnswer(
+  response: Response,
+  limit: number,
+  signal: AbortSignal,
+): Promise<Bytes | null> {
+  const { status } = response
+  if (status === 202 || status === 204) {
+    response.body?.cancel().catch(() => {})
+    return null
+  }
+  // A redirect too: nothing is followed.
+  if (status !== 200) return refuse(response, signal)
+  if (mediaType(response) !== JSON_TYPE) {
+    response.body?.cancel().catch(() => {})
+    throw new KeyferryError('ERR_RELAY', 'the answer is not JSON')
+  }
+  return readBounded(response, limit, signal)
+}
+
+function relayError(error: unknown, signal: AbortSignal): KeyferryError {
+  const reason: unknown = signal.aborted ? signal.reason : error
+  return isKeyferryError(reason)
+    ? reason
+    : new KeyferryError('ERR_RELAY', undefined, { cause: reason })
+}
+
+/** The transport to these relays. */
+export function createTransport(options: TransportOptions): Transport {
+  const { relays, signer, now, warn } = options
+
+  const postTo =
+    (relay: string, signal: AbortSignal): Post =>
+    async (path, body, limit) => {
+      const url = new URL(path, relay)
+      // Made anew for every attempt: a signature lives for a minute.
+      const signed = await signCall({ method: 'POST', url, body }, signer, now())
+      try {
+        const response = await abortable(
+          options.fetch(url, {
+            method: 'POST',
+            body,
+            headers: { 'content-type': JSON_TYPE, ...signed },
+            signal,
+            redirect: 'manual',
+            credentials: 'omit',
+            cache: 'no-store',
+            referrerPolicy: 'no-referrer',
+          }),
+          signal,
+        )
+        return await readAnswer(response, limit, signal)
+      } catch (error) {
+        throw relayError(error, signal)
+      }
+    }
+
+  const attempt: Transport['attempt'] = async (work, signal) => {
+    const end = performance.now() + (options.deadline ?? DEADLINE)
+    let first: KeyferryError | undefined
+    let telling: KeyferryError | undefined
+    for (let round = 1; round <= ROUNDS; round++) {
+      let wait: number | undefined
+      for (const [i, relay] of relays.entries()) {
+        const isLast = round === ROUNDS && i === relays.length - 1
+        const left = end - performance.now()
+        if (left <= 0) throw telling ?? first ?? new KeyferryError('ERR_TIMEOUT')
+        try {
+          // A relay that hangs leaves the others half of the time that there is.
+          return await withDeadline(isLast ? left : left / 2, signal, (inner) =>
+            work(postTo(relay, inner)),
+          )
+        } catch (error) {
+          signal.throwIfAborted()
+          // What this device did wrong, another relay does not mend.
+          if (!isKeyferryError(error) || LOCAL_CODES.includes(error.code)) throw error
+          warn(error)
+          first ??= error
+          if (!isTransportError(error)) telling ??= error
+          else if (WORTH_REPEATING.includes(error.code))
+            wait = Math.max(wait ?? 0, error instanceof RelayRefusal ? error.wait : 0)
+        }
+      }
+      const pause = Math.max(wait ?? 0, (0.5 + Math.random()) * 300)
+      if (wait === undefined || round === ROUNDS || performance.now() + pause >= end) break
+      await sleep(pause, signal)
+    }
+    throw telling ?? first!
+  }
+  return { attempt }
+}
