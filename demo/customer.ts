@@ -1,0 +1,173 @@
+/**
+ * The customer's side of the demo: one tenant with its deriver. Everything secret is in its directory and in this process; the relay
+ * gets what the deriver pushes, and the web server asks here for certificates, rotations and revocations.
+ */
+import { existsSync } from 'node:fs'
+import { renewRoleCrl } from '../deriver/certificates.ts'
+import {
+  appConfig,
+  createKeyring,
+  initTenant,
+  issueClient,
+  openDeriver,
+  readStatus,
+  revokeClient,
+  rotateKeyring,
+  type ServiceEvent,
+  type Status,
+} from '../deriver/index.ts'
+import { readCa, storePath } from '../deriver/tenant.ts'
+import { type AppConfigJson } from '../shared/config.ts'
+import { decodePem, encodePem } from '../shared/pem.ts'
+
+const DOMAIN = 'acme.example'
+
+/** Keyrings of the demo, both for every client of the tenant. */
+export const KEYRINGS = ['notes', 'files'] as const
+
+/** A name that the web app's session decided on, as a certificate carries it. */
+export function uriOf(name: string): string {
+  return `keyferry://client.${DOMAIN}/${name}`
+}
+
+/** One line of the deriver's log as the page shows it. `time` is milliseconds. */
+export interface CustomerEvent {
+  time: number
+  text: string
+}
+
+/** A running customer. */
+export interface Customer {
+  readonly tenant: string
+  config(): Promise<AppConfigJson>
+  status(): Promise<Status>
+  /** The newest events, oldest first. */
+  events(): CustomerEvent[]
+  /** Issues a certificate for a CSR (PEM). The name is the caller's, from its session. */
+  enroll(name: string, csrPem: string): Promise<string>
+  /** Makes the next version of every keyring. Returns the versions by name. */
+  rotate(): Record<string, number>
+  /** Revokes every certificate of a name and tells the deriver. Throws `ERR_NOT_FOUND`. */
+  revoke(name: string): Promise<number>
+  isRevoked(name: string): boolean
+  stop(): Promise<void>
+}
+
+/** What the customer is made of. */
+export interface CustomerOptions {
+  directory: string
+  relay: string
+  invite: string
+  /** The web app's own origin. */
+  origin: string
+  /** Called when a status or an event is new. */
+  onChange?: () => void
+}
+
+/** Seconds between heads when nothing changes. */
+const HEARTBEAT = 120
+const KEPT_EVENTS = 60
+
+const now = (): number => Math.floor(Date.now() / 1000)
+const nameOf = (uri: string): string => uri.slice(uri.lastIndexOf('/') + 1)
+
+function sentence(event: ServiceEvent): string | null {
+  switch (event.type) {
+    case 'head':
+      return `Signed head ${event.version} and pushed it to the relay`
+    case 'granted':
+      return `Made ${nameOf(event.uri)} a member of ${event.keyrings.length} keyrings`
+    case 'refused':
+      return `Refused a keyring to ${nameOf(event.uri)}: ${event.reason}`
+    case 'invalid-request':
+      return `Dropped a request that was not valid (${event.code})`
+    case 'revoked':
+      return `Removed ${event.devices} device${event.devices === 1 ? '' : 's'} and re-keyed ${event.keyrings} keyrings`
+    case 'rotated':
+      return `Rotated ${event.keyrings.join(', ')} on schedule`
+    case 'upload':
+      return null
+    case 'relay-error':
+      return `The relay gave an error: ${event.message} (${event.code})`
+  }
+}
+
+async function prepare(options: CustomerOptions): Promise<void> {
+  const { directory, relay, origin } = options
+  if (existsSync(storePath(directory))) return
+  await initTenant({
+    directory,
+    organization: 'Acme Corporation',
+    domain: DOMAIN,
+    relays: [relay],
+    origins: [origin],
+    passphrase: null,
+    now: now(),
+  })
+}
+
+/** Makes the tenant where there is none, and starts its deriver. */
+export async function startCustomer(options: CustomerOptions): Promise<Customer> {
+  const { directory, relay, invite, onChange = () => {} } = options
+  await prepare(options)
+  const events: CustomerEvent[] = []
+  const note = (text: string): void => {
+    events.push({ time: Date.now(), text })
+    if (events.length > KEPT_EVENTS) events.shift()
+    onChange()
+  }
+  const deriver = await openDeriver({
+    directory,
+    passphrase: null,
+    relays: [relay],
+    invite,
+    heartbeat: HEARTBEAT,
+    report(event) {
+      const text = sentence(event)
+      if (text !== null) note(text)
+    },
+  })
+  const { store, tenant } = deriver
+  const has = (name: string): boolean =>
+    store.get('SELECT 1 FROM keyrings WHERE name = ?', name) !== undefined
+  for (const name of KEYRINGS) {
+    if (!has(name)) createKeyring(store, { name, rules: [uriOf('*')] }, now())
+  }
+  const clientCa = await readCa(directory, 'ca-client', null)
+  const stopping = new AbortController()
+  const running = deriver.run(stopping.signal)
+  running.catch((error: unknown) => note(`The deriver stopped: ${String(error)}`))
+
+  return {
+    tenant,
+    config: () => appConfig(store),
+    status: () => readStatus(store, now()),
+    events: () => [...events],
+    async enroll(name, csrPem) {
+      const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
+      const certificate = await issueClient(store, clientCa, csr!, uriOf(name), now())
+      note(`Issued a certificate to ${name}`)
+      return encodePem('CERTIFICATE', certificate)
+    },
+    rotate() {
+      const entries = KEYRINGS.map((name) => [name, rotateKeyring(store, name, now())] as const)
+      note(`Rotated: ${entries.map(([name, version]) => `${name} to v${version}`).join(', ')}`)
+      return Object.fromEntries(entries)
+    },
+    async revoke(name) {
+      const certificates = revokeClient(store, uriOf(name), now())
+      note(`Revoked ${name}: ${certificates} certificate${certificates === 1 ? '' : 's'}`)
+      // The new CRL is what the deriver's loop reacts to.
+      await renewRoleCrl(store, clientCa, 'client', now())
+      return certificates
+    },
+    isRevoked: (name) =>
+      store.get('SELECT 1 FROM issued WHERE uri = ? AND revoked IS NOT NULL', uriOf(name)) !==
+      undefined,
+    async stop() {
+      stopping.abort()
+      await running.catch(() => {})
+      deriver.close()
+    },
+  }
+}

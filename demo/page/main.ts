@@ -1,0 +1,138 @@
+/** The page: signs in, becomes a client, and keeps every panel up to date. */
+import { Server, type State } from './api.ts'
+import { drawBrowser } from './browser-panel.ts'
+import { connectClient, type Client } from './client.ts'
+import { codeOf, explain } from './codes.ts'
+import { startCompose } from './compose.ts'
+import { avatar, byId, setText, title } from './dom.ts'
+import { Messages } from './messages.ts'
+import { drawDeriver, drawIdentity, drawKeyrings, drawPeople, say } from './panels.ts'
+import { drawRelay, startSearch } from './relay-panel.ts'
+import { clearDecrypted } from './transfer.ts'
+
+const REVOKED =
+  'Acme revoked this device: it gets no new keys. What it could read before, it still can.'
+const PEOPLE = ['ada', 'ben', 'carol', 'dan', 'eve']
+
+function nameOfPage(): string {
+  const asked = new URLSearchParams(location.search).get('as') ?? 'ada'
+  return /^[a-z]{2,16}$/.test(asked) ? asked : 'ada'
+}
+
+/** Runs work one at a time; calls during a run lead to one more. */
+function single(work: () => Promise<void>): () => void {
+  let running = false
+  let again = false
+  const run = async (): Promise<void> => {
+    running = true
+    do {
+      again = false
+      // What fails is tried again with the next piece of news.
+      await work().catch((error: unknown) => {
+        const isNetwork = error instanceof TypeError
+        say('bad', isNetwork ? 'Acme’s web app does not answer.' : explain(error))
+      })
+    } while (again)
+    running = false
+  }
+  return () => {
+    if (running) again = true
+    else void run()
+  }
+}
+
+function drawOther(name: string, state: State): void {
+  const other = PEOPLE.find((one) => one !== name && !state.revoked.includes(one)) ?? 'zoe'
+  const link = byId<HTMLAnchorElement>('other-tab')
+  link.href = `/?as=${other}`
+  link.textContent = `Open ${title(other)}’s tab`
+}
+
+async function main(): Promise<void> {
+  const name = nameOfPage()
+  document.title = `${title(name)} · Keyferry demo`
+  setText('who-name', title(name))
+  byId('who-initial').replaceWith(avatar(name, 'avatar small'))
+  const server = new Server(name)
+  say('busy', 'Signing in with Acme …')
+  await server.signIn()
+  await clearDecrypted()
+
+  const client: Client = await connectClient({ server, name, say: (text) => say('busy', text) })
+  drawIdentity(client.identity)
+  const messages = new Messages(server, client, name)
+  let revoked = false
+
+  const redrawSearch = startSearch(server, () => [
+    ...(messages.lastText === ''
+      ? []
+      : [{ label: 'Your last note', text: messages.lastText.slice(0, 200) }]),
+    { label: 'A keyring’s name', text: 'notes' },
+    { label: 'The name in your certificate', text: client.identity.uri },
+  ])
+
+  function drawClient(): void {
+    const rings = client.keyrings()
+    drawKeyrings(rings)
+    setText('browser-keyrings', String(rings.filter(({ version }) => version > 0).length))
+    setText('browser-head', client.head === 0 ? '–' : String(client.head))
+    setText('browser-first', client.firstKey === null ? '–' : `${Math.round(client.firstKey)} ms`)
+    const bad = rings.find(({ state }) => !['ready', 'offline', 'pending'].includes(state))
+    const { failure } = client
+    if (revoked) say('bad', REVOKED)
+    else if (failure !== null) say('bad', `${failure.text} (${failure.code})`)
+    else if (bad !== undefined) say('bad', `The keyring ${bad.name} is ${bad.state}.`)
+    else if (rings.every(({ state }) => state === 'ready'))
+      say('ready', 'Every statement verified. Keys are ready in this browser.')
+    else say('busy', 'Waiting for the keys from Acme’s deriver …')
+  }
+
+  const drawHeld = single(async () => {
+    await drawBrowser(await client.stored(), {
+      keyrings: client.keyrings().filter(({ version }) => version > 0).length,
+      readable: messages.readable,
+    })
+  })
+  const refreshState = single(async () => {
+    const state = await server.state()
+    revoked = state.revoked.includes(name)
+    drawDeriver(state)
+    byId<HTMLButtonElement>('rotate').disabled = revoked
+    drawPeople(state, (other) => {
+      server.revoke(other).catch((error: unknown) => say('bad', explain(error)))
+    })
+    drawOther(name, state)
+    drawClient()
+    await drawRelay(server)
+  })
+  let isOpen = false
+  const refreshMessages = single(async () => {
+    if (!isOpen) return
+    await messages.load()
+    redrawSearch()
+    drawHeld()
+  })
+  const refreshClient = single(async () => {
+    await client.stored()
+    drawClient()
+    await messages.retry()
+    drawHeld()
+  })
+
+  client.onChange(refreshClient)
+  startCompose(messages)
+  byId('rotate').addEventListener('click', () => {
+    server.rotate().catch((error: unknown) => say('bad', explain(error)))
+  })
+  server.listen((topic) => (topic === 'messages' ? refreshMessages() : refreshState()))
+  // The relay's database also changes without the deriver: key requests arrive in its mailbox.
+  setInterval(refreshState, 5_000)
+  redrawSearch()
+  refreshClient()
+  await client.open()
+  isOpen = true
+  refreshClient()
+  refreshMessages()
+}
+
+main().catch((error: unknown) => say('bad', `${explain(error)} (${codeOf(error)})`))

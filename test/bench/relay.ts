@@ -1,0 +1,98 @@
+/** What a delivery costs a relay against a bare hono route in the same worker: CPU of workerd, requests interleaved in rounds. */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { startRelay } from '../../demo/relay.ts'
+import { paths } from '../../shared/api.ts'
+import { signCall } from '../../shared/http-signature.ts'
+import { enrol, INVITE, pushAll, toJson } from '../lib/calls.ts'
+import { makeKeyring, publish } from '../lib/publication.ts'
+import { makeClient, makeWorld, seconds } from '../lib/world.ts'
+import { type Line, median } from './measure.ts'
+
+/** Jiffies of user and system time of a process; `null` where there is no /proc. */
+function jiffies(pid: number): number | null {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+    return Number(fields[11]) + Number(fields[12])
+  } catch {
+    return null
+  }
+}
+
+/** Milliseconds of a jiffy on Linux. */
+const JIFFY = 10
+
+type Send = () => Promise<Response>
+
+async function load(send: Send, count: number): Promise<void> {
+  let left = count
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) {
+      const response = await send()
+      await response.arrayBuffer()
+      if (!response.ok) throw new Error(`the relay answers ${response.status}`)
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, worker))
+}
+
+/** Delivery and not-modified against a bare route, in a tenant with so many members of one keyring. */
+export async function benchRelay(members: number, rounds: number, count: number): Promise<Line[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'keyferry-bench-'))
+  const entry = fileURLToPath(new URL('worker.ts', import.meta.url))
+  const server = await startRelay({ directory, invites: [INVITE], entry })
+  try {
+    const relay = {
+      url: new URL(server.url),
+      fetch: (url: URL, init: RequestInit) => fetch(url, init),
+    }
+    const world = await makeWorld()
+    const client = await makeClient(world, 'bench')
+    const keyring = makeKeyring('bench', [client], members - 1)
+    const publication = await publish(world, [keyring])
+    await enrol(relay, world)
+    await pushAll(relay, world, publication, null)
+    const ask = (head: string): Send => {
+      const have = { catalog: 0, head, objects: [], trust: 1 }
+      const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
+      const url = new URL(paths.delivery(world.tenant), relay.url)
+      return async () => {
+        const headers = await signCall({ method: 'POST', url, body }, client.signer, seconds())
+        return fetch(url, {
+          method: 'POST',
+          body,
+          headers: { ...headers, 'content-type': 'application/json' },
+        })
+      }
+    }
+    const kinds: [string, Send][] = [
+      ['bare hono route', () => fetch(new URL('/bare', relay.url), { method: 'POST', body: 'x' })],
+      [`delivery, signed, ${members} members`, ask('')],
+    ]
+    const times = kinds.map(() => [] as number[])
+    const pid = server.workerd ?? 0
+    for (const [, send] of kinds) await load(send, 50)
+    for (let round = 0; round < rounds; round++) {
+      for (const [i, [, send]] of kinds.entries()) {
+        const before = jiffies(pid)
+        await load(send, count)
+        const after = jiffies(pid)
+        if (before === null || after === null) return []
+        times[i]!.push(((after - before) * JIFFY) / count)
+      }
+    }
+    const base = median(times[0]!)
+    return kinds.map(([name], i) => ({
+      name: `relay CPU: ${name}`,
+      milliseconds: median(times[i]!),
+      ratio: median(times[i]!) / base,
+      against: 'bare route',
+    }))
+  } finally {
+    await server.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,41 @@
+/** `npm run bench`: what things cost, as ratios within one run. Figures of two runs, or of two machines, do not compare. */
+import { parseArgs } from 'node:util'
+import { benchDeriver } from './deriver.ts'
+import { benchRelay } from './relay.ts'
+import { bundleSize } from './bundle.ts'
+import { type Line } from './measure.ts'
+
+const USAGE = `usage: npm run bench -- [--quick] [--json]
+
+Measures the deriver (rotation, join and revocation by number of members), a delivery against a bare route in the same worker, and the size of the client.
+--quick  fewer rounds, up to 1,000 members
+
+example: npm run bench -- --quick
+`
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
+})
+if (values.help === true) {
+  process.stdout.write(USAGE)
+} else {
+  const quick = values.quick === true
+  const lines: Line[] = []
+  const note = (text: string): void => void process.stderr.write(`${text}\n`)
+  note('deriver …')
+  lines.push(...(await benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7)))
+  note('relay …')
+  lines.push(...(await benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500)))
+  const size = await bundleSize(['web/index.ts', 'web/enroll.ts'])
+  if (values.json === true) {
+    process.stdout.write(`${JSON.stringify({ lines, size }, null, 2)}\n`)
+  } else {
+    for (const { name, milliseconds, ratio, against } of lines) {
+      const figures = `${milliseconds.toFixed(4).padStart(10)} ms  ${ratio.toFixed(2).padStart(8)}`
+      process.stdout.write(`${name.padEnd(44)} ${figures} × ${against}\n`)
+    }
+    process.stdout.write(
+      `browser client: ${size.minified} bytes minified, ${size.gzip} with gzip\n`,
+    )
+  }
+}

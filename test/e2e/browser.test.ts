@@ -1,0 +1,280 @@
+/** A real browser and a Node service of one tenant: a file of tens of MiB from one to the other and back, keys that never leave, reload. */
+import { createHash, randomFillSync } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { chromium as playwright, type Browser, type Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { issueClient } from '../../deriver/certificates.ts'
+import {
+  appConfig,
+  createKeyring,
+  initTenant,
+  openDeriver,
+  type Deriver,
+} from '../../deriver/index.ts'
+import { readCa } from '../../deriver/tenant.ts'
+import { decodePem, encodePem } from '../../shared/pem.ts'
+import { chromium, chromiumArgs } from '../../tools/chromium.ts'
+import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
+import { createIdentity } from '../../web/enroll.ts'
+import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
+
+const MEBIBYTES = 40
+const now = (): number => Math.floor(Date.now() / 1000)
+const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
+
+let directory: string
+let relay: RelayProcess
+let deriver: Deriver
+let running: Promise<void>
+let app: Server
+let origin: string
+let browser: Browser
+let page: Page
+let service: Keyferry
+const stop = new AbortController()
+const uploads = new Map<string, Buffer>()
+const consoleErrors: string[] = []
+
+async function certify(csrPem: string, name: string): Promise<string> {
+  const issuer = await readCa(join(directory, 'tenant'), 'ca-client', null)
+  const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
+  const der = await issueClient(
+    deriver.store,
+    issuer,
+    csr!,
+    `keyferry://client.acme.example/${name}`,
+    now(),
+  )
+  return encodePem('CERTIFICATE', der)
+}
+
+/** The customer's web app: a page, its script, enrolment, and a place for files. */
+async function startApp(): Promise<void> {
+  const bundle = await build({
+    stdin: {
+      contents:
+        "import * as client from './web/index.ts'; import * as enroll from './web/enroll.ts'; globalThis.library = { ...client, ...enroll }",
+      resolveDir: process.cwd(),
+    },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+  })
+  const script = bundle.outputFiles[0]!.text
+  const csp = `default-src 'none'; script-src 'self'; connect-src 'self' ${relay.url} ${relay.url.replace('http', 'ws')}; require-trusted-types-for 'script'`
+  app = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const body = Buffer.concat(chunks)
+      const url = request.url ?? '/'
+      const answer = (type: string, data: string | Buffer): void => {
+        response.writeHead(200, { 'content-type': type, 'content-security-policy': csp }).end(data)
+      }
+      if (url === '/keyferry.js') answer('text/javascript', script)
+      else if (url === '/enroll')
+        void certify(body.toString(), 'browser').then((pem) => answer('text/plain', pem))
+      else if (url.startsWith('/files/') && request.method === 'PUT') {
+        uploads.set(url, body)
+        answer('text/plain', '')
+      } else if (url.startsWith('/files/')) answer('application/octet-stream', uploads.get(url)!)
+      else
+        answer(
+          'text/html',
+          '<!doctype html><title>app</title><script type="module" src="/keyferry.js"></script>',
+        )
+    })
+  })
+  await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve))
+  origin = `http://127.0.0.1:${(app.address() as AddressInfo).port}`
+}
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+  relay = await spawnRelay(join(directory, 'relay'), 'invite')
+  await startApp()
+  const options = {
+    organization: 'Acme',
+    domain: 'acme.example',
+    relays: [relay.url],
+    origins: [origin],
+    passphrase: null,
+  }
+  await initTenant({ directory: join(directory, 'tenant'), ...options, now: now() })
+  deriver = await openDeriver({
+    directory: join(directory, 'tenant'),
+    passphrase: null,
+    invite: 'invite',
+  })
+  createKeyring(
+    deriver.store,
+    { name: 'files', rules: ['keyferry://client.acme.example/*'] },
+    now(),
+  )
+  running = deriver.run(stop.signal)
+  const config = await appConfig(deriver.store)
+  const store = createMemoryStore()
+  const identity = await createIdentity({
+    name: 'service',
+    store,
+    enroll: (csr) => certify(csr, 'service'),
+  })
+  service = await connect({ config, identity, store })
+  browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
+  page = await browser.newPage()
+  page.on('console', (message) => {
+    if (message.type() === 'error') consoleErrors.push(message.text())
+  })
+  page.on('pageerror', (error) => consoleErrors.push(error.message))
+  await page.goto(origin)
+  await page.evaluate(openInPage, config)
+})
+afterAll(async () => {
+  service?.close()
+  await browser?.close()
+  stop.abort()
+  await running
+  deriver?.close()
+  app?.close()
+  await relay?.stop()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** Runs in the page: an identity (kept if there is one), a connection, the keyring, and two helpers for files. */
+async function openInPage(config: unknown): Promise<void> {
+  const { library: keyferry } = globalThis as unknown as {
+    library: typeof import('../../web/index.ts') & typeof import('../../web/enroll.ts')
+  }
+  const store = await keyferry.openIndexedDbStore('test')
+  const identity =
+    (await keyferry.loadIdentity({ store })) ??
+    (await keyferry.createIdentity({
+      name: 'browser',
+      store,
+      enroll: async (csr) => (await fetch('/enroll', { method: 'POST', body: csr })).text(),
+    }))
+  const client = await keyferry.connect({ config: config as never, identity, store })
+  const keyring = await client.keyring('files')
+  const collect = async (stream: ReadableStream<Uint8Array>): Promise<Blob> =>
+    new Response(stream as ReadableStream<Uint8Array<ArrayBuffer>>).blob()
+  Object.assign(globalThis, { keyferry, client, keyring, identity, store, collect })
+}
+
+interface InPage {
+  keyring: Awaited<ReturnType<Keyferry['keyring']>>
+  identity: { key: { key: CryptoKey } }
+  store: { read(): Promise<unknown> }
+  collect: (stream: ReadableStream<Uint8Array>) => Promise<Blob>
+}
+
+it(`a file of ${MEBIBYTES} MiB is encrypted in Chromium and decrypted in Node`, async () => {
+  const hash = await page.evaluate(async (mebibytes) => {
+    const { keyring, collect } = globalThis as unknown as InPage
+    const piece = crypto.getRandomValues(new Uint8Array(65_536))
+    const file = new Blob(Array.from({ length: mebibytes * 16 }, () => piece))
+    const plain = new Uint8Array(await file.arrayBuffer())
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', plain))
+    const encrypted = await collect(
+      file.stream().pipeThrough(keyring.encryptStream({ context: 'file' })),
+    )
+    await fetch('/files/up', { method: 'PUT', body: encrypted })
+    return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  }, MEBIBYTES)
+  const encrypted = uploads.get('/files/up')!
+  expect(encrypted.length).toBeGreaterThan(MEBIBYTES * 1_048_576)
+  const files = await service.keyring('files')
+  const stream = new Blob([new Uint8Array(encrypted)])
+    .stream()
+    .pipeThrough(files.decryptStream({ context: 'file' }))
+  expect(sha256(new Uint8Array(await new Response(stream as never).arrayBuffer()))).toBe(hash)
+})
+
+it(`a file of ${MEBIBYTES} MiB is encrypted in Node and decrypted in Chromium`, async () => {
+  const plain = randomFillSync(new Uint8Array(MEBIBYTES * 1_048_576 + 12_345))
+  const files = await service.keyring('files')
+  const stream = new Blob([plain]).stream().pipeThrough(files.encryptStream({ context: 'back' }))
+  uploads.set('/files/down', Buffer.from(await new Response(stream as never).arrayBuffer()))
+  const hash = await page.evaluate(async () => {
+    const { keyring, collect } = globalThis as unknown as InPage
+    const response = await fetch('/files/down')
+    const blob = await collect(
+      response.body!.pipeThrough(keyring.decryptStream({ context: 'back' })),
+    )
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
+    return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  })
+  expect(hash).toBe(sha256(plain))
+})
+
+it('no private key in the page can be exported, in the identity or anywhere in what is stored', async () => {
+  const found = await page.evaluate(async () => {
+    const { identity, store } = globalThis as unknown as InPage
+    const keys: CryptoKey[] = [identity.key.key]
+    const visit = (value: unknown): void => {
+      if (value instanceof CryptoKey) keys.push(value)
+      else if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array))
+        Object.values(value).forEach(visit)
+    }
+    visit(await store.read())
+    const secret = keys.filter((key) => key.type !== 'public')
+    const formats = ['raw', 'pkcs8', 'jwk', 'raw-seed', 'raw-secret']
+    const exported = await Promise.all(
+      secret.flatMap((key) =>
+        formats.map((format) =>
+          crypto.subtle.exportKey(format as 'raw', key).then(
+            () => true,
+            () => false,
+          ),
+        ),
+      ),
+    )
+    return {
+      count: secret.length,
+      algorithms: secret.map((key) => key.algorithm.name),
+      extractable: secret.filter((key) => key.extractable).length,
+      exported: exported.filter(Boolean).length,
+    }
+  })
+  // The certificate's key, both halves of X-Wing, the channel key.
+  expect(found.count).toBeGreaterThanOrEqual(4)
+  expect(found.algorithms).toContain('ML-KEM-768')
+  expect(found).toMatchObject({ extractable: 0, exported: 0 })
+})
+
+it('after a reload the same identity opens the keyring again, also with the relay away', async () => {
+  const config = await appConfig(deriver.store)
+  const fingerprint = await page.evaluate(
+    () =>
+      (globalThis as unknown as { identity: { certificates: Uint8Array[] } }).identity
+        .certificates[0]!.length,
+  )
+  const message = await page.evaluate(async () => {
+    const { keyring } = globalThis as unknown as InPage
+    return Array.from(await keyring.encrypt('before the reload'))
+  })
+  await page.route(`${relay.url}/**`, (route) => route.abort())
+  await page.reload()
+  await page.evaluate(openInPage, config)
+  const text = await page.evaluate(async (bytes) => {
+    const { keyring } = globalThis as unknown as InPage
+    return keyring.decrypt(new Uint8Array(bytes), { as: 'text' })
+  }, message)
+  expect(text).toBe('before the reload')
+  const again = await page.evaluate(
+    () =>
+      (globalThis as unknown as { identity: { certificates: Uint8Array[] } }).identity
+        .certificates[0]!.length,
+  )
+  expect(again).toBe(fingerprint)
+  await page.unroute(`${relay.url}/**`)
+})
+
+it('the page worked under a strict content security policy without an error', () => {
+  expect(consoleErrors.filter((text) => !text.includes('ERR_FAILED'))).toEqual([])
+})
