@@ -3,7 +3,6 @@
  * gets what the deriver pushes, and the web server asks here for certificates, rotations and revocations.
  */
 import { existsSync } from 'node:fs'
-import { renewRoleCrl } from '../deriver/certificates.ts'
 import {
   appConfig,
   createKeyring,
@@ -48,7 +47,7 @@ export interface Customer {
   /** Makes the next version of every keyring. Returns the versions by name. */
   rotate(): Record<string, number>
   /** Revokes every certificate of a name and tells the deriver. Throws `ERR_NOT_FOUND`. */
-  revoke(name: string): Promise<number>
+  revoke(name: string): number
   isRevoked(name: string): boolean
   stop(): Promise<void>
 }
@@ -154,11 +153,9 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
       note(`Rotated: ${entries.map(([name, version]) => `${name} to v${version}`).join(', ')}`)
       return Object.fromEntries(entries)
     },
-    async revoke(name) {
-      const certificates = revokeClient(store, uriOf(name), now())
+    revoke(name) {
+      const { certificates } = revokeClient(store, uriOf(name), now())
       note(`Revoked ${name}: ${certificates} certificate${certificates === 1 ? '' : 's'}`)
-      // The new CRL is what the deriver's loop reacts to.
-      await renewRoleCrl(store, clientCa, 'client', now())
       return certificates
     },
     isRevoked: (name) =>

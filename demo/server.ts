@@ -127,7 +127,7 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
     'POST /rotate': ({ response, customer }) => sendJson(response, { versions: customer.rotate() }),
     'POST /revoke': async ({ request, response, customer }) => {
       const name = textField(await readJson(request, 1_000), 'name', NAME)
-      sendJson(response, { certificates: await customer.revoke(name) })
+      sendJson(response, { certificates: customer.revoke(name) })
     },
   }
 

@@ -1,8 +1,8 @@
 /** Certificates and CRLs of the built-in CAs, and CRLs of others: what is issued, what is revoked, what is in force. */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { parseCrl, checkCrl } from '../shared/crl.ts'
+import { checkCrl, parseCrl, type Crl } from '../shared/crl.ts'
 import { parseCsr } from '../shared/csr.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { generateSigningKey, keyId } from '../shared/signature.ts'
 import { parseAnchor, parseCertificate } from '../shared/x509.ts'
@@ -11,7 +11,7 @@ import { type Role } from '../shared/envelope.ts'
 import { issueCrl, issueLeaf, type Issuer } from './ca.ts'
 import { random } from './keyrings.ts'
 import { appendLog } from './log.ts'
-import { type DeviceRow } from './members.ts'
+import { denyKey, isDenied, issuedPath, type DeviceRow } from './devices.ts'
 import { markChanged, type Store } from './store.ts'
 
 /** id-kp-clientAuth (RFC 5280 §4.2.1.12). */
@@ -110,8 +110,14 @@ export async function renewRoleCrl(
   )
   const fresh = row !== undefined && row.next_update - CRL_LIFETIME + DAY > now
   if (fresh && store.counter(`listed-${role}`) === store.counter(`revocation-${role}`)) return false
-  await issueRoleCrl(store, issuer, role, now)
-  return true
+  try {
+    await issueRoleCrl(store, issuer, role, now)
+    return true
+  } catch (error) {
+    // Another instance was faster, with a higher number.
+    if (isKeyferryError(error, 'ERR_ROLLBACK') || isKeyferryError(error, 'ERR_FORK')) return false
+    throw error
+  }
 }
 
 /** Takes in a CRL of a CA that the trust document anchors, or that a stored path names as issuer. Throws `ERR_CRL`, `ERR_ROLLBACK`. */
@@ -122,16 +128,36 @@ export async function importCrl(
   now: number,
 ): Promise<boolean> {
   const crl = parseCrl(der)
+  let cause: unknown
   for (const certificate of issuers) {
     const issuer = parseAnchor(certificate)
     if (!equal(issuer.subject, crl.issuer)) continue
-    const checked = await checkCrl(crl, issuer, now)
-    return store.transaction(() =>
-      storeCrl(store, checked.issuerKeyId, checked.number, der, checked.nextUpdate),
-    )
+    try {
+      const checked = await checkCrl(crl, issuer, now)
+      return store.transaction(() =>
+        storeCrl(store, checked.issuerKeyId, checked.number, der, checked.nextUpdate),
+      )
+    } catch (error) {
+      // A CA that renewed its key has the same name twice.
+      if (!isKeyferryError(error, 'ERR_CRL')) throw error
+      cause = error
+    }
   }
-  throw new KeyferryError('ERR_CRL', 'of a CA that the trust document does not name')
+  throw new KeyferryError('ERR_CRL', 'no CA that the trust document names has signed it', { cause })
 }
+
+/** CRLs in force, parsed once for as long as they stay the same. */
+export function parsedCrls(store: Store): readonly Crl[] {
+  const rows = store.all<{ hash: Bytes; der: Bytes }>('SELECT hash, der FROM crls ORDER BY issuer')
+  const known = parsed.get(store)
+  const tag = rows.map(({ hash }) => hex(hash)).join()
+  if (known?.tag === tag) return known.crls
+  const crls = rows.map(({ der }) => parseCrl(new Uint8Array(der)))
+  parsed.set(store, { tag, crls })
+  return crls
+}
+
+const parsed = new WeakMap<Store, { tag: string; crls: readonly Crl[] }>()
 
 async function issue(
   store: Store,
@@ -153,14 +179,11 @@ async function issue(
     random,
   })
   const serial = hex(parseCertificate(der).serial)
-  store.run(
-    'INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL)',
-    serial,
-    role,
-    uri,
-    await keyId(spki),
-    notAfter,
-  )
+  const id = await keyId(spki)
+  store.transaction(() => {
+    if (isDenied(store, id)) throw new KeyferryError('ERR_DENIED', 'this key was revoked')
+    store.run('INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL)', serial, role, uri, id, notAfter)
+  })
   return der
 }
 
@@ -190,43 +213,70 @@ export async function issueClient(
   lifetime: number = 30 * DAY,
 ): Promise<Bytes> {
   const { spki, commonName } = await parseCsr(csr)
-  const id = await keyId(spki)
-  const denied = store.get(
-    'SELECT 1 FROM devices WHERE key_id = ?1 AND denied = 1 UNION SELECT 1 FROM issued WHERE key_id = ?1 AND revoked IS NOT NULL',
-    id,
-  )
-  if (denied !== undefined) throw new KeyferryError('ERR_DENIED', 'this key was revoked')
   return issue(store, issuer, 'client', { spki, commonName, uri, lifetime }, now)
 }
 
-/** Revokes every unexpired certificate of a client URI. The next CRL lists them. Returns their number. Throws `ERR_NOT_FOUND`. */
-export function revokeClient(store: Store, uri: string, now: number): number {
+/**
+ * Revokes a client's URI: every unexpired certificate goes on the next CRL, and every key that ever had the URI is denied for good, here and at
+ * enrolment. Returns how many certificates and keys. Throws `ERR_NOT_FOUND` where there is none.
+ */
+export function revokeClient(
+  store: Store,
+  uri: string,
+  now: number,
+): { certificates: number; keys: number } {
   return store.transaction(() => {
-    const rows = store.all<IssuedRow>(
-      "SELECT * FROM issued WHERE role = 'client' AND uri = ? AND revoked IS NULL AND not_after >= ?",
+    const keys = store.all<{ key_id: Bytes }>(
+      "SELECT key_id FROM issued WHERE role = 'client' AND uri = ?1 UNION SELECT key_id FROM devices WHERE uri = ?1",
       uri,
-      now,
     )
-    if (rows.length === 0)
-      throw new KeyferryError('ERR_NOT_FOUND', `no certificate in force for ${uri}`)
-    for (const { serial } of rows) {
-      store.run('UPDATE issued SET revoked = ? WHERE serial = ?', now, serial)
-      appendLog(store, 'certificate-revoked', now, { serial, uri })
+    const fresh = keys.filter(({ key_id }) => !isDenied(store, key_id))
+    if (fresh.length === 0) throw new KeyferryError('ERR_NOT_FOUND', `nothing to revoke for ${uri}`)
+    let certificates = 0
+    for (const { key_id } of fresh) {
+      denyKey(store, key_id, uri, now)
+      const serials = store.all<{ serial: string }>(
+        "SELECT serial FROM issued WHERE role = 'client' AND key_id = ? AND revoked IS NULL AND not_after >= ?",
+        key_id,
+        now,
+      )
+      for (const { serial } of serials) {
+        store.run('UPDATE issued SET revoked = ? WHERE serial = ?', now, serial)
+        appendLog(store, 'certificate-revoked', now, { serial, uri })
+        certificates++
+      }
     }
     store.next('revocation-client')
     markChanged(store)
-    return rows.length
+    return { certificates, keys: fresh.length }
   })
 }
 
-/** Devices whose certificate a CRL in force lists and that are not yet denied ([deriver-4]). */
-export function revokedDevices(store: Store): DeviceRow[] {
-  const crls = store
-    .all<{ der: Bytes }>('SELECT der FROM crls')
-    .map(({ der }) => parseCrl(new Uint8Array(der)))
-  const byIssuer = new Map(crls.map((crl) => [hex(crl.issuer), crl.revoked]))
-  return store.all<DeviceRow>('SELECT * FROM devices WHERE denied = 0').filter((device) => {
-    const { issuer, serial } = parseCertificate(new Uint8Array(device.certificates))
-    return byIssuer.get(hex(issuer))?.has(hex(serial)) ?? false
+/**
+ * Devices that are to leave: their key was denied, a CRL in force lists a certificate of their path, or their time is over ([deriver-4]).
+ * Listed keys are denied for good. Call it in a transaction.
+ */
+export function leavingDevices(
+  store: Store,
+  issuers: ReadonlyMap<string, Crl>,
+  now: number,
+): DeviceRow[] {
+  const devices = store.all<DeviceRow>(
+    'SELECT * FROM devices WHERE key_id IN (SELECT device FROM members)',
+  )
+  return devices.filter((device) => {
+    // PROTOCOL [deriver-4]
+    const isListed = issuedPath(device).some(({ certificate, issuer }) =>
+      issuers.get(hex(issuer))?.revoked.has(hex(parseCertificate(certificate).serial)),
+    )
+    if (isListed) denyKey(store, device.key_id, device.uri, now)
+    return isListed || device.expires < now || isDenied(store, device.key_id)
   })
+}
+
+/** CRLs in force by the key id of their issuer, in hex. */
+export function crlsByIssuer(store: Store): Map<string, Crl> {
+  const rows = store.all<{ issuer: Bytes }>('SELECT issuer FROM crls ORDER BY issuer')
+  const crls = parsedCrls(store)
+  return new Map(rows.map(({ issuer }, i) => [hex(issuer), crls[i]!]))
 }

@@ -29,6 +29,7 @@ const OPTIONS = {
   invite: { type: 'string' },
   heartbeat: { type: 'string' },
   uri: { type: 'string' },
+  instance: { type: 'string' },
   once: { type: 'boolean' },
   certificate: { type: 'string' },
   key: { type: 'string' },
@@ -51,38 +52,52 @@ export interface Invocation {
   signal: AbortSignal
 }
 
-async function askPassphrase(confirm: boolean, file: string | undefined): Promise<string> {
-  if (file !== undefined) return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-  const given = process.env['KEYFERRY_PASSPHRASE']
-  if (given !== undefined) return given
-  if (!process.stdin.isTTY)
-    throw new KeyferryError(
-      'ERR_PASSPHRASE',
-      'no passphrase: set KEYFERRY_PASSPHRASE or use --passphrase-file',
-    )
-  const ask = async (prompt: string): Promise<string> => {
-    const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: true })
-    process.stderr.write(prompt)
-    // What is typed is not shown.
-    ;(reader as unknown as { _writeToOutput: () => void })._writeToOutput = () => {}
-    try {
-      return await reader.question('')
-    } finally {
-      reader.close()
-      process.stderr.write('\n')
+/** A passphrase that is given, not asked for: in a file or in the environment. */
+function givenPassphrase(file: string | undefined): string | undefined {
+  if (file === undefined) return process.env['KEYFERRY_PASSPHRASE']
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', `${file} cannot be read`, { cause })
+  }
+}
+
+/** Asks on the terminal; what is typed is not shown. */
+async function ask(prompt: string): Promise<string> {
+  const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: true })
+  process.stderr.write(prompt)
+  ;(reader as unknown as { _writeToOutput: () => void })._writeToOutput = () => {}
+  try {
+    return await reader.question('')
+  } finally {
+    reader.close()
+    process.stderr.write('\n')
+  }
+}
+
+async function readPassphrase(confirm: boolean, file: string | undefined): Promise<string> {
+  let passphrase = givenPassphrase(file)
+  if (passphrase === undefined) {
+    if (!process.stdin.isTTY) {
+      throw new KeyferryError(
+        'ERR_PASSPHRASE',
+        'no passphrase: set KEYFERRY_PASSPHRASE or use --passphrase-file',
+      )
+    }
+    passphrase = await ask('passphrase: ')
+    if (confirm && (await ask('once more: ')) !== passphrase) {
+      throw new KeyferryError('ERR_PASSPHRASE', 'the two do not agree')
     }
   }
-  const first = await ask('passphrase: ')
-  if (confirm && (await ask('once more: ')) !== first)
-    throw new KeyferryError('ERR_PASSPHRASE', 'the two do not agree')
-  if (first.length === 0)
+  if (passphrase.length === 0)
     throw new KeyferryError('ERR_PASSPHRASE', 'an empty passphrase seals nothing')
-  return first
+  return passphrase
 }
 
 const HINTS: Partial<Record<string, string>> = {
   ERR_IO: 'is --dir right, and was keyferry init run there?',
   ERR_RELAY: 'is the relay up, and is its address right?',
+  ERR_STATE: 'was the database made by another version of keyferry?',
   ERR_UNAUTHORIZED: 'is the clock right, and was the tenant enrolled with --invite?',
 }
 
@@ -124,7 +139,7 @@ async function main(argv: string[]): Promise<number> {
       operands: positionals.slice(name.split(' ').length),
       directory: values.dir ?? process.env['KEYFERRY_DIR'] ?? 'keyferry',
       now: () => Math.floor(Date.now() / 1000),
-      passphrase: (confirm = false) => askPassphrase(confirm, values['passphrase-file']),
+      passphrase: (confirm = false) => readPassphrase(confirm, values['passphrase-file']),
       out: (text) => void process.stdout.write(`${text}\n`),
       signal: stop.signal,
     })

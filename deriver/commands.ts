@@ -37,10 +37,20 @@ function operand({ operands }: Invocation, what: string): string {
   return operands[0]!
 }
 
-function seconds(value: string | undefined, name: string): number | undefined {
+function number(
+  value: string | undefined,
+  name: string,
+  unit: string,
+  most: number,
+): number | undefined {
   if (value === undefined) return undefined
-  if (!/^\d{1,10}$/.test(value)) usage(`--${name} is a number of seconds`)
+  if (!/^\d{1,10}$/.test(value) || Number(value) > most)
+    usage(`--${name} is a number of ${unit}, at most ${most}`)
   return Number(value)
+}
+
+function seconds(value: string | undefined, name: string): number | undefined {
+  return number(value, name, 'seconds', 3_155_760_000)
 }
 
 function readFile(path: string): Bytes {
@@ -171,6 +181,8 @@ const config: Command = (invocation) =>
 
 const run: Command = async (invocation) => {
   const { options, directory, out, signal } = invocation
+  const foreign = options.relay?.find((url) => !/^https?:\/\/[^/]+$/.test(url))
+  if (foreign !== undefined) usage(`not the address of a relay: ${foreign}`)
   let failed = false
   const report = (event: ServiceEvent): void => {
     failed ||= event.type === 'relay-error'
@@ -196,7 +208,7 @@ const run: Command = async (invocation) => {
     report,
     ...(options.relay === undefined ? {} : { relays: options.relay }),
     ...(options.invite === undefined ? {} : { invite: options.invite }),
-    ...(options.uri === undefined ? {} : { instance: options.uri }),
+    ...(options.instance === undefined ? {} : { instance: options.instance }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
     ...(signer === undefined ? {} : { signer }),
   })
@@ -232,7 +244,7 @@ const clientIssue: Command = (invocation) =>
     const { options, directory, out, now } = invocation
     const [csr] = decodePem(readText(required(options.csr, 'csr')), 'CERTIFICATE REQUEST')
     const uri = required(options.uri, 'uri')
-    const days = seconds(options.days, 'days') ?? 30
+    const days = number(options.days, 'days', 'days', 3_650) ?? 30
     const issuer = await readCa(directory, 'ca-client', await passphraseIfSealed(invocation))
     const pem = encodePem(
       'CERTIFICATE',
@@ -252,11 +264,11 @@ const clientIssue: Command = (invocation) =>
 const clientRevoke: Command = (invocation) =>
   withStore(invocation, (store) => {
     const uri = operand(invocation, 'URI')
-    const certificates = revokeClient(store, uri, invocation.now())
+    const revoked = revokeClient(store, uri, invocation.now())
     invocation.out(
       invocation.options.json === true
-        ? JSON.stringify({ uri, certificates })
-        : `revoked ${certificates} certificates of ${uri}`,
+        ? JSON.stringify({ uri, ...revoked })
+        : `revoked ${revoked.certificates} certificates and denied ${revoked.keys} keys of ${uri}`,
     )
     return Promise.resolve(0)
   })

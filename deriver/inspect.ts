@@ -154,6 +154,14 @@ export function inspect(data: Bytes): Inspection {
   throw new KeyferryError('ERR_MALFORMED', 'not a file that Keyferry knows')
 }
 
+/** Text of a stranger's file, with nothing in it that a terminal would obey. */
+function plain(text: string): string {
+  return text.replace(
+    /[^\P{C}\n]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  )
+}
+
 /** The inspection as lines for a person. */
 export function describe({ kind, claims }: Inspection): string {
   const lines = Object.entries(claims).map(([name, value]) => {
@@ -161,5 +169,5 @@ export function describe({ kind, claims }: Inspection): string {
       typeof value === 'string' || typeof value === 'number' ? String(value) : JSON.stringify(value)
     return `  ${name}: ${shown.length > 600 ? `${shown.slice(0, 600)}… (${utf8(shown).length} bytes)` : shown}`
   })
-  return [kind, ...lines].join('\n')
+  return [kind, ...lines.map(plain)].join('\n')
 }

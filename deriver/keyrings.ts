@@ -67,6 +67,8 @@ export interface KeyringOptions {
 const DAY = 86_400
 /** Versions begin a little earlier than they are made, for clients whose clock is late. Seconds. */
 const BACKDATE = 300
+/** Seconds: a hundred years, below what a manifest can hold. */
+const MAX_PERIOD = 3_155_760_000
 
 /** 16, 32 … random bytes. */
 export function random(length: number): Bytes {
@@ -150,6 +152,22 @@ export function createKeyring(
   const bad = rules.find((rule) => !RULE.test(rule) || (rule.endsWith('*') && !rule.endsWith('/*')))
   if (bad !== undefined || rules.length === 0 || rules.length > 256) {
     throw new KeyferryError('ERR_USAGE', `not a SAN rule: ${bad ?? 'at least one is needed'}`)
+  }
+  for (const [what, value, least] of [
+    ['offline', options.offline, 0],
+    ['generation-max-age', options.generationMaxAge, 3_600],
+    ['cryptoperiod', options.cryptoperiod, 3_600],
+    ['decrypt-period', options.decryptPeriod, 0],
+  ] as const) {
+    if (
+      value !== undefined &&
+      !(Number.isInteger(value) && value >= least && value <= MAX_PERIOD)
+    ) {
+      throw new KeyferryError(
+        'ERR_USAGE',
+        `${what} is a number of seconds from ${least} to ${MAX_PERIOD}`,
+      )
+    }
   }
   const id = random(16)
   const sorted = [...new Set(rules)].toSorted((a, b) =>

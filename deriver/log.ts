@@ -29,7 +29,7 @@ export function appendLog(
   time: number,
   details: Record<string, string | number | Bytes>,
 ): void {
-  const seq = store.get<{ n: number }>('SELECT count(*) AS n FROM log')!.n + 1
+  const seq = (store.get<{ n: number | null }>('SELECT max(seq) AS n FROM log')?.n ?? 0) + 1
   store.run('INSERT INTO log VALUES (?, ?)', seq, encodeJson({ ...details, event, time }))
 }
 

@@ -1,13 +1,13 @@
 /** From rows to a signed head: changed keyrings, the catalog over all manifests, and the head over everything. A heartbeat costs the same whatever there is. */
 import { equal, type Bytes } from '../shared/bytes.ts'
 import {
-  decodeEnvelope,
   documentHash,
   encodeEnvelope,
   signWithAuthority,
   signWithCertificate,
   type Envelope,
 } from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { type HeadBody } from '../shared/release.ts'
@@ -21,6 +21,8 @@ import { type Store } from './store.ts'
 /** Seconds: how long a catalog lives, and after which part of that it is signed again. */
 const CATALOG_LIFETIME = 7 * 86_400
 const CATALOG_RENEWAL = 86_400
+/** How often a head is begun anew because another process changed something meanwhile. */
+const ATTEMPTS = 16
 
 /** The keys that publishing needs. */
 export interface PublishKeys {
@@ -31,11 +33,10 @@ export interface PublishKeys {
   signer: Signer
 }
 
-/** A head that is signed and stored, with what goes to the relay beside it. */
+/** A head that is signed and stored. */
 export interface Published {
   head: Envelope
   hash: Bytes
-  catalog: Envelope
   version: number
 }
 
@@ -52,53 +53,46 @@ function lastCatalog(store: Store): CatalogRow | undefined {
   return store.get<CatalogRow>('SELECT * FROM catalogs ORDER BY number DESC LIMIT 1')
 }
 
-/** The catalog over all manifests as they stand, signed again if they changed or it is a day old. */
+/** The newest catalog, if it is over the manifests as they stand, under the newest trust document and not a day old. */
+function currentCatalog(store: Store, trust: TrustDocument, now: number): CatalogRow | undefined {
+  const last = lastCatalog(store)
+  const isCurrent =
+    last !== undefined &&
+    last.expires - CATALOG_LIFETIME + CATALOG_RENEWAL > now &&
+    last.trust === trust.body.number &&
+    equal(last.root, readTree(store, 'manifest').root)
+  return isCurrent ? last : undefined
+}
+
+/** Signs a catalog over the manifests as they stand, if there is none. */
 async function publishCatalog(
   store: Store,
   keys: PublishKeys,
   trust: TrustDocument,
   now: number,
-): Promise<CatalogRow> {
-  const { manifests, number } = store.transaction(() => {
-    const tree = readTree(store, 'manifest')
-    const last = lastCatalog(store)
-    const same =
-      last !== undefined &&
-      last.expires - CATALOG_LIFETIME + CATALOG_RENEWAL > now &&
-      last.trust === trust.body.number &&
-      equal(last.root, tree.root)
-    return { manifests: tree, number: same ? 0 : store.next('catalog') }
-  })
-  if (number === 0) return lastCatalog(store)!
-  const body = {
-    expiresAt: now + CATALOG_LIFETIME,
-    issuedAt: now,
-    manifests,
-    number,
-    tenant: trust.tenant,
-  }
+): Promise<void> {
+  const plan = store.transaction(() =>
+    currentCatalog(store, trust, now) === undefined
+      ? { manifests: readTree(store, 'manifest'), number: store.next('catalog') }
+      : null,
+  )
+  if (plan === null) return
+  const { manifests, number } = plan
+  const expires = now + CATALOG_LIFETIME
+  const body = { expiresAt: expires, issuedAt: now, manifests, number, tenant: trust.tenant }
   const envelope = await signWithAuthority('catalog', body, keys.authority)
-  const row = {
-    number,
-    hash: documentHash(envelope),
-    envelope: encodeEnvelope(envelope),
-    expires: body.expiresAt,
-    root: manifests.root,
-    trust: trust.body.number,
-  }
   store.transaction(() => {
     store.run(
       'INSERT INTO catalogs VALUES (?, ?, ?, ?, ?, ?)',
-      row.number,
-      row.hash,
-      row.envelope,
-      row.expires,
-      row.root,
-      row.trust,
+      number,
+      documentHash(envelope),
+      encodeEnvelope(envelope),
+      expires,
+      manifests.root,
+      trust.body.number,
     )
     appendLog(store, 'catalog-signed', now, { number, root: manifests.root })
   })
-  return row
 }
 
 /** CRLs in force, as a head lists them. */
@@ -108,33 +102,47 @@ export function currentCrls(
   return store.all('SELECT issuer, number, hash, der FROM crls ORDER BY issuer')
 }
 
-/**
- * Publishes everything that changed: allocates numbers in the store, signs, and stores the head before it returns.
- * `lifetime` is the head's, in seconds, at most the trust document's.
- */
-export async function publish(
+/** Publishes keyrings that changed. Returns the count of changes that this takes in. */
+function publishKeyrings(store: Store, keys: PublishKeys, tenant: string, now: number): number {
+  return store.transaction(() => {
+    const change = store.counter('change')
+    const dirty = store.all<{ id: Bytes }>('SELECT id FROM keyrings WHERE dirty = 1')
+    for (const { id } of dirty) publishKeyring(store, keys.root, tenant, id, now)
+    if (dirty.length > 0 || store.get('SELECT 1 FROM trees') === undefined) publishTrees(store)
+    return change
+  })
+}
+
+/** Allocates a head over what is published; `null` if another process changed something since. */
+function allocateHead(
   store: Store,
-  keys: PublishKeys,
   trust: TrustDocument,
   log: LogState,
+  change: number,
   now: number,
   lifetime: number,
-): Promise<Published> {
-  store.transaction(() => {
-    const dirty = store.all<{ id: Bytes }>('SELECT id FROM keyrings WHERE dirty = 1')
-    for (const { id } of dirty) publishKeyring(store, keys.root, trust.tenant, id, now)
-    if (dirty.length > 0 || store.get('SELECT 1 FROM trees') === undefined) publishTrees(store)
-  })
-  const catalog = await publishCatalog(store, keys, trust, now)
-  const body = store.transaction(() => {
+): HeadBody | null {
+  return store.transaction(() => {
+    const catalog = currentCatalog(store, trust, now)
+    if (catalog === undefined || store.get('SELECT 1 FROM keyrings WHERE dirty = 1') !== undefined)
+      return null
     // PROTOCOL [deriver-1]
     const version = store.next('head')
     const incarnation = store.counter('incarnation')
-    const changed = store.counter('change')
-    const head: HeadBody = {
-      catalog: { hash: new Uint8Array(catalog.hash), number: catalog.number },
+    const expiresAt = now + Math.min(lifetime, trust.body.headLifetime)
+    store.run(
+      'INSERT INTO heads VALUES (?, ?, NULL, NULL, ?, ?, ?, ?)',
+      version,
+      incarnation,
+      catalog.number,
+      change,
+      now,
+      expiresAt,
+    )
+    return {
+      catalog: { hash: catalog.hash, number: catalog.number },
       crls: currentCrls(store).map(({ issuer, number, hash }) => ({ hash, issuer, number })),
-      expiresAt: now + Math.min(lifetime, trust.body.headLifetime),
+      expiresAt,
       incarnation,
       issuedAt: now,
       log: readLog(store, log),
@@ -144,33 +152,40 @@ export async function publish(
       trust: { hash: trust.hash, number: trust.body.number },
       version,
     }
-    store.run(
-      'INSERT INTO heads VALUES (?, ?, NULL, NULL, ?, ?)',
-      version,
-      incarnation,
-      changed,
-      now,
-    )
-    return head
   })
-  const { key, certificates } = keys.signer
-  const head = await signWithCertificate(
-    'head',
-    { ...body, signer: sha256(certificates[0]!) },
-    key,
-    certificates,
-  )
-  const hash = documentHash(head)
-  store.run(
-    'UPDATE heads SET hash = ?, envelope = ? WHERE version = ?',
-    hash,
-    encodeEnvelope(head),
-    body.version,
-  )
-  return {
-    head,
-    hash,
-    catalog: decodeEnvelope(new Uint8Array(catalog.envelope)),
-    version: body.version,
+}
+
+/**
+ * Publishes everything that changed: allocates numbers in the store, signs, and stores the head before it returns.
+ * `lifetime` is the head's, in seconds, at most the trust document's. Throws `ERR_CONFLICT` if other processes change faster than this signs.
+ */
+export async function publish(
+  store: Store,
+  keys: PublishKeys,
+  trust: TrustDocument,
+  log: LogState,
+  now: number,
+  lifetime: number,
+): Promise<Published> {
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const change = publishKeyrings(store, keys, trust.tenant, now)
+    await publishCatalog(store, keys, trust, now)
+    const body = allocateHead(store, trust, log, change, now, lifetime)
+    if (body === null) continue
+    const { key, certificates } = keys.signer
+    const signer = sha256(certificates[0]!)
+    const head = await signWithCertificate('head', { ...body, signer }, key, certificates)
+    const hash = documentHash(head)
+    store.run(
+      'UPDATE heads SET hash = ?, envelope = ? WHERE version = ?',
+      hash,
+      encodeEnvelope(head),
+      body.version,
+    )
+    return { head, hash, version: body.version }
   }
+  throw new KeyferryError(
+    'ERR_CONFLICT',
+    'other processes change the store faster than heads are signed',
+  )
 }

@@ -1,5 +1,5 @@
 /** One relay brought up to the newest head: objects first, then the head that names them; safe to repeat from any point. */
-import { equal, type Bytes } from '../shared/bytes.ts'
+import { base64url, equal, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson } from '../shared/json.ts'
@@ -27,6 +27,7 @@ interface HeadRow {
   incarnation: number
   hash: Bytes
   envelope: Bytes
+  catalog: number
 }
 
 /** How many objects go into memory at once. */
@@ -78,6 +79,23 @@ async function enrol(
   for (const next of trust.slice(1)) await postTrust(access, next)
 }
 
+/** What goes to the relay with a head; `null` if a CRL that it names was replaced: then the next head is due. */
+function readPush(store: Store, row: HeadRow): Parameters<typeof pushHead>[1] | null {
+  const head = decodeEnvelope(new Uint8Array(row.envelope))
+  const { crls } = decodeJson(head.payload, MAX_ENVELOPE) as { crls: { hash: string }[] }
+  const current = new Map(
+    currentCrls(store).map(({ hash, der }) => [base64url(hash), new Uint8Array(der)]),
+  )
+  const named = crls.flatMap(({ hash }) => current.get(hash) ?? [])
+  const catalog = store.get<{ envelope: Bytes }>(
+    'SELECT envelope FROM catalogs WHERE number = ?',
+    row.catalog,
+  )!
+  return named.length < crls.length
+    ? null
+    : { catalog: decodeEnvelope(new Uint8Array(catalog.envelope)), crls: named, head }
+}
+
 /**
  * Brings a relay to the newest head. Returns its version, or `null` if it was there already. Enrols the tenant where the relay does not know it and
  * there is an invite. Throws `ERR_CONFLICT` if the relay holds a head that is not below ours: another deriver is at work.
@@ -103,14 +121,8 @@ export async function pushToRelay(
   for (let tries = 0; tries < 4; tries++) {
     try {
       await upload(store, access, row().uploaded, progress)
-      const catalog = store.get<{ envelope: Bytes }>(
-        'SELECT envelope FROM catalogs ORDER BY number DESC LIMIT 1',
-      )!
-      const push = {
-        catalog: decodeEnvelope(new Uint8Array(catalog.envelope)),
-        crls: currentCrls(store).map((crl) => new Uint8Array(crl.der)),
-        head: decodeEnvelope(new Uint8Array(head.envelope)),
-      }
+      const push = readPush(store, head)
+      if (push === null) return null
       await pushHead(access, push, match)
       store.run(
         'UPDATE relays SET head = ?, head_version = ? WHERE url = ?',

@@ -20,6 +20,8 @@ import { MAX_BATCH } from '../shared/limits.ts'
 
 const MAX_ANSWER = 16_777_216
 const DEADLINE = 30_000
+/** Refusals in one call: some 3 kB each. */
+const ANSWERS = 256
 
 /** Where and as whom to call. */
 export interface RelayAccess {
@@ -196,13 +198,21 @@ export async function fetchRequests(access: RelayAccess, after: number): Promise
   return mailboxSchema(parseJson(body, MAX_ANSWER), '')
 }
 
-/** Leaves refusals and says up to where requests are dealt with. */
+/** Leaves refusals and says up to where requests are dealt with, in as many calls as it takes; `done` is said in the last. */
 export async function postAnswers(
   access: RelayAccess,
   done: number,
   refusals: Envelope[],
 ): Promise<void> {
-  await post(access, paths.answers(access.tenant), { done, refusals })
+  let at = 0
+  do {
+    const some = refusals.slice(at, at + ANSWERS)
+    at += ANSWERS
+    await post(access, paths.answers(access.tenant), {
+      done: at < refusals.length ? 0 : done,
+      refusals: some,
+    })
+  } while (at < refusals.length)
 }
 
 /** Opens the event stream. The caller listens for `message` and `close`. */

@@ -3,7 +3,8 @@
  * its members.
  */
 import { encodeBundle, encodeName, MEMBER_LEAF } from '../shared/bundle.ts'
-import { fromBase32, type Bytes } from '../shared/bytes.ts'
+import { fromBase32, hex, type Bytes } from '../shared/bytes.ts'
+import { sha256 } from '../shared/hash.ts'
 import { encodeJson } from '../shared/json.ts'
 import { versionInput } from '../shared/kdf.ts'
 import {
@@ -16,7 +17,8 @@ import {
 import { type Release } from '../shared/release.ts'
 import { buildTree, type TreeHead } from '../shared/tree.ts'
 import { type KeyringRow, type VersionRow, type VersionState } from './keyrings.ts'
-import { currentKek, putObject } from './members.ts'
+import { currentKek } from './members.ts'
+import { putObject, treePages } from './objects.ts'
 import { commit, wrapKey, type Root } from './root.ts'
 import { type Store } from './store.ts'
 
@@ -48,7 +50,7 @@ export function publishKeyring(
     id,
   )
   const names = { tenant: fromBase32(tenant), keyring: id }
-  const kek = currentKek(store, root, tenant, row)
+  const kek = currentKek(store, { root, tenant }, id)
   const entries = []
   for (const version of rows) {
     const secret = versionSecret(root, names, version)
@@ -145,7 +147,10 @@ export function publishTrees(store: Store): void {
       rows.map((row) => keyringLeaf(row.id, row.hash)),
       KEYRING_LEAF,
     )
-    for (const object of [tree.index, ...tree.pages]) putObject(store, object)
+    // Pages of the tree before are at the relay, and stay there while a head names them.
+    const before = new Set(treePages(store, column).map(hex))
+    const pages = tree.pages.filter((page) => !before.has(hex(sha256(page))))
+    for (const object of [tree.index, ...pages]) putObject(store, object)
     const { index, root, size } = tree.head
     store.run('INSERT OR REPLACE INTO trees VALUES (?, ?, ?, ?)', column, index, root, size)
   }

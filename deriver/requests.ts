@@ -1,6 +1,6 @@
 /**
  * Key requests out of the mailbox: verified again from the ground up, since the relay could have written them, then decided, then written in
- * one transaction (docs/PROTOCOL.md, "Key package and request").
+ * one transaction that decides again (docs/PROTOCOL.md, "Key package and request").
  */
 import { type RequestBody } from '../shared/api.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
@@ -21,25 +21,30 @@ import {
 } from '../shared/key-package.ts'
 import { keyId } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
-import { appendLog } from './log.ts'
-import { type KeyringRow } from './keyrings.ts'
+import { parsedCrls } from './certificates.ts'
 import {
   deviceOf,
-  joinKeyring,
+  isDenied,
+  lastPackage,
   makeWelcome,
-  putObject,
   saveDevice,
+  savePackage,
   type DeviceRow,
   type NewWelcome,
-} from './members.ts'
+} from './devices.ts'
+import { type KeyringRow } from './keyrings.ts'
+import { appendLog } from './log.ts'
+import { joinKeyring, keyringsOf, renewGeneration } from './members.ts'
+import { putObject } from './objects.ts'
 import { decide } from './policy.ts'
-import { currentCrls, type PublishKeys } from './publish.ts'
+import { type PublishKeys } from './publish.ts'
 import { type Store } from './store.ts'
 
 /** What came of one request. */
 export interface Outcome {
-  /** URI of the client, empty if it was not even that. */
+  /** URI of the client. */
   uri: string
+  /** Names of keyrings. */
   granted: string[]
   refused: { keyring: string; reason: string }[]
   refusals: Envelope[]
@@ -47,21 +52,82 @@ export interface Outcome {
 
 /** Seconds that a refusal lives at most. */
 const REFUSAL_LIFETIME = 3_600
+/** How often a request is decided anew because something changed while its welcome was sealed. */
+const ATTEMPTS = 4
 
-interface Known {
-  hash: Bytes
-  refusals: string
+/** A verified request with what it is about. */
+interface Case {
+  store: Store
+  keys: PublishKeys
+  trust: TrustDocument
+  keyPackage: KeyPackage
+  request: KeyRequest
+  /** Key id of the client's certificate. */
+  device: Bytes
+  now: number
+}
+
+/** A decision on one keyring. `row` is undefined where there is no such keyring. */
+interface Verdict {
+  id: Bytes
+  row: KeyringRow | undefined
+  /** Why not; `null` for a grant. */
+  reason: string | null
+}
+
+function answered({ store, request, device }: Case): Outcome | null {
+  // PROTOCOL [request-3]
+  const before = store.get<{ hash: Bytes; refusals: string }>(
+    'SELECT hash, refusals FROM requests WHERE signer = ? AND nonce = ?',
+    device,
+    request.body.nonce,
+  )
+  if (before === undefined) return null
+  if (!equal(before.hash, request.hash)) throw new KeyferryError('ERR_REPLAY', 'a nonce used twice')
+  const refusals = (JSON.parse(before.refusals) as string[]).map((text) =>
+    decodeEnvelope(fromBase64url(text)),
+  )
+  return { uri: request.path.uri, granted: [], refused: [], refusals }
+}
+
+/** Why a package is not taken, in words for a client that lost its state; `null` if it is. */
+function packageProblem({ store, keyPackage, device }: Case): string | null {
+  try {
+    requireRisingPackage(keyPackage, lastPackage(store, device))
+    return null
+  } catch (error) {
+    if (isKeyferryError(error, 'ERR_KEY_PACKAGE_STALE')) {
+      return 'a newer key package of this device is known: use its stored state, or a new certificate key'
+    }
+    if (isKeyferryError(error, 'ERR_KEY_PACKAGE'))
+      return 'the version of the key package rises too far'
+    throw error
+  }
+}
+
+function decideOne({ store, request, device }: Case, id: Bytes, problem: string | null): Verdict {
+  const row = store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', id)
+  if (problem !== null) return { id, row, reason: problem }
+  const rules = row === undefined ? null : (JSON.parse(row.rules) as string[])
+  const decision = decide({ uri: request.path.uri, denied: isDenied(store, device), rules })
+  return { id, row, reason: decision.granted ? null : decision.reason }
+}
+
+/** Decisions on the keyrings asked for, and on those that the device is in already: a rotated package keeps only what is still granted. */
+function decideAll(one: Case): { asked: Verdict[]; held: Verdict[]; problem: string | null } {
+  const problem = packageProblem(one)
+  const asked = one.request.body.keyrings.map((id) => decideOne(one, id, problem))
+  const held =
+    problem === null ? keyringsOf(one.store, one.device).map((id) => decideOne(one, id, null)) : []
+  return { asked, held, problem }
 }
 
 async function refuse(
-  store: Store,
-  keys: PublishKeys,
-  trust: TrustDocument,
-  request: KeyRequest,
+  { store, keys, trust, request, now }: Case,
   keyring: Bytes,
   reason: string,
-  now: number,
 ): Promise<Envelope> {
+  const { key, certificates } = keys.signer
   const body = {
     expiresAt: now + Math.min(REFUSAL_LIFETIME, trust.body.headLifetime),
     head: {
@@ -75,129 +141,108 @@ async function refuse(
     reason,
     recipient: request.body.signer,
     release: '',
-    signer: sha256(keys.signer.certificates[0]!),
+    signer: sha256(certificates[0]!),
     tenant: trust.tenant,
   }
-  return signWithCertificate('refusal', body, keys.signer.key, keys.signer.certificates)
+  return signWithCertificate('refusal', body, key, certificates)
 }
 
-/** The device of a package: the one known if the package is, else one with a new welcome, which must still be saved. */
-async function prepareDevice(
-  known: DeviceRow | undefined,
-  keys: PublishKeys,
-  tenant: string,
-  keyPackage: KeyPackage,
-): Promise<{ device: DeviceRow; made: NewWelcome | null }> {
-  if (known !== undefined && equal(known.package_hash, keyPackage.hash))
-    return { device: known, made: null }
-  const made = await makeWelcome(keys.root, tenant, keyPackage)
-  return { device: await deviceOf(keyPackage, made), made }
+/** The device as it is with this package: the row that is there, or a new one with the welcome that belongs to it. */
+async function prepare(one: Case): Promise<{ row: DeviceRow; made: NewWelcome | null }> {
+  const known = one.store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', one.device)
+  if (known !== undefined && equal(known.package_hash, one.keyPackage.hash))
+    return { row: known, made: null }
+  const made = await makeWelcome(one.keys.root, one.trust.tenant, one.keyPackage)
+  return { row: await deviceOf(one.keyPackage, made), made }
 }
 
-/** Why a package is not taken, in words for a client that lost its state; `null` if it is. */
-function packageProblem(keyPackage: KeyPackage, known: DeviceRow | undefined): string | null {
-  const last =
-    known === undefined ? null : { version: known.package_version, hash: known.package_hash }
-  try {
-    requireRisingPackage(keyPackage, last)
-    return null
-  } catch (error) {
-    if (isKeyferryError(error, 'ERR_KEY_PACKAGE_STALE')) {
-      return 'a newer key package of this device is known: use its stored state, or a new certificate key'
-    }
-    if (isKeyferryError(error, 'ERR_KEY_PACKAGE'))
-      return 'the version of the key package rises too far'
-    throw error
+const reasonsOf = (verdicts: readonly Verdict[]): string =>
+  JSON.stringify(verdicts.map((v) => [hex(v.id), v.reason]))
+
+async function attempt(one: Case): Promise<Outcome | null> {
+  const { store, keys, trust, keyPackage, request, device, now } = one
+  const plan = decideAll(one)
+  const isNeeded = [...plan.asked, ...plan.held].some((verdict) => verdict.reason === null)
+  const prepared = isNeeded ? await prepare(one) : null
+  const refused = plan.asked.filter((verdict) => verdict.reason !== null)
+  const refusals = await Promise.all(
+    refused.map((verdict) => refuse(one, verdict.id, verdict.reason!)),
+  )
+  const deriving = { root: keys.root, tenant: trust.tenant }
+  const outcome: Outcome = {
+    uri: request.path.uri,
+    granted: plan.asked.flatMap((verdict) => (verdict.reason === null ? [verdict.row!.name] : [])),
+    refused: refused.map(({ row, id, reason }) => ({
+      keyring: row?.name ?? hex(id).slice(0, 8),
+      reason: reason!,
+    })),
+    refusals,
   }
+  return store.transaction(() => {
+    // A welcome was sealed and refusals were signed meanwhile: what was decided before may not hold any more.
+    const again = answered(one)
+    if (again !== null) return again
+    const present = decideAll(one)
+    const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', device)
+    const isSame =
+      reasonsOf(present.asked) === reasonsOf(plan.asked) &&
+      reasonsOf(present.held) === reasonsOf(plan.held) &&
+      (prepared?.made !== null ||
+        (known !== undefined && equal(known.package_hash, keyPackage.hash)))
+    if (!isSame) return null
+    if (present.problem === null) savePackage(store, device, keyPackage)
+    if (prepared !== null) {
+      if (prepared.made !== null) {
+        saveDevice(store, prepared.row)
+        putObject(store, prepared.made.welcome)
+      }
+      for (const { id, reason } of [...present.held, ...present.asked]) {
+        // PROTOCOL [request-4]
+        if (reason === null) joinKeyring(store, deriving, id, prepared.row, now)
+      }
+    }
+    for (const { id, reason } of present.held) {
+      if (reason !== null)
+        renewGeneration(store, deriving, id, now, (row) => !equal(row.key_id, device))
+    }
+    for (const { id, reason } of refused) {
+      appendLog(store, 'request-refused', now, { keyring: id, reason: reason!, uri: outcome.uri })
+    }
+    store.run(
+      'INSERT INTO requests VALUES (?, ?, ?, ?, ?)',
+      device,
+      request.body.nonce,
+      request.hash,
+      request.body.expiresAt,
+      JSON.stringify(refusals.map((envelope) => base64url(encodeEnvelope(envelope)))),
+    )
+    return outcome
+  })
 }
 
-/** Handles one request. A request that is not valid throws; a valid one that is not granted is refused, signed. */
+/**
+ * Handles one request. A request that is not valid throws; a valid one that is not granted is refused, signed.
+ * Throws `ERR_CONFLICT` if the device kept changing, for the request to be taken up again.
+ */
 export async function handleRequest(
   store: Store,
   keys: PublishKeys,
   trust: TrustDocument,
-  { package: packageEnvelope, request: requestEnvelope }: RequestBody,
+  body: RequestBody,
   now: number,
 ): Promise<Outcome> {
-  const context = { trust, now, crls: currentCrls(store).map((crl) => crl.der) }
-  const keyPackage = await verifyKeyPackage(packageEnvelope, context)
-  const request = await verifyKeyRequest(requestEnvelope, keyPackage, context)
-  const { uri } = request.path
-  const id = await keyId(keyPackage.path.spki)
-  const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', id)
-  // PROTOCOL [request-3]
-  const before = store.get<Known>(
-    'SELECT hash, refusals FROM requests WHERE signer = ? AND nonce = ?',
-    id,
-    request.body.nonce,
-  )
-  if (before !== undefined) {
-    if (!equal(before.hash, request.hash))
-      throw new KeyferryError('ERR_REPLAY', 'a nonce used twice')
-    const refusals = (JSON.parse(before.refusals) as string[]).map((text) =>
-      decodeEnvelope(fromBase64url(text)),
-    )
-    return { uri, granted: [], refused: [], refusals }
+  const context = { trust, now, crls: parsedCrls(store) }
+  const keyPackage = await verifyKeyPackage(body.package, context)
+  const request = await verifyKeyRequest(body.request, keyPackage, context)
+  const device = await keyId(keyPackage.path.spki)
+  const one: Case = { store, keys, trust, keyPackage, request, device, now }
+  const before = answered(one)
+  if (before !== null) return before
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const outcome = await attempt(one)
+    if (outcome !== null) return outcome
   }
-  const outcome: Outcome = { uri, granted: [], refused: [], refusals: [] }
-  const grants: KeyringRow[] = []
-  const stale = packageProblem(keyPackage, known)
-  for (const asked of request.body.keyrings) {
-    const row = store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', asked)
-    const rules = row === undefined ? null : (JSON.parse(row.rules) as string[])
-    const decision =
-      stale === null
-        ? decide({ uri, denied: known?.denied === 1, rules })
-        : { granted: false as const, reason: stale }
-    if (decision.granted && row !== undefined) grants.push(row)
-    else if (!decision.granted) {
-      outcome.refused.push({
-        keyring: row?.name ?? hex(asked).slice(0, 8),
-        reason: decision.reason,
-      })
-      outcome.refusals.push(await refuse(store, keys, trust, request, asked, decision.reason, now))
-    }
-  }
-  const { device, made } =
-    stale === null
-      ? await prepareDevice(known, keys, trust.tenant, keyPackage)
-      : { device: null, made: null }
-  store.transaction(() => {
-    // Something may have happened while the welcome was sealed.
-    const present = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', id)
-    if (
-      (present?.package_version ?? 0) !== (known?.package_version ?? 0) ||
-      (present?.denied ?? 0) !== (known?.denied ?? 0)
-    ) {
-      throw new KeyferryError('ERR_CONFLICT', 'the device changed meanwhile')
-    }
-    if (made !== null && device !== null && (grants.length > 0 || known !== undefined)) {
-      saveDevice(store, device)
-      putObject(store, made.welcome)
-      // A rotated package takes its memberships along; no cell is ever made for the old one.
-      for (const row of store.all<KeyringRow>(
-        'SELECT k.* FROM members m JOIN keyrings k ON k.id = m.keyring WHERE m.device = ?',
-        id,
-      )) {
-        if (known?.denied !== 1) joinKeyring(store, keys.root, trust.tenant, row, device, now)
-      }
-    }
-    for (const row of device === null ? [] : grants) {
-      joinKeyring(store, keys.root, trust.tenant, row, device!, now)
-      outcome.granted.push(row.name)
-    }
-    for (const { keyring, reason } of outcome.refused)
-      appendLog(store, 'request-refused', now, { keyring, reason, uri })
-    store.run(
-      'INSERT INTO requests VALUES (?, ?, ?, ?, ?)',
-      id,
-      request.body.nonce,
-      request.hash,
-      request.body.expiresAt,
-      JSON.stringify(outcome.refusals.map((envelope) => base64url(encodeEnvelope(envelope)))),
-    )
-  })
-  return outcome
+  throw new KeyferryError('ERR_CONFLICT', 'the device changes faster than it is decided on')
 }
 
 /** Forgets nonces of requests that are long expired. */

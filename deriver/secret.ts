@@ -121,8 +121,14 @@ export function readKeyFile(path: string, purpose: string, passphrase: string | 
   if (file.format === 'keyferry-unsealed-1') return file.secret
   if (passphrase === null)
     throw new KeyferryError('ERR_PASSPHRASE', `${path} is sealed: a passphrase is needed`)
-  const key = stretch(passphrase, file)
-  if (!timingSafeEqual(key.subarray(32), file.commitment)) throw new KeyferryError('ERR_PASSPHRASE')
+  let key: Buffer
+  try {
+    key = stretch(passphrase, file)
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', `${path} has impossible parameters`, { cause })
+  }
+  if (file.commitment.length !== 32 || !timingSafeEqual(key.subarray(32), file.commitment))
+    throw new KeyferryError('ERR_PASSPHRASE')
   try {
     const opener = createDecipheriv('aes-256-gcm', key.subarray(0, 32), file.nonce)
     opener.setAAD(utf8(purpose)).setAuthTag(file.secret.subarray(-16))

@@ -2,7 +2,7 @@
 import { base64url, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfigJson } from '../shared/config.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
-import { type DeviceRow } from './members.ts'
+import { isDenied, lastPackage, type DeviceRow } from './devices.ts'
 import { type Store } from './store.ts'
 import { newestTrust } from './tenant.ts'
 
@@ -81,8 +81,14 @@ function problems(
 /** Reads a deriver's state; needs no key. */
 export async function readStatus(store: Store, now: number): Promise<Status> {
   const trust = await newestTrust(store)
-  const head = store.get<{ version: number; incarnation: number; issued: number; change: number }>(
-    'SELECT version, incarnation, issued, change FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
+  const head = store.get<{
+    version: number
+    incarnation: number
+    issued: number
+    expires: number
+    change: number
+  }>(
+    'SELECT version, incarnation, issued, expires, change FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
   )
   const catalog = store.get<{ number: number; expires: number }>(
     'SELECT number, expires FROM catalogs ORDER BY number DESC LIMIT 1',
@@ -113,7 +119,7 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
             incarnation: head.incarnation,
             version: head.version,
             issuedAt: head.issued,
-            expiresAt: head.issued + trust.body.headLifetime,
+            expiresAt: head.expires,
           },
     relays: store.all<{ url: string; version: number }>(
       'SELECT url, head_version AS version FROM relays ORDER BY url',
@@ -140,9 +146,9 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
     devices: store.all<DeviceRow>('SELECT * FROM devices ORDER BY uri').map((row) => ({
       uri: row.uri,
       keyId: hex(row.key_id).slice(0, 16),
-      packageVersion: row.package_version,
+      packageVersion: lastPackage(store, row.key_id)?.version ?? 0,
       expires: row.expires,
-      denied: row.denied === 1,
+      denied: isDenied(store, row.key_id),
       keyrings: names(row.key_id),
     })),
   }

@@ -2,6 +2,7 @@
  * The deriver's database (node:sqlite): the one place where numbers are allocated. Whoever can change it can stop the service and see who
  * has which keyring; keys are not in it, but the salts that derive them are.
  */
+import { existsSync } from 'node:fs'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
@@ -12,7 +13,10 @@ CREATE TABLE trust (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, envelope BLO
 CREATE TABLE catalogs (
   number INTEGER PRIMARY KEY, hash BLOB NOT NULL, envelope BLOB NOT NULL, expires INTEGER NOT NULL, root BLOB NOT NULL, trust INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE heads (version INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, hash BLOB, envelope BLOB, change INTEGER NOT NULL, issued INTEGER NOT NULL) STRICT;
+CREATE TABLE heads (
+  version INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, hash BLOB, envelope BLOB, catalog INTEGER NOT NULL, change INTEGER NOT NULL,
+  issued INTEGER NOT NULL, expires INTEGER NOT NULL
+) STRICT;
 CREATE TABLE crls (issuer BLOB PRIMARY KEY, number INTEGER NOT NULL, hash BLOB NOT NULL, der BLOB NOT NULL, next_update INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE issued (
   serial TEXT PRIMARY KEY, role TEXT NOT NULL, uri TEXT NOT NULL, key_id BLOB NOT NULL, not_after INTEGER NOT NULL, revoked INTEGER
@@ -33,10 +37,12 @@ CREATE TABLE generations (
   PRIMARY KEY (keyring, generation)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE devices (
-  key_id BLOB PRIMARY KEY, uri TEXT NOT NULL, fingerprint BLOB NOT NULL, certificates BLOB NOT NULL, package_version INTEGER NOT NULL,
+  key_id BLOB PRIMARY KEY, uri TEXT NOT NULL, fingerprint BLOB NOT NULL, certificates BLOB NOT NULL, issuers BLOB NOT NULL,
   package_hash BLOB NOT NULL, suite TEXT NOT NULL, expires INTEGER NOT NULL, channel_salt BLOB NOT NULL, channel_id BLOB NOT NULL,
-  welcome_hash BLOB NOT NULL, denied INTEGER NOT NULL
+  welcome_hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE packages (key_id BLOB PRIMARY KEY, version INTEGER NOT NULL, hash BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE denied (key_id BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE members (
   keyring BLOB NOT NULL, slot INTEGER NOT NULL, device BLOB NOT NULL, leaf BLOB NOT NULL, PRIMARY KEY (keyring, slot)
 ) STRICT, WITHOUT ROWID;
@@ -78,8 +84,10 @@ export interface Store {
 
 /** Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_IO`, `ERR_EXISTS`. */
 export function openStore(path: string, create = false): Store {
-  let db: DatabaseSync
+  let db: DatabaseSync | undefined
   try {
+    // SQLite would make the file, and leave it in the wrong place.
+    if (!create && !existsSync(path)) throw new KeyferryError('ERR_IO', `${path} is not there`)
     db = new DatabaseSync(path)
     db.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON;',
@@ -92,9 +100,14 @@ export function openStore(path: string, create = false): Store {
     else if (format !== FORMAT)
       throw new KeyferryError('ERR_STATE', `${path} is not a deriver's database of this version`)
   } catch (cause) {
+    db?.close()
     if (cause instanceof KeyferryError) throw cause
     throw new KeyferryError('ERR_IO', `${path} cannot be opened`, { cause })
   }
+  return storeOver(db)
+}
+
+function storeOver(db: DatabaseSync): Store {
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
   const prepare = (sql: string): ReturnType<DatabaseSync['prepare']> => {
     const known = statements.get(sql) ?? db.prepare(sql)
@@ -118,7 +131,8 @@ export function openStore(path: string, create = false): Store {
         db.exec('COMMIT')
         return result
       } catch (error) {
-        db.exec('ROLLBACK')
+        // A failed COMMIT may have rolled back already; the first error is the one to tell.
+        if (db.isTransaction) db.exec('ROLLBACK')
         throw error
       }
     },

@@ -3,9 +3,10 @@
  * enrolment service, without the others.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Bytes } from '../shared/bytes.ts'
+import { type Bytes, utf8 } from '../shared/bytes.ts'
+import { CRL_SIGN, KEY_CERT_SIGN, parseAnchor } from '../shared/x509.ts'
 import {
   decodeEnvelope,
   documentHash,
@@ -146,54 +147,105 @@ async function makeCa(
   return { issuer: { key, certificate }, file }
 }
 
-/** Makes a tenant: keys, CAs, genesis trust document, database. Throws `ERR_EXISTS`, `ERR_IO`. Returns the tenant id. */
+/** An origin without a path, as trust documents hold them. Throws `ERR_USAGE`. */
+function originOf(address: string, what: string): string {
+  const url = URL.canParse(address) ? new URL(address) : null
+  const isOrigin =
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    url.pathname === '/' &&
+    url.search === '' &&
+    url.username === ''
+  if (!isOrigin)
+    throw new KeyferryError(
+      'ERR_USAGE',
+      `not ${what}: ${address} (for example https://host.example)`,
+    )
+  return url.origin
+}
+
+/** Anchors of a customer's own CA. Throws `ERR_USAGE` for what no path could end at. */
+function checkAnchors(anchors: readonly Bytes[]): Bytes[] {
+  for (const der of anchors) {
+    try {
+      const { isCa, keyUsage } = parseAnchor(der)
+      if (!isCa || (keyUsage & KEY_CERT_SIGN) === 0 || (keyUsage & CRL_SIGN) === 0)
+        throw new TypeError('not a CA')
+    } catch (cause) {
+      throw new KeyferryError(
+        'ERR_USAGE',
+        'an anchor is not a CA certificate that may sign certificates and CRLs',
+        { cause },
+      )
+    }
+  }
+  return [...anchors]
+}
+
+interface MadeRole {
+  rules: { anchors: Bytes[]; ekus: string[]; sans: string[] }
+  ca: { issuer: Issuer; file: Bytes } | null
+}
+
+async function makeRole(
+  options: InitOptions,
+  role: 'deriver' | 'client',
+  own: Bytes[] | undefined,
+): Promise<MadeRole> {
+  const ca = own === undefined ? await makeCa(options, role) : null
+  const anchors = own === undefined ? [ca!.issuer.certificate] : checkAnchors(own)
+  const sans = [`keyferry://${role}.${options.domain}/*`]
+  return { rules: { anchors, ekus: [OID_CLIENT_AUTH], sans }, ca }
+}
+
+/**
+ * Makes a tenant: keys, CAs, genesis trust document, database. Everything is made and checked before anything is written.
+ * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`. Returns the tenant id.
+ */
 export async function initTenant(options: InitOptions): Promise<string> {
   const { directory, passphrase, now, domain, anchors } = options
   if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(domain))
     throw new KeyferryError('ERR_USAGE', `not a domain: ${domain}`)
+  if (utf8(options.organization).length > 48)
+    throw new KeyferryError('ERR_USAGE', 'the organization has at most 48 bytes')
+  if (existsSync(storePath(directory)))
+    throw new KeyferryError('ERR_EXISTS', `${directory} holds a tenant already`)
+  const authority = await generateSigningKey('Ed25519', true)
+  const clients = await makeRole(options, 'client', anchors?.clients)
+  const derivers = await makeRole(options, 'deriver', anchors?.derivers)
+  const body = {
+    authority: { keys: [authority.spki], threshold: 1 },
+    clients: clients.rules,
+    derivers: derivers.rules,
+    expiresAt: now + YEAR,
+    headLifetime: options.headLifetime ?? 3_600,
+    incarnation: 1,
+    issuedAt: now,
+    lowestCrls: [],
+    number: 1,
+    origins: options.origins.map((origin) => originOf(origin, 'a web origin')),
+    previous: '',
+    relays: options.relays.map((relay) => originOf(relay, 'the address of a relay')),
+    skew: options.skew ?? 60,
+    suites: options.suites ?? [...SUITES],
+    tenant: '',
+  }
+  const envelope = await signWithAuthority('trust', body, [authority])
+  const tenant = tenantId(envelope)
+  await verifyGenesis(envelope, tenant)
   mkdirSync(join(directory, 'keys'), { recursive: true, mode: 0o700 })
+  writeKeyFile(keyPath(directory, 'master'), random(32), 'master', passphrase)
+  writeKeyFile(keyPath(directory, 'authority'), await exportKey(authority), 'authority', passphrase)
   const store = openStore(storePath(directory), true)
   try {
-    const authority = await generateSigningKey('Ed25519', true)
-    writeKeyFile(keyPath(directory, 'master'), random(32), 'master', passphrase)
-    writeKeyFile(
-      keyPath(directory, 'authority'),
-      await exportKey(authority),
-      'authority',
-      passphrase,
-    )
-    const rules = async (role: 'deriver' | 'client', own: Bytes[] | undefined) => {
-      const ca = own === undefined ? await makeCa(options, role) : null
-      if (ca !== null) {
-        writeKeyFile(keyPath(directory, `ca-${role}`), ca.file, `ca-${role}`, passphrase)
-        await issueRoleCrl(store, ca.issuer, role, now)
-      }
-      return {
-        anchors: own ?? [ca!.issuer.certificate],
-        ekus: [OID_CLIENT_AUTH],
-        sans: [`keyferry://${role}.${domain}/*`],
-      }
+    for (const [role, { ca }] of [
+      ['client', clients],
+      ['deriver', derivers],
+    ] as const) {
+      if (ca === null) continue
+      writeKeyFile(keyPath(directory, `ca-${role}`), ca.file, `ca-${role}`, passphrase)
+      await issueRoleCrl(store, ca.issuer, role, now)
     }
-    const body = {
-      authority: { keys: [authority.spki], threshold: 1 },
-      clients: await rules('client', anchors?.clients),
-      derivers: await rules('deriver', anchors?.derivers),
-      expiresAt: now + YEAR,
-      headLifetime: options.headLifetime ?? 3_600,
-      incarnation: 1,
-      issuedAt: now,
-      lowestCrls: [],
-      number: 1,
-      origins: options.origins,
-      previous: '',
-      relays: options.relays,
-      skew: options.skew ?? 60,
-      suites: options.suites ?? [...SUITES],
-      tenant: '',
-    }
-    const envelope = await signWithAuthority('trust', body, [authority])
-    const tenant = tenantId(envelope)
-    await verifyGenesis(envelope, tenant)
     store.transaction(() => {
       store.run(
         'INSERT INTO trust VALUES (1, ?, ?)',

@@ -61,11 +61,12 @@ Prints the JSON that an app passes to connect(): tenant id, floor of the trust d
 
 example: keyferry app-config notes > keyferry.json
 `,
-  run: `usage: keyferry run [--relay URL]… [--invite CODE] [--heartbeat SECONDS] [--uri URI] [--once] [--json]
+  run: `usage: keyferry run [--relay URL]… [--invite CODE] [--heartbeat SECONDS] [--instance NAME] [--once] [--json]
          [--certificate PEM --key PEM]
 
 Connects out to the relays, verifies and answers requests, enforces revocations, rotates what is due, signs heads.
 Needs no open port. Stops on SIGINT or SIGTERM and goes on where it was. --once does what is due and ends.
+--instance     name of this deriver in the certificate of the built-in CA, deriver-1 unless given
 --invite       enrols the tenant at a relay that does not know it
 --certificate  the deriver's certificate path from your own CA, with --key, its private key (PKCS#8)
 
@@ -91,8 +92,8 @@ example: keyferry client list
 `,
   'client revoke': `usage: keyferry client revoke URI
 
-Revokes every certificate in force for a client's URI. The running service lists them in the next CRL, denies their keys and
-re-keys every keyring the client was in.
+Revokes every certificate in force of a client's URI and denies every key that ever had it, for good. The running service lists them in
+the next CRL and re-keys every keyring the client was in.
 
 example: keyferry client revoke keyferry://client.acme.example/alice
 `,

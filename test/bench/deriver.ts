@@ -2,7 +2,8 @@
 import { publish } from '../../deriver/publish.ts'
 import { createKeyring, random, rotateKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
-import { renewGeneration, saveDevice, type DeviceRow } from '../../deriver/members.ts'
+import { saveDevice, type DeviceRow } from '../../deriver/devices.ts'
+import { renewGeneration } from '../../deriver/members.ts'
 import { handleRequest } from '../../deriver/requests.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { makeClient, makeRequest, makeTenant, type TestTenant } from '../lib/tenant.ts'
@@ -24,14 +25,13 @@ async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring:
         uri: `keyferry://client.acme.example/${slot}`,
         fingerprint: random(32),
         certificates: new Uint8Array(),
-        package_version: 1,
+        issuers: new Uint8Array(),
         package_hash: random(32),
         suite: 'X25519',
         expires: clock.now + 30 * 86_400,
         channel_salt: random(32),
         channel_id: random(32),
         welcome_hash: random(32),
-        denied: 0,
       }
       saveDevice(store, device)
       store.run(
@@ -42,7 +42,13 @@ async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring:
         new Uint8Array(136),
       )
     }
-    renewGeneration(store, keys.root, trust.tenant, keyring, clock.now, () => true, false)
+    renewGeneration(
+      store,
+      { root: keys.root, tenant: trust.tenant },
+      keyring,
+      clock.now,
+      () => true,
+    )
   })
   await publish(store, keys, trust, emptyLog(), clock.now, 3_600)
   return { tenant, keyring }
@@ -81,12 +87,10 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
           store.transaction(() => {
             renewGeneration(
               store,
-              keys.root,
-              trust.tenant,
+              { root: keys.root, tenant: trust.tenant },
               keyring,
               clock.now,
               (d) => d.uri !== client.uri,
-              true,
             )
           })
           await publishNow()

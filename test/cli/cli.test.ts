@@ -77,6 +77,21 @@ describe('usage', () => {
 describe('a tenant', () => {
   it('is sealed by a passphrase, or unsealed only when told', async () => {
     expect((await keyferry(INIT)).status).toBe(1)
+    const empty = await keyferry(INIT, { KEYFERRY_PASSPHRASE: '' })
+    expect([empty.status, empty.stderr]).toEqual([1, expect.stringContaining('ERR_PASSPHRASE')])
+    for (const bad of [
+      ['--relay', 'https://r.example/path'],
+      ['--domain', 'no domain'],
+      ['--org', 'x'.repeat(60)],
+      ['--anchor-clients', new URL('../../package.json', import.meta.url).pathname],
+    ]) {
+      // Nothing is written before everything is checked: the right command works afterwards.
+      const result = await keyferry([...INIT, ...bad], { KEYFERRY_PASSPHRASE: 'x' })
+      expect([bad[0], result.status]).toEqual([
+        bad[0],
+        expect.toSatisfy((status: number) => status === 1 || status === 2),
+      ])
+    }
     const made = await keyferry([...INIT, '--json'], { KEYFERRY_PASSPHRASE: 'correct horse' })
     expect(made.status).toBe(0)
     expect(JSON.parse(made.stdout)).toMatchObject({

@@ -1,23 +1,31 @@
 /** The deriver's decisions and numbers, on a real database: who gets a cell, what a removal does, what is never used twice. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
+  crlsByIssuer,
+  importCrl,
   issueClient,
   issueRoleCrl,
+  leavingDevices,
   renewRoleCrl,
   revokeClient,
-  revokedDevices,
 } from '../../deriver/certificates.ts'
+import { isDenied, lastPackage, type DeviceRow } from '../../deriver/devices.ts'
+import { createMaintenance } from '../../deriver/maintain.ts'
 import { createKeyring, rotateDue, rotateKeyring, type KeyringRow } from '../../deriver/keyrings.ts'
 import { emptyLog, readLog } from '../../deriver/log.ts'
-import { denyDevices, renewGeneration, type DeviceRow } from '../../deriver/members.ts'
+import { currentKek, keyringsOf, removeDevices, renewGeneration } from '../../deriver/members.ts'
+import { pruneObjects } from '../../deriver/objects.ts'
 import { publish } from '../../deriver/publish.ts'
 import { handleRequest, type Outcome } from '../../deriver/requests.ts'
 import { openStore } from '../../deriver/store.ts'
 import { loadTrust, storePath } from '../../deriver/tenant.ts'
 import { createCsr } from '../../shared/csr.ts'
-import { decodeMember } from '../../shared/bundle.ts'
-import { type Bytes, hex } from '../../shared/bytes.ts'
-import { decodeBundle } from '../../shared/bundle.ts'
+import { type Bytes, fromBase32, hex } from '../../shared/bytes.ts'
+import { channelInput } from '../../shared/kdf.ts'
+import { keyId } from '../../shared/signature.ts'
+import { issueCrl } from '../../deriver/ca.ts'
+import { wrapKey } from '../../deriver/root.ts'
+import { decodeBundle, decodeMember } from '../../shared/bundle.ts'
 import { decodeEnvelope, documentHash, encodeEnvelope } from '../../shared/envelope.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { decodeJson } from '../../shared/json.ts'
@@ -136,6 +144,23 @@ describe('requests', () => {
     expect(near.granted).toEqual(['notes'])
   })
 
+  it('[package-4] a package counts also where nothing was granted: an older one is refused afterwards', async () => {
+    const ada = await makeClient(tenant, 'ada')
+    const none = new Uint8Array(16)
+    const first = await makeRequest(tenant, ada, [notes])
+    await ask({ ...ada, ...(await makePackage(tenant, ada, 2)) }, [none])
+    expect(tenant.store.all('SELECT * FROM devices')).toEqual([])
+    expect(lastPackage(tenant.store, await keyId(ada.key.spki))?.version).toBe(2)
+    const held = await handleRequest(
+      tenant.store,
+      tenant.keys,
+      tenant.trust,
+      first,
+      tenant.clock.now,
+    )
+    expect([held.granted, leaves()]).toEqual([[], []])
+  })
+
   it('a rotated package takes its memberships along, and no cell stays for the old one', async () => {
     const ada = await makeClient(tenant, 'ada')
     await ask(ada)
@@ -184,24 +209,110 @@ describe('requests', () => {
   })
 })
 
+const deriving = () => ({ root: tenant.keys.root, tenant: tenant.trust.tenant })
+
+function maintenance(): (now: number) => Promise<void> {
+  return createMaintenance(
+    tenant.store,
+    deriving(),
+    { client: tenant.clients, deriver: tenant.derivers },
+    () => {},
+  )
+}
+
+function members(): string[] {
+  return tenant.store
+    .all<{ uri: string }>(
+      'SELECT d.uri FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? ORDER BY m.slot',
+      notes,
+    )
+    .map((row) => row.uri)
+}
+
 describe('removal', () => {
-  it('[deriver-4] a certificate that a CRL lists loses all its memberships', async () => {
+  it('[deriver-4] a revoked client loses all its memberships, its key for good, and enrols no more', async () => {
     const [ada, ben] = [await makeClient(tenant, 'ada'), await makeClient(tenant, 'ben')]
     await ask(ada)
     await ask(ben)
-    revokeClient(tenant.store, ben.uri, tenant.clock.now)
-    expect(revokedDevices(tenant.store)).toEqual([])
-    await renewRoleCrl(tenant.store, tenant.clients, 'client', tenant.clock.now)
-    const revoked = revokedDevices(tenant.store)
-    expect(revoked.map((device) => device.uri)).toEqual([ben.uri])
-    tenant.store.transaction(() => {
-      denyDevices(tenant.store, tenant.keys.root, tenant.trust.tenant, revoked, tenant.clock.now)
+    expect(revokeClient(tenant.store, ben.uri, tenant.clock.now)).toEqual({
+      certificates: 1,
+      keys: 1,
     })
-    expect(leaves()).toHaveLength(1)
+    await maintenance()(tenant.clock.now)
+    expect(members()).toEqual([ada.uri])
     expect(await codeOf(ask(ben))).toBe('ERR_CERT_REVOKED')
     const csr = await createCsr(ben.key, 'ben')
     const again = issueClient(tenant.store, tenant.clients, csr, ben.uri, tenant.clock.now)
     expect(await codeOf(again)).toBe('ERR_DENIED')
+    expect(() => revokeClient(tenant.store, ben.uri, tenant.clock.now)).toThrow('nothing to revoke')
+  })
+
+  it('[deriver-4] a revocation holds although the deriver was down until the certificate had ended', async () => {
+    const ben = await makeClient(tenant, 'ben')
+    await ask(ben)
+    revokeClient(tenant.store, ben.uri, tenant.clock.now)
+    tenant.clock.now += 40 * 86_400
+    await maintenance()(tenant.clock.now)
+    expect(members()).toEqual([])
+  })
+
+  it('[deriver-4] a key that was revoked under one URI is denied under every other', async () => {
+    const ada = await makeClient(tenant, 'ada')
+    const csr = await createCsr(ada.key, 'other')
+    const uri = 'keyferry://client.acme.example/other'
+    const certificates = [
+      await issueClient(tenant.store, tenant.clients, csr, uri, tenant.clock.now),
+    ]
+    revokeClient(tenant.store, ada.uri, tenant.clock.now)
+    const other = { ...ada, certificates, uri }
+    const outcome = await ask({ ...other, ...(await makePackage(tenant, other, 1)) })
+    expect(outcome.granted).toEqual([])
+    expect(outcome.refused[0]?.reason).toBe('this device was revoked')
+  })
+
+  it('[deriver-4] a CRL of the CA alone is enough, whatever the database says of issued certificates', async () => {
+    const ben = await makeClient(tenant, 'ben')
+    await ask(ben)
+    tenant.store.run('UPDATE issued SET revoked = ? WHERE uri = ?', tenant.clock.now, ben.uri)
+    await issueRoleCrl(tenant.store, tenant.clients, 'client', tenant.clock.now)
+    await maintenance()(tenant.clock.now)
+    expect(members()).toEqual([])
+    expect(
+      isDenied(tenant.store, tenant.store.get<DeviceRow>('SELECT * FROM devices')!.key_id),
+    ).toBe(true)
+  })
+
+  it('[deriver-4] a certificate that ended ends the membership, with a new version for the others', async () => {
+    const [ada, ben] = [await makeClient(tenant, 'ada'), await makeClient(tenant, 'ben')]
+    await ask(ada)
+    await ask(ben)
+    tenant.store.run('UPDATE devices SET expires = ? WHERE uri = ?', tenant.clock.now - 1, ben.uri)
+    const version = ring().encrypt_version
+    await maintenance()(tenant.clock.now)
+    expect(members()).toEqual([ada.uri])
+    expect(ring().encrypt_version).toBe(version + 1)
+  })
+
+  it('[request-4] a rotated package under another URI keeps only what a rule still grants', async () => {
+    const secret = createKeyring(
+      tenant.store,
+      { name: 'secret', rules: ['keyferry://client.acme.example/admin/*'] },
+      tenant.clock.now,
+    ).id
+    const admin = await makeClient(tenant, 'admin/al')
+    await ask(admin, [notes, secret])
+    expect(
+      keyringsOf(tenant.store, tenant.store.get<DeviceRow>('SELECT * FROM devices')!.key_id),
+    ).toHaveLength(2)
+    const csr = await createCsr(admin.key, 'al')
+    const uri = 'keyferry://client.acme.example/user/al'
+    const certificates = [
+      await issueClient(tenant.store, tenant.clients, csr, uri, tenant.clock.now),
+    ]
+    const user = { ...admin, certificates, uri }
+    await ask({ ...user, ...(await makePackage(tenant, user, 2)) }, [notes])
+    expect(tenant.store.all('SELECT * FROM members WHERE keyring = ?', secret)).toEqual([])
+    expect(members()).toEqual([uri])
   })
 
   it('[deriver-3] a removal makes a new generation and a version that no earlier bundle held', async () => {
@@ -220,9 +331,13 @@ describe('removal', () => {
       )
     const before = bundleOf()
     const cells = leaves().map((one) => hex(decodeMember(one.leaf).cell))
-    const device = store.all<DeviceRow>('SELECT * FROM devices WHERE uri = ?', ben.uri)
     store.transaction(() => {
-      denyDevices(store, keys.root, trust.tenant, device, clock.now)
+      removeDevices(
+        store,
+        deriving(),
+        store.all<DeviceRow>('SELECT * FROM devices WHERE uri = ?', ben.uri),
+        clock.now,
+      )
     })
     await publish(store, keys, trust, log, clock.now, 3_600)
     const after = bundleOf()
@@ -232,6 +347,94 @@ describe('removal', () => {
     // The key-encryption key changed: no wrapped entry stays as it was.
     const wrapped = new Set(before.entries.map((entry) => hex(entry.wrapped)))
     expect(after.entries.some((entry) => wrapped.has(hex(entry.wrapped)))).toBe(false)
+  })
+
+  it('[deriver-3] a generation that drops nobody keeps its version; one that drops somebody does not', async () => {
+    for (const name of ['a', 'b']) await ask(await makeClient(tenant, name))
+    const renew = (stays: (device: DeviceRow) => boolean): void => {
+      tenant.store.transaction(() =>
+        renewGeneration(tenant.store, deriving(), notes, tenant.clock.now, stays),
+      )
+    }
+    const version = ring().encrypt_version
+    renew(() => true)
+    expect(ring().encrypt_version).toBe(version)
+    renew((device) => device.uri.endsWith('/a'))
+    expect(ring().encrypt_version).toBe(version + 1)
+  })
+
+  it('a removal while a welcome is sealed does not give the newcomer the key of the generation before', async () => {
+    const [ada, ben] = [await makeClient(tenant, 'ada'), await makeClient(tenant, 'ben')]
+    await ask(ada)
+    const asking = ask(ben)
+    tenant.store.transaction(() => {
+      renewGeneration(tenant.store, deriving(), notes, tenant.clock.now, () => false)
+    })
+    await asking
+    const { leaf } = leaves()[0]!
+    const row = tenant.store.get<DeviceRow>('SELECT * FROM devices WHERE uri = ?', ben.uri)!
+    const channel = tenant.keys.root.mac(
+      channelInput(
+        fromBase32(tenant.trust.tenant),
+        new Uint8Array(row.package_hash),
+        new Uint8Array(row.channel_salt),
+      ),
+    )
+    expect(hex(decodeMember(leaf).cell)).toBe(
+      hex(wrapKey(channel, currentKek(tenant.store, deriving(), notes))),
+    )
+  })
+
+  it('a key denied while its welcome is sealed gets no cell', async () => {
+    const ben = await makeClient(tenant, 'ben')
+    const asking = ask(ben)
+    revokeClient(tenant.store, ben.uri, tenant.clock.now)
+    const outcome = await asking
+    expect([outcome.granted, leaves()]).toEqual([[], []])
+  })
+})
+
+describe('revocation lists', () => {
+  it('never go back and never fork', async () => {
+    const { store, clients, clock } = tenant
+    const issuer = clients
+    const make = (number: number, thisUpdate: number) =>
+      issueCrl({ issuer, number, thisUpdate, nextUpdate: thisUpdate + 86_400, revoked: [] })
+    const anchors = [clients.certificate]
+    const [ninth, other, eighth] = [
+      await make(9, clock.now - 10),
+      await make(9, clock.now - 20),
+      await make(8, clock.now - 30),
+    ]
+    expect(await importCrl(store, ninth, anchors, clock.now)).toBe(true)
+    expect(await importCrl(store, ninth, anchors, clock.now)).toBe(false)
+    expect(await codeOf(importCrl(store, other, anchors, clock.now))).toBe('ERR_FORK')
+    expect(await codeOf(importCrl(store, eighth, anchors, clock.now))).toBe('ERR_ROLLBACK')
+    expect(await codeOf(importCrl(store, ninth, [tenant.derivers.certificate], clock.now))).toBe(
+      'ERR_CRL',
+    )
+  })
+
+  it('of two CAs of one name are told apart by their key', async () => {
+    const other = await makeTenant({ now: tenant.clock.now })
+    const der = tenant.store.get<{ der: Bytes }>(
+      'SELECT der FROM crls WHERE issuer = ?',
+      await keyId(tenant.clients.key.spki),
+    )!
+    const anchors = [other.clients.certificate, tenant.clients.certificate]
+    expect(await importCrl(tenant.store, new Uint8Array(der.der), anchors, tenant.clock.now)).toBe(
+      false,
+    )
+    expect([...crlsByIssuer(tenant.store).keys()]).toHaveLength(2)
+    expect(leavingDevices(tenant.store, crlsByIssuer(tenant.store), tenant.clock.now)).toEqual([])
+    other.remove()
+  })
+
+  it('are renewed once by two instances', async () => {
+    const later = tenant.clock.now + 2 * 86_400
+    const renew = () => renewRoleCrl(tenant.store, tenant.clients, 'client', later)
+    const done = await Promise.all([renew(), renew()])
+    expect(done).toContain(true)
   })
 })
 
@@ -297,15 +500,98 @@ describe('numbers', () => {
   })
 
   it('a version is rotated before it ends, and a new generation keeps members in order', async () => {
-    const { store, keys, trust, clock } = tenant
+    const { store, clock } = tenant
     for (const name of ['a', 'b', 'c']) await ask(await makeClient(tenant, name))
     expect(rotateDue(store, clock.now)).toEqual([])
     expect(rotateDue(store, clock.now + 82 * 86_400)).toEqual(['notes'])
     const order = leaves().map((one) => hex(one.device))
     store.transaction(() => {
-      renewGeneration(store, keys.root, trust.tenant, notes, clock.now, () => true, false)
+      renewGeneration(store, deriving(), notes, clock.now, () => true)
     })
     expect(leaves().map((one) => hex(one.device))).toEqual(order)
+  })
+})
+
+describe('two services on one store', () => {
+  it('[deriver-1] no head names an older catalog than the head before it', async () => {
+    const other = openStore(storePath(tenant.directory))
+    const { store, keys, trust, clock } = tenant
+    const [first, second] = [emptyLog(), emptyLog()]
+    for (let i = 0; i < 4; i++) {
+      const one = publish(store, keys, trust, first, clock.now, 3_600)
+      rotateKeyring(other, 'notes', clock.now)
+      await Promise.all([one, publish(other, keys, trust, second, clock.now, 3_600)])
+    }
+    other.close()
+    const catalogs = store
+      .all<{ catalog: number }>('SELECT catalog FROM heads ORDER BY version')
+      .map((row) => row.catalog)
+    expect(catalogs.length).toBeGreaterThan(4)
+    expect(catalogs).toEqual(catalogs.toSorted((a, b) => a - b))
+  })
+
+  it('a change while a head is signed is due at once, not at the next heartbeat', async () => {
+    const { store, keys, trust, clock } = tenant
+    const publishing = publish(store, keys, trust, emptyLog(), clock.now, 3_600)
+    rotateKeyring(store, 'notes', clock.now)
+    await publishing
+    const head = store.get<{ change: number }>(
+      'SELECT change FROM heads ORDER BY version DESC LIMIT 1',
+    )!
+    // Either this head shows it, or the next one is due.
+    expect(ring().dirty === 0 || head.change !== store.counter('change')).toBe(true)
+  })
+
+  it('[request-3] the same request in both is answered once and breaks neither', async () => {
+    const other = openStore(storePath(tenant.directory))
+    const request = await makeRequest(tenant, await makeClient(tenant, 'ada'), [
+      notes,
+      new Uint8Array(16),
+    ])
+    const { keys, trust, clock } = tenant
+    await Promise.all([
+      handleRequest(tenant.store, keys, trust, request, clock.now),
+      handleRequest(other, keys, trust, request, clock.now),
+    ])
+    other.close()
+    expect(leaves()).toHaveLength(1)
+    expect(tenant.store.all('SELECT * FROM requests')).toHaveLength(1)
+  })
+})
+
+describe('objects', () => {
+  it('that nothing names any more are dropped, and what a head names stays', async () => {
+    const { store, keys, trust, clock } = tenant
+    const log = emptyLog()
+    for (let i = 0; i < 400; i++) {
+      rotateKeyring(store, 'notes', clock.now)
+      await publish(store, keys, trust, log, clock.now, 3_600)
+      if (i === 0) expect(pruneObjects(store)).toBe(0)
+    }
+    expect(pruneObjects(store)).toBeGreaterThan(900)
+    const has = (hash: Bytes | null) =>
+      store.get('SELECT 1 FROM objects WHERE hash = ?', hash) !== undefined
+    expect([ring().manifest, ring().bundle, ring().release].map(has)).toEqual([true, true, true])
+    expect(pruneObjects(store)).toBe(0)
+  })
+})
+
+describe('keyring settings', () => {
+  it.each([
+    { offline: 5_000_000_000 },
+    { offline: -1 },
+    { cryptoperiod: 1 },
+    { generationMaxAge: 10 },
+    { decryptPeriod: 1.5 },
+  ])('%o is refused before it is stored', (settings) => {
+    const create = () =>
+      createKeyring(
+        tenant.store,
+        { name: 'bad', rules: tenant.trust.body.clients.sans, ...settings },
+        tenant.clock.now,
+      )
+    expect(create).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }) as Error)
+    expect(tenant.store.all('SELECT * FROM keyrings')).toHaveLength(1)
   })
 })
 

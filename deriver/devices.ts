@@ -1,0 +1,134 @@
+/**
+ * Devices: certificate keys with their current key package and channel (docs/PROTOCOL.md, "Key package and request"). A key that was denied stays
+ * denied, whatever certificate it comes with.
+ */
+import { decodeBatch, encodeBatch } from '../shared/api.ts'
+import { encodeWelcome, welcomeInfo } from '../shared/bundle.ts'
+import { concat, fromBase32, type Bytes } from '../shared/bytes.ts'
+import { sha256 } from '../shared/hash.ts'
+import { createHpke, KEM_ID } from '../shared/hpke.ts'
+import { channelIdInput, channelInput } from '../shared/kdf.ts'
+import { type KeyPackage } from '../shared/key-package.ts'
+import { keyId } from '../shared/signature.ts'
+import { random } from './keyrings.ts'
+import { appendLog } from './log.ts'
+import { macWith, type Root } from './root.ts'
+import { type Store } from './store.ts'
+
+/** A row of `devices`. */
+export interface DeviceRow {
+  key_id: Bytes
+  uri: string
+  fingerprint: Bytes
+  /** The path, as a batch: end-entity first. */
+  certificates: Bytes
+  /** Key ids of the issuers of the path, 32 bytes each. */
+  issuers: Bytes
+  package_hash: Bytes
+  suite: string
+  /** Seconds: the earlier of the package's and the path's end. */
+  expires: number
+  channel_salt: Bytes
+  channel_id: Bytes
+  welcome_hash: Bytes
+}
+
+/** A welcome that was made and is not yet in the database. */
+export interface NewWelcome {
+  salt: Bytes
+  channelId: Bytes
+  welcome: Bytes
+}
+
+/** The channel key of a package: 32 bytes. */
+export function channelKey(root: Root, tenant: string, packageHash: Bytes, salt: Bytes): Bytes {
+  return root.mac(channelInput(fromBase32(tenant), packageHash, salt))
+}
+
+/** Seals a new channel key to a verified key package. Throws `ERR_KEY_PACKAGE` for a key that cannot be sealed to. */
+export async function makeWelcome(
+  root: Root,
+  tenant: string,
+  keyPackage: KeyPackage,
+): Promise<NewWelcome> {
+  const { suite, key, signer } = keyPackage.body
+  const salt = random(32)
+  const channel = channelKey(root, tenant, keyPackage.hash, salt)
+  const info = welcomeInfo(fromBase32(tenant), signer, keyPackage.hash, suite)
+  const { encapsulated, ciphertext } = await createHpke(suite).seal(key, channel, info)
+  const welcome = encodeWelcome({ kem: KEM_ID[suite], encapsulated, ciphertext })
+  return { salt, channelId: macWith(channel, channelIdInput()), welcome }
+}
+
+/** The row of a device with a new package and welcome. */
+export async function deviceOf(
+  { path, body, hash, envelope }: KeyPackage,
+  made: NewWelcome,
+): Promise<DeviceRow> {
+  return {
+    key_id: await keyId(path.spki),
+    uri: path.uri,
+    fingerprint: path.fingerprint,
+    certificates: encodeBatch(envelope.certificates),
+    issuers: concat(...path.issuers.map((issuer) => issuer.keyId)),
+    package_hash: hash,
+    suite: body.suite,
+    expires: Math.min(body.expiresAt, path.notAfter),
+    channel_salt: made.salt,
+    channel_id: made.channelId,
+    welcome_hash: sha256(made.welcome),
+  }
+}
+
+/** The certificates of a device with the key id of each one's issuer. */
+export function issuedPath(device: DeviceRow): { certificate: Bytes; issuer: Bytes }[] {
+  return decodeBatch(new Uint8Array(device.certificates)).map((certificate, i) => ({
+    certificate,
+    issuer: new Uint8Array(device.issuers.slice(32 * i, 32 * i + 32)),
+  }))
+}
+
+/** Writes a device's row. Call it in a transaction. */
+export function saveDevice(store: Store, d: DeviceRow): void {
+  store.run(
+    'INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    d.key_id,
+    d.uri,
+    d.fingerprint,
+    d.certificates,
+    d.issuers,
+    d.package_hash,
+    d.suite,
+    d.expires,
+    d.channel_salt,
+    d.channel_id,
+    d.welcome_hash,
+  )
+}
+
+/** The highest package seen of a certificate key, also one that was granted nothing. */
+export function lastPackage(store: Store, key: Bytes): { version: number; hash: Bytes } | null {
+  return (
+    store.get<{ version: number; hash: Bytes }>(
+      'SELECT version, hash FROM packages WHERE key_id = ?',
+      key,
+    ) ?? null
+  )
+}
+
+/** Remembers a verified package. Call it in a transaction, after `requireRisingPackage`. */
+export function savePackage(store: Store, key: Bytes, { body, hash }: KeyPackage): void {
+  store.run('INSERT OR REPLACE INTO packages VALUES (?, ?, ?)', key, body.version, hash)
+}
+
+/** Whether a certificate key was denied. */
+export function isDenied(store: Store, key: Bytes): boolean {
+  return store.get('SELECT 1 FROM denied WHERE key_id = ?', key) !== undefined
+}
+
+/** Denies a certificate key for good. Call it in a transaction. */
+export function denyKey(store: Store, key: Bytes, uri: string, now: number): void {
+  if (isDenied(store, key)) return
+  store.run('INSERT INTO denied VALUES (?, ?)', key, now)
+  appendLog(store, 'device-denied', now, { device: key, uri })
+}

@@ -1,0 +1,78 @@
+/** What is due by time or by revocation: CRLs, departures, rotations, generations. Needs no relay. */
+import { hex } from '../shared/bytes.ts'
+import { type Issuer } from './ca.ts'
+import { crlsByIssuer, leavingDevices, renewRoleCrl } from './certificates.ts'
+import { isDenied } from './devices.ts'
+import { rotateDue, type KeyringRow } from './keyrings.ts'
+import { removeDevices, renewGeneration, type Deriving } from './members.ts'
+import { pruneObjects } from './objects.ts'
+import { forgetRequests } from './requests.ts'
+import { type Store } from './store.ts'
+
+/** What was done. */
+export type MaintenanceEvent =
+  { type: 'revoked'; devices: number; keyrings: number } | { type: 'rotated'; keyrings: string[] }
+
+/** Seconds between two looks at all devices when no revocation list and no denial changed. */
+const LOOK_AGAIN = 60
+
+/** Makes the function that does what is due. `now` in seconds. */
+export function createMaintenance(
+  store: Store,
+  deriving: Deriving,
+  issuers: { deriver?: Issuer; client?: Issuer },
+  report: (event: MaintenanceEvent) => void,
+): (now: number) => Promise<void> {
+  let seen = ''
+  let lookedAt = 0
+
+  function removeLeaving(now: number): void {
+    const crls = store.all<{ hash: Uint8Array }>('SELECT hash FROM crls ORDER BY issuer')
+    const { n } = store.get<{ n: number }>('SELECT count(*) AS n FROM denied')!
+    const tag = `${n} ${crls.map(({ hash }) => hex(hash)).join()}`
+    if (tag === seen && now < lookedAt + LOOK_AGAIN) return
+    store.transaction(() => {
+      const devices = leavingDevices(store, crlsByIssuer(store), now)
+      if (devices.length === 0) return
+      report({
+        type: 'revoked',
+        devices: devices.length,
+        keyrings: removeDevices(store, deriving, devices, now),
+      })
+    })
+    seen = tag
+    lookedAt = now
+  }
+
+  function renewGenerations(now: number): void {
+    const due = store.all<KeyringRow>(
+      `SELECT k.* FROM keyrings k JOIN generations g ON g.keyring = k.id AND g.generation = k.generation
+       WHERE g.made + k.generation_max_age < ?`,
+      now,
+    )
+    for (const { id } of due) {
+      store.transaction(() => {
+        renewGeneration(
+          store,
+          deriving,
+          id,
+          now,
+          (device) => !isDenied(store, device.key_id) && device.expires >= now,
+        )
+      })
+    }
+  }
+
+  return async (now) => {
+    for (const role of ['deriver', 'client'] as const) {
+      const issuer = issuers[role]
+      if (issuer !== undefined) await renewRoleCrl(store, issuer, role, now)
+    }
+    removeLeaving(now)
+    const rotated = rotateDue(store, now)
+    if (rotated.length > 0) report({ type: 'rotated', keyrings: rotated })
+    renewGenerations(now)
+    forgetRequests(store, now)
+    pruneObjects(store)
+  }
+}
