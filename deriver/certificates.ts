@@ -274,6 +274,14 @@ export function leavingDevices(
   })
 }
 
+/** Devices whose package or path ended. Cheap: for every look at which no list and no denial changed. */
+export function expiredDevices(store: Store, now: number): DeviceRow[] {
+  return store.all<DeviceRow>(
+    'SELECT * FROM devices WHERE expires < ? AND key_id IN (SELECT device FROM members)',
+    now,
+  )
+}
+
 /** CRLs in force by the key id of their issuer, in hex. */
 export function crlsByIssuer(store: Store): Map<string, Crl> {
   const rows = store.all<{ issuer: Bytes }>('SELECT issuer FROM crls ORDER BY issuer')

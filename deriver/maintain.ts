@@ -1,7 +1,7 @@
 /** What is due by time or by revocation: CRLs, departures, rotations, generations. Needs no relay. */
 import { hex } from '../shared/bytes.ts'
 import { type Issuer } from './ca.ts'
-import { crlsByIssuer, leavingDevices, renewRoleCrl } from './certificates.ts'
+import { crlsByIssuer, expiredDevices, leavingDevices, renewRoleCrl } from './certificates.ts'
 import { isDenied } from './devices.ts'
 import { rotateDue, type KeyringRow } from './keyrings.ts'
 import { removeDevices, renewGeneration, type Deriving } from './members.ts'
@@ -13,7 +13,7 @@ import { type Store } from './store.ts'
 export type MaintenanceEvent =
   { type: 'revoked'; devices: number; keyrings: number } | { type: 'rotated'; keyrings: string[] }
 
-/** Seconds between two looks at all devices when no revocation list and no denial changed. */
+/** Seconds between two looks for devices whose time is over, when no revocation list and no denial changed. */
 const LOOK_AGAIN = 60
 
 /** Makes the function that does what is due. `now` in seconds. */
@@ -30,9 +30,12 @@ export function createMaintenance(
     const crls = store.all<{ hash: Uint8Array }>('SELECT hash FROM crls ORDER BY issuer')
     const { n } = store.get<{ n: number }>('SELECT count(*) AS n FROM denied')!
     const tag = `${n} ${crls.map(({ hash }) => hex(hash)).join()}`
-    if (tag === seen && now < lookedAt + LOOK_AGAIN) return
+    const isSame = tag === seen
+    if (isSame && now < lookedAt + LOOK_AGAIN) return
     store.transaction(() => {
-      const devices = leavingDevices(store, crlsByIssuer(store), now)
+      const devices = isSame
+        ? expiredDevices(store, now)
+        : leavingDevices(store, crlsByIssuer(store), now)
       if (devices.length === 0) return
       report({
         type: 'revoked',

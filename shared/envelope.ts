@@ -175,12 +175,13 @@ export async function verifyByCertificate<T extends { signer: Bytes }>(
   schema: Schema<T>,
   context: CertificateContext,
 ): Promise<VerifiedByCertificate<T>> {
+  // PROTOCOL [env-1]
+  const [signature, ...more] = envelope.signatures
+  if (signature === undefined || more.length > 0)
+    throw new KeyferryError('ERR_SCHEMA', 'not one signature')
   const unverified = peekPayload(envelope, type, context.tenant)
   const path = await verifyRole(envelope.certificates, context)
   // PROTOCOL [env-6]
-  const signature = envelope.signatures[0]
-  if (signature === undefined || envelope.signatures.length !== 1)
-    throw new KeyferryError('ERR_SCHEMA', 'not one signature')
   if (!equal(signature.keyid, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
   const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
   if (!(await verifySignature(await importVerifyKey(path.spki), signature.sig, pae)))

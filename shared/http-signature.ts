@@ -3,7 +3,7 @@
  * fixed, nothing is negotiated or parsed but one exact form.
  */
 import { base64url, equal, fromBase64url, utf8, type Bytes } from './bytes.ts'
-import { KeyferryError } from './errors.ts'
+import { isKeyferryError, KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
 import { encodeJson, parseJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
@@ -44,11 +44,24 @@ function toBase64(data: Bytes): string {
   return padded.padEnd(Math.ceil(padded.length / 4) * 4, '=')
 }
 
+/** A structured byte sequence (RFC 8941 §3.3.5), in the one spelling of its bytes: padded, with zero unused bits. */
 function fromSfBytes(item: string): Bytes {
-  const base64 = /^:([A-Za-z0-9+/]*)={0,2}:$/.exec(item)?.[1]
-  if (base64 === undefined)
+  const base64 = /^:([A-Za-z0-9+/]*)={0,2}:$/.exec(item)?.[1] ?? ''
+  const out = fromBase64url(base64.replaceAll('+', '-').replaceAll('/', '_'))
+  // PROTOCOL [relay-2]
+  if (item !== `:${toBase64(out)}:`)
     throw new KeyferryError('ERR_UNAUTHORIZED', 'not a structured byte sequence')
-  return fromBase64url(base64.replaceAll('+', '-').replaceAll('/', '_'))
+  return out
+}
+
+/** Whatever is wrong with the form of a signature is `ERR_UNAUTHORIZED`. */
+function unauthorized<T>(what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (!isKeyferryError(cause)) throw cause
+    throw new KeyferryError('ERR_UNAUTHORIZED', what, { cause })
+  }
 }
 
 /** `Content-Digest` of a body: `sha-256=:…:`. */
@@ -110,7 +123,7 @@ function readInput(
     base,
     created: Number(match[2]),
     expires: Number(match[3]),
-    keyid: fromBase64url(match[4]!),
+    keyid: unauthorized('no fingerprint', () => fromBase64url(match[4]!)),
   }
 }
 
@@ -137,8 +150,8 @@ export function readCall(
     throw new KeyferryError('ERR_UNAUTHORIZED', 'no signature')
   return {
     ...input,
-    certificates: certificates.map(fromBase64url),
-    signature: fromSfBytes(signature.slice('keyferry='.length)),
+    certificates: unauthorized('no certificates', () => certificates.map(fromBase64url)),
+    signature: unauthorized('no signature', () => fromSfBytes(signature.slice('keyferry='.length))),
   }
 }
 
@@ -148,12 +161,12 @@ const ticketSchema = object({
   signature: bytes(64),
 })
 
-/** Reads a ticket. Throws `ERR_UNAUTHORIZED` and decoding codes. */
+/** Reads a ticket. Throws `ERR_UNAUTHORIZED`. */
 export function readTicket(ticket: string, url: URL): CallSignature {
-  if (ticket.length > 32_768) throw new KeyferryError('ERR_TOO_LARGE')
-  const { certificates, input, signature } = ticketSchema(
-    parseJson(fromBase64url(ticket), 32_768),
-    '',
+  // PROTOCOL [relay-2]
+  if (ticket.length > 32_768) throw new KeyferryError('ERR_UNAUTHORIZED', 'too long a ticket')
+  const { certificates, input, signature } = unauthorized('not a ticket', () =>
+    ticketSchema(parseJson(fromBase64url(ticket), 32_768), ''),
   )
   return {
     ...readInput(input, TICKET, 'keyferry-ticket', { method: 'GET', url, body: new Uint8Array() }),

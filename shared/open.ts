@@ -5,8 +5,10 @@
 import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
 import { requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
+import { type Envelope } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
+import { sha256 as digest } from './signature.ts'
 import { type DeliveredKeyring, type Delivery } from './api.ts'
 import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
 import {
@@ -70,6 +72,8 @@ export interface OpenContext {
 export interface Opened {
   accepted: Accepted
   head: Head
+  /** The delivered CRLs that the head names: what else a deriver signed is verified with these only. */
+  crls: Bytes[]
   /** Keyrings that the delivery shows the client a member of. */
   keyrings: KeyringView[]
 }
@@ -79,6 +83,12 @@ function object(delivered: Bytes, hash: Bytes, kept: OpenContext['kept'], what: 
   if (found === undefined || !equal(sha256(found), hash))
     throw new KeyferryError('ERR_HASH', `not the ${what} that was signed`)
   return found
+}
+
+/** The number below which no CRL of an issuer counts. */
+function lowestCrl(issuer: Bytes, trust: TrustDocument, seen: Accepted['crls']): number {
+  const lowest = trust.body.lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
+  return Math.max(lowest, seen[hex(issuer)] ?? 0)
 }
 
 /** [open-7]: the CRLs under which the head's signer was accepted. */
@@ -94,13 +104,42 @@ function requireCrls(
     if (listed === undefined || listed.number !== crlNumber || !equal(listed.hash, crlHash)) {
       throw new KeyferryError('ERR_HASH', 'the head names another revocation list')
     }
-    const id = hex(keyId)
-    const lowest = trust.body.lowestCrls.find((one) => equal(one.issuer, keyId))?.number ?? 0
-    if (crlNumber < Math.max(lowest, crls[id] ?? 0))
+    if (crlNumber < lowestCrl(keyId, trust, crls))
       throw new KeyferryError('ERR_ROLLBACK', 'an older revocation list')
-    crls[id] = crlNumber
+    crls[hex(keyId)] = crlNumber
   }
   return crls
+}
+
+/** The delivered CRLs that an accepted head names and that are not too old: a relay can add others, from before a revocation. */
+async function namedCrls(
+  delivered: readonly Bytes[],
+  { crls }: Head['body'],
+  trust: TrustDocument,
+  seen: Accepted['crls'],
+): Promise<Bytes[]> {
+  // By the platform: lists may be megabytes.
+  const hashes = await Promise.all(delivered.map(digest))
+  return delivered.filter((_, i) => {
+    const named = crls.find((one) => equal(one.hash, hashes[i]!))
+    return named !== undefined && named.number >= lowestCrl(named.issuer, trust, seen)
+  })
+}
+
+/**
+ * The catalog of a delivery. The one that was kept counts only under the trust document under which it was accepted: the next one may have
+ * replaced the keys that signed it.
+ */
+async function openCatalog(
+  delivered: Envelope | null,
+  trust: TrustDocument,
+  last: Accepted | null,
+): Promise<Accepted['catalog']> {
+  if (delivered !== null) return verifyCatalog(delivered, trust)
+  // PROTOCOL [catalog-1]
+  if (last === null || !equal(last.trust.hash, trust.hash))
+    throw new KeyferryError('ERR_HASH', 'no catalog was delivered with a new trust document')
+  return last.catalog
 }
 
 function openKeyring(
@@ -183,10 +222,9 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
   const crls = requireCrls(head, trust, last)
   requireSuccession(head, last?.head ?? null, now, trust.body.skew)
   // PROTOCOL [open-9]
-  const catalog =
-    delivery.catalog === null ? last?.catalog : await verifyCatalog(delivery.catalog, trust)
+  const catalog = await openCatalog(delivery.catalog, trust, last)
   const { number, hash } = head.body.catalog
-  if (catalog === undefined || catalog.body.number !== number || !equal(catalog.hash, hash)) {
+  if (catalog.body.number !== number || !equal(catalog.hash, hash)) {
     throw new KeyferryError('ERR_HASH', 'the head names another catalog')
   }
   // PROTOCOL [catalog-2]
@@ -217,5 +255,6 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
     crls,
     manifests,
   }
-  return { accepted, head, keyrings }
+  const named = await namedCrls(delivery.crls, head.body, trust, crls)
+  return { accepted, head, crls: named, keyrings }
 }

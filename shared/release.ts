@@ -7,7 +7,7 @@ import { decodeJson } from './json.ts'
 import { contextFor, type VerifyContext } from './key-package.ts'
 import { MAX_RELEASE } from './limits.ts'
 import { compareVersions, requireRising } from './manifest.ts'
-import { bytes, int, list, object, text, type Infer, type Schema } from './schema.ts'
+import { bytes, bytesOrEmpty, int, list, object, text, type Infer, type Schema } from './schema.ts'
 import { type TrustDocument } from './trust.ts'
 
 const versionId = object({ incarnation: int(0, 0xffffffff), version: int(0, 0xffffffff) })
@@ -141,10 +141,10 @@ const refusalSchema = object({
   issuedAt: int(),
   keyring: bytes(16),
   kind: text(16, /^(denied|pending|removed)$/),
-  nonce: bytes(0, 16),
+  nonce: bytesOrEmpty(16),
   reason: text(300),
   recipient: bytes(32),
-  release: bytes(0, 32),
+  release: bytesOrEmpty(32),
   signer: bytes(32),
   tenant: text(52),
 })
@@ -154,7 +154,7 @@ export type RefusalBody = Infer<typeof refusalSchema>
 /** A verified refusal. */
 export type Refusal = VerifiedByCertificate<RefusalBody>
 
-/** Verifies a refusal for this client: [refusal-1] and [refusal-3]. What it is bound to, the caller checks. */
+/** Verifies a refusal for this client: [refusal-1], its form, and [refusal-3]. What it is bound to, the caller checks. */
 export async function verifyRefusal(
   envelope: Envelope,
   recipient: Bytes,
@@ -169,6 +169,11 @@ export async function verifyRefusal(
   )
   const { body } = verified
   if (!equal(body.recipient, recipient)) throw new KeyferryError('ERR_NOT_RECIPIENT')
+  // PROTOCOL [refusal-2]
+  const isRemoval = body.kind === 'removed'
+  const [named, empty] = isRemoval ? [body.release, body.nonce] : [body.nonce, body.release]
+  if (named.length === 0 || empty.length > 0)
+    throw new KeyferryError('ERR_SCHEMA', `${body.kind} is bound to something else`)
   // PROTOCOL [refusal-3]
   const { headLifetime, skew } = context.trust.body
   if (body.expiresAt - body.issuedAt > headLifetime || context.now > body.expiresAt + skew)

@@ -7,7 +7,8 @@ import { equal, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { encodeEnvelope } from '../shared/envelope.ts'
 import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
-import { openDelivery, type Accepted, type KeyringView } from '../shared/open.ts'
+import { sha256 } from '../shared/hash.ts'
+import { openDelivery, type KeyringView, type Opened } from '../shared/open.ts'
 import { openWelcome, requireChannel } from '../shared/unwrap.ts'
 import { openKeys } from './keys.ts'
 import { openRefusal, type BoundRefusal } from './refusal.ts'
@@ -52,21 +53,26 @@ export async function openChannel(
 async function openRefusals(
   delivery: Delivery,
   state: StoredState,
-  { trust, head }: Accepted,
+  { accepted: { trust, head }, crls }: Opened,
   { keyrings, fingerprint, now, warn }: AcceptContext,
 ): Promise<BoundRefusal[]> {
   const refusals: BoundRefusal[] = []
   const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
+  const releaseOf = (id: Bytes): Bytes | undefined => {
+    const release = keyringOf(state, id).view?.release
+    return release === undefined ? undefined : sha256(release)
+  }
   for (const envelope of delivery.refusals) {
     try {
       const refusal = await openRefusal(envelope, {
         trust,
         now,
-        crls: delivery.crls,
+        crls,
         recipient: fingerprint,
         head,
         noncesOf: (id) => (isAsked(id) ? keyringOf(state, id).nonces : undefined),
         isMember: (id) => isCurrent(state, id),
+        releaseOf,
       })
       // What the head shows outweighs an answer to an earlier request.
       if (!isCurrent(state, refusal.keyring)) refusals.push(refusal)
@@ -86,7 +92,7 @@ export async function acceptDelivery(
   context: AcceptContext,
 ): Promise<StoredState> {
   const { config, used, keyrings, now } = context
-  const { accepted, keyrings: views } = await openDelivery(delivery, {
+  const opened = await openDelivery(delivery, {
     tenant: config.tenant,
     floor: config.floor,
     packageHash: used?.hash ?? new Uint8Array(),
@@ -96,6 +102,7 @@ export async function acceptDelivery(
     trust: state.accepted?.trust ?? null,
     kept: (hash) => findObject(state, hash),
   })
+  const { accepted, keyrings: views } = opened
   let own = used
   for (const view of views) {
     const channel = await openChannel(config.tenant, own!, view)
@@ -110,6 +117,6 @@ export async function acceptDelivery(
     packages: state.packages.map((one) => (equal(one.hash, own!.hash) ? own! : one)),
   }
   const shown = { ...next, keyrings: updateKeyrings(next, views, [], accepted.head) }
-  const refusals = await openRefusals(delivery, shown, accepted, context)
+  const refusals = await openRefusals(delivery, shown, opened, context)
   return { ...shown, keyrings: updateKeyrings(shown, [], refusals, accepted.head) }
 }

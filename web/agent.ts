@@ -11,8 +11,8 @@ import { type ClientEvents, type Emitter } from './emitter.ts'
 import { type Keyring } from './keyring.ts'
 import { nextPoll } from './pace.ts'
 import { type Session } from './session.ts'
-import { isCurrent, keyringState, type KeyringState } from './state.ts'
-import { isTransportError } from './transport.ts'
+import { isCurrent, isUsable, keyringState, type KeyringState, type Reach } from './state.ts'
+import { isTransportError, isUnadmitted } from './transport.ts'
 import { Waiting, type Verdict, type WaitOptions } from './waiting.ts'
 
 /** Milliseconds between two fetches at least. */
@@ -50,6 +50,8 @@ function asKeyferryError(error: unknown): KeyferryError {
     : new KeyferryError('ERR_INTERNAL', undefined, { cause: error })
 }
 
+const NOT_ADMITTED =
+  'no relay admits this certificate: it may be revoked, or none of them knows the tenant'
 const REFUSALS = { denied: 'ERR_DENIED', pending: 'ERR_PENDING', removed: 'ERR_REMOVED' } as const
 
 export class Agent {
@@ -79,8 +81,12 @@ export class Agent {
 
   /** How a keyring stands now. */
   stateOf(id: Bytes): KeyringState {
-    const isOffline = this.#failure !== undefined && isTransportError(this.#failure)
-    return keyringState(this.#options.session.state, id, this.#options.now(), isOffline)
+    return keyringState(this.#options.session.state, id, this.#options.now(), this.#reach())
+  }
+
+  #reach(): Reach {
+    if (isUnadmitted(this.#failure)) return 'unadmitted'
+    return isTransportError(this.#failure) ? 'offline' : 'ready'
   }
 
   /** Version to encrypt with; 0 for none. */
@@ -118,7 +124,8 @@ export class Agent {
     // What no relay has brought up to date still decrypts.
     if (state === 'stale') return 'ready'
     const code = state === 'unproven' ? 'ERR_UNPROVEN' : 'ERR_TIMEOUT'
-    return new KeyferryError(code, undefined, { cause: this.#failure })
+    const message = this.#reach() === 'unadmitted' ? NOT_ADMITTED : undefined
+    return new KeyferryError(code, message, { cause: this.#failure })
   }
 
   /** Tells those who wait that it is over. */
@@ -219,7 +226,7 @@ export class Agent {
     if (!this.#asked.has(hex(id))) return undefined
     const { session } = this.#options
     const state = this.stateOf(id)
-    if (state === 'ready' || state === 'offline' || state === 'stale') return 'ready'
+    if (isUsable(state) || state === 'stale') return 'ready'
     const refusal = session.state.keyrings[hex(id)]?.refusal
     if (refusal != null && refusal.kind === state)
       return new KeyferryError(REFUSALS[refusal.kind], refusal.reason || undefined)

@@ -8,7 +8,7 @@ import { listen } from './events.ts'
 import { checkIdentity, loadIdentity, type Identity } from './identity.ts'
 import { Keyring, type KeyringHost } from './keyring.ts'
 import { Session } from './session.ts'
-import { isCurrent } from './state.ts'
+import { isCurrent, isUsable } from './state.ts'
 import { type Evidence, type Store } from './store.ts'
 import { createTransport } from './transport.ts'
 import { type WaitOptions } from './waiting.ts'
@@ -128,7 +128,8 @@ export class Keyferry {
    *
    * Throws `ERR_KEYRING` for a name that the config does not have or that is not the keyring's own; `ERR_DENIED`, `ERR_PENDING` and
    * `ERR_REMOVED` only on the deriver's signed word; `ERR_UNPROVEN` when a keyring that was there is withheld without one; `ERR_TIMEOUT`;
-   * `ERR_UNAUTHORIZED` when no relay admits the certificate; `ERR_CLOSED`; and the code of a delivery that was refused.
+   * `ERR_UNAUTHORIZED` when no relay takes the certificate's signature; `ERR_CLOSED`; and the code of a delivery that was refused. What the last fetch
+   * failed with is the `cause` of `ERR_TIMEOUT`: `ERR_NOT_FOUND` when relays do not admit the certificate, which they answer as an unknown tenant.
    */
   async keyring(name: string, options: WaitOptions = {}): Promise<Keyring> {
     this.#closing.signal.throwIfAborted()
@@ -137,8 +138,7 @@ export class Keyferry {
       throw new KeyferryError('ERR_KEYRING', `no keyring ${JSON.stringify(name)} in the config`)
     const agent = this.#agent
     const wanted = agent.want(id, () => new Keyring(name, this.#hostOf(id)))
-    const state = agent.stateOf(id)
-    if (state !== 'ready' && state !== 'offline') {
+    if (!isUsable(agent.stateOf(id))) {
       this.#listen?.()
       await agent.wait(wanted, options)
     }

@@ -17,7 +17,7 @@ export interface BoundRefusal {
   expiresAt: number
 }
 
-/** What a refusal can be bound to. */
+/** What a refusal can be bound to. `crls` are those that the accepted head names. */
 export interface RefusalContext extends VerifyContext {
   /** Fingerprint of the client's certificate. */
   recipient: Bytes
@@ -27,19 +27,29 @@ export interface RefusalContext extends VerifyContext {
   noncesOf: (keyring: Bytes) => readonly Bytes[] | undefined
   /** Whether a member leaf under the accepted head shows the client in the keyring. */
   isMember: (keyring: Bytes) => boolean
+  /** Hash of the last release that showed the client a member; `undefined` if none did. */
+  releaseOf: (keyring: Bytes) => Bytes | undefined
 }
 
-function isBound(body: RefusalBody, { head, noncesOf, isMember }: RefusalContext): boolean {
-  if (body.kind === 'removed') {
-    const { incarnation, version } = body.head
-    return incarnation === head.incarnation && version <= head.version && !isMember(body.keyring)
-  }
-  return noncesOf(body.keyring)?.some((nonce) => equal(nonce, body.nonce)) === true
+function isBound(
+  { kind, keyring, nonce, head, release }: RefusalBody,
+  context: RefusalContext,
+): boolean {
+  if (kind !== 'removed')
+    return context.noncesOf(keyring)?.some((one) => equal(one, nonce)) === true
+  const last = context.releaseOf(keyring)
+  return (
+    head.incarnation === context.head.incarnation &&
+    head.version <= context.head.version &&
+    !context.isMember(keyring) &&
+    // That release was seen, and the client was in it.
+    (last === undefined || !equal(release, last))
+  )
 }
 
 /**
- * Verifies a refusal. Throws `ERR_NOT_RECIPIENT`, `ERR_KEYRING`, `ERR_UNPROVEN`, `ERR_STALE`, `ERR_FUTURE` and envelope codes: what throws
- * proves nothing.
+ * Verifies a refusal. Throws `ERR_NOT_RECIPIENT`, `ERR_SCHEMA`, `ERR_STALE`, `ERR_FUTURE`, `ERR_KEYRING`, `ERR_UNPROVEN` and envelope codes: what
+ * throws proves nothing.
  */
 export async function openRefusal(
   envelope: Envelope,

@@ -15,12 +15,21 @@ import {
 } from './store.ts'
 
 /**
- * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `stale`: the signed
+ * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `unadmitted`: the
+ * same, while every relay says that it does not admit this client, as after a revocation, which is a hint and proves nothing; `stale`: the signed
  * state is too old to encrypt under; `unproven`: a relay leaves the keyring out and no deriver says why; `denied` and `removed`: the deriver
  * says so; `pending`: everything before a first key.
  */
 export type KeyringState =
-  'pending' | 'ready' | 'stale' | 'offline' | 'denied' | 'removed' | 'unproven'
+  'pending' | 'ready' | 'stale' | 'offline' | 'unadmitted' | 'denied' | 'removed' | 'unproven'
+
+/** What relays are good for at present. */
+export type Reach = 'ready' | 'offline' | 'unadmitted'
+
+/** Whether the keyring can be used: until the signed state is too old, no relay is needed. */
+export function isUsable(state: KeyringState): state is Reach {
+  return state === 'ready' || state === 'offline' || state === 'unadmitted'
+}
 
 /** The last second at which something may be encrypted under what was accepted. */
 export function encryptLimit({ head, catalog, trust }: Accepted): number {
@@ -41,14 +50,13 @@ export function keyringState(
   state: StoredState,
   keyring: Bytes,
   now: number,
-  isOffline: boolean,
+  reach: Reach,
 ): KeyringState {
   const { accepted } = state
   const known = state.keyrings[hex(keyring)]
   if (accepted === null || known === undefined) return 'pending'
   if (isCurrent(state, keyring)) {
-    if (now > encryptLimit(accepted)) return 'stale'
-    return isOffline ? 'offline' : 'ready'
+    return now > encryptLimit(accepted) ? 'stale' : reach
   }
   const { refusal, view } = known
   if (refusal !== null && isRefusalFresh(refusal, now, accepted.trust.body.skew))

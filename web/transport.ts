@@ -20,13 +20,20 @@ const CODES: Partial<Record<number, ErrorCode>> = {
   429: 'ERR_QUOTA',
 }
 const WORTH_REPEATING: readonly ErrorCode[] = ['ERR_RELAY', 'ERR_TIMEOUT', 'ERR_QUOTA']
-const OWN_CODES: readonly ErrorCode[] = [...WORTH_REPEATING, 'ERR_UNAUTHORIZED', 'ERR_NOT_FOUND']
+/** As relays answer a certificate that they do not admit, and a tenant that they do not know. */
+const UNADMITTED: readonly ErrorCode[] = ['ERR_UNAUTHORIZED', 'ERR_NOT_FOUND']
+const OWN_CODES: readonly ErrorCode[] = [...WORTH_REPEATING, ...UNADMITTED]
 
 const LOCAL_CODES: readonly ErrorCode[] = ['ERR_IO', 'ERR_STATE']
 
 /** True for what only says that a relay could not or would not be of use. */
 export function isTransportError(error: unknown): error is KeyferryError {
   return isKeyferryError(error) && OWN_CODES.includes(error.code)
+}
+
+/** True for a failure by which every relay says that it does not admit this client. */
+export function isUnadmitted(error: unknown): error is KeyferryError {
+  return isKeyferryError(error) && UNADMITTED.includes(error.code)
 }
 
 /**
@@ -39,7 +46,7 @@ export type Post = (path: string, body: Bytes, limit: number) => Promise<Bytes |
 export interface Transport {
   /**
    * Does `work`, which must be fit to be repeated, with one relay after the other until it succeeds. Throws the first failure that is
-   * not of the transport, else the first one; the signal's reason when that is aborted.
+   * not of the transport, else the first one of a relay that may yet be of use, else the first one; the signal's reason when that is aborted.
    */
   attempt<T>(work: (post: Post) => Promise<T>, signal: AbortSignal): Promise<T>
 }
@@ -154,13 +161,14 @@ export function createTransport(options: TransportOptions): Transport {
   const attempt: Transport['attempt'] = async (work, signal) => {
     const end = performance.now() + (options.deadline ?? DEADLINE)
     let first: KeyferryError | undefined
+    let hopeful: KeyferryError | undefined
     let telling: KeyferryError | undefined
     for (let round = 1; round <= ROUNDS; round++) {
       let wait: number | undefined
       for (const [i, relay] of relays.entries()) {
         const isLast = round === ROUNDS && i === relays.length - 1
         const left = end - performance.now()
-        if (left <= 0) throw telling ?? first ?? new KeyferryError('ERR_TIMEOUT')
+        if (left <= 0) throw telling ?? hopeful ?? first ?? new KeyferryError('ERR_TIMEOUT')
         try {
           // A relay that hangs leaves the others half of the time that there is.
           return await withDeadline(isLast ? left : left / 2, signal, (inner) =>
@@ -173,15 +181,17 @@ export function createTransport(options: TransportOptions): Transport {
           warn(error)
           first ??= error
           if (!isTransportError(error)) telling ??= error
-          else if (WORTH_REPEATING.includes(error.code))
+          else if (WORTH_REPEATING.includes(error.code)) {
+            hopeful ??= error
             wait = Math.max(wait ?? 0, error instanceof RelayRefusal ? error.wait : 0)
+          }
         }
       }
       const pause = Math.max(wait ?? 0, (0.5 + Math.random()) * 300)
       if (wait === undefined || round === ROUNDS || performance.now() + pause >= end) break
       await sleep(pause, signal)
     }
-    throw telling ?? first!
+    throw telling ?? hopeful ?? first!
   }
   return { attempt }
 }

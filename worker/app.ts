@@ -16,7 +16,7 @@ import { enrolmentRoutes } from './routes/enrolment.ts'
 import { mailboxRoutes } from './routes/mailbox.ts'
 import { pushRoutes, readPushedCrls } from './routes/push.ts'
 
-/** Every route but that of health; docs/openapi.yaml describes the same ones. */
+/** Every route but that of health (docs/PROTOCOL.md, "HTTP"). */
 export const routes: readonly Route[] = [
   ...enrolmentRoutes,
   ...pushRoutes,

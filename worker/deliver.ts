@@ -81,7 +81,9 @@ export class Deliveries {
     const row = readCurrent(this.#db)
     if (row === undefined) return undefined
     const trust = trustsAfter(this.#db, ask.have.trust)
-    const catalog = ask.have.catalog === row.catalogNumber ? null : row.catalog
+    // Under a new trust document the signatures on the client's catalog may be worth nothing any more [catalog-1].
+    const isKept = ask.have.catalog === row.catalogNumber && trust.length === 0
+    const catalog = isKept ? null : row.catalog
     const crls = deliveredCrls(this.#db)
     const refusals = this.#refusals.find(ask.recipient, ask.keyrings, ask.now)
     let size = OVERHEAD + sizeOf(row.head, row.catalog, ...crls, ...trust, ...refusals)

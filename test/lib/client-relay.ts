@@ -196,7 +196,7 @@ export class ClientRelay {
     )
       return new Response(null, { status: 204 })
     const delivery: Delivery = {
-      catalog: ask.have.catalog === this.version ? null : catalog,
+      catalog: ask.have.catalog === this.version && trust.length === 0 ? null : catalog,
       crls,
       head,
       keyrings,

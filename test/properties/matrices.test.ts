@@ -107,7 +107,10 @@ function* flips(bytes: Bytes): Generator<Bytes> {
 describe.each(TYPES)('a %s', (type) => {
   it('[env-2] is taken in its own slot and is ERR_PAYLOAD_TYPE in every other', async () => {
     for (const slot of TYPES) {
-      const result = await outcome(slots[slot](documents[type]!))
+      const document = documents[type]!
+      // In another slot with one signature: the authority's two would be refused by their number, before the type.
+      const other = { ...document, signatures: document.signatures.slice(0, 1) }
+      const result = await outcome(slots[slot](slot === type ? document : other))
       expect([slot, result]).toEqual([slot, slot === type ? 'ok' : 'ERR_PAYLOAD_TYPE'])
     }
     if (type !== 'trust') {

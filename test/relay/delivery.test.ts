@@ -207,6 +207,23 @@ describe('delivery', () => {
     }
   })
 
+  it('[catalog-1] the catalog comes along with trust documents, also one that the client has', async () => {
+    const own = await makeWorld()
+    await enrol(relay, own)
+    const client = await makeClient(own, 'ann')
+    await postTrust(relay, own, await renewTrust(own))
+    const current = await publish(own, [])
+    await pushAll(relay, own, current, null)
+    for (const [trust, isSent] of [
+      [1, true],
+      [2, false],
+    ] as const) {
+      const have = { catalog: 1, head: new Uint8Array(), objects: [], trust }
+      const { catalog } = readDelivery(await askDelivery(relay, own, client, [], { have }))
+      expect(catalog).toEqual(isSent ? current.catalog : null)
+    }
+  })
+
   it('answers no more than a client reads; the rest it asks for again', async () => {
     const own = await makeWorld()
     await enrol(relay, own)

@@ -185,6 +185,46 @@ describe('time', () => {
   })
 })
 
+describe('relays that admit nobody', () => {
+  const refuse = () => new Response(null, { status: 404 })
+
+  it('are told apart from relays that are not reached, and change nothing else', async () => {
+    const relay = await ClientRelay.start()
+    const config = relay.config(['https://one.example', 'https://two.example'])
+    const client = await open(relay, { config })
+    const notes = await client.keyring('notes')
+    const states: string[] = []
+    client.on('state', ({ state }) => states.push(state))
+    relay.interfere = refuse
+    await expectCode(client.refresh(), 'ERR_NOT_FOUND')
+    expect(notes.state).toBe('unadmitted')
+    await notes.decrypt(await notes.encrypt('x'))
+    expect((await client.keyring('notes')).state).toBe('unadmitted')
+    // One that says so proves nothing about the other.
+    relay.interfere = (url) =>
+      url.host === 'one.example' ? refuse() : Promise.reject(new TypeError('no network'))
+    await expectCode(client.refresh(), 'ERR_RELAY')
+    expect(notes.state).toBe('offline')
+    relay.interfere = () => undefined
+    await client.refresh()
+    expect(states).toEqual(['unadmitted', 'offline', 'ready'])
+    relay.interfere = refuse
+    relay.now += 3_600 + 61
+    await expectCode(client.refresh(), 'ERR_NOT_FOUND')
+    expect(notes.state).toBe('stale')
+  })
+
+  it('are the cause when the time runs out', async () => {
+    const relay = await ClientRelay.start()
+    relay.interfere = refuse
+    const client = await open(relay)
+    await expect(client.keyring('notes', { timeout: 300 })).rejects.toMatchObject({
+      code: 'ERR_TIMEOUT',
+      cause: { code: 'ERR_NOT_FOUND' },
+    })
+  })
+})
+
 describe('a first contact', () => {
   it.each([
     ['has nothing', () => new Response(null, { status: 204 }), 'ERR_TIMEOUT'],

@@ -162,6 +162,14 @@ describe('an operation', () => {
     await expect(call(reach([relay]), controller.signal)).rejects.toBe(reason)
   })
 
+  it('throws that nobody admits it only when every relay says so', async () => {
+    const refuse = (status: number) => serve((_, response) => response.writeHead(status, {}).end())
+    const [unknown, unsigned] = [await refuse(404), await refuse(401)]
+    await expectCode(call(reach([unknown, 'http://127.0.0.1:9'])), 'ERR_RELAY')
+    await expectCode(call(reach([unsigned, 'http://127.0.0.1:9'])), 'ERR_RELAY')
+    await expectCode(call(reach([unknown, unsigned])), 'ERR_NOT_FOUND')
+  })
+
   it('throws what was wrong with an answer rather than that another relay is away', async () => {
     const relay = await serve((_, response) => response.writeHead(200, json).end('x'.repeat(2_000)))
     await expectCode(call(reach(['http://127.0.0.1:9', relay])), 'ERR_TOO_LARGE')

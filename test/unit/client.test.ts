@@ -169,6 +169,7 @@ describe('a no', () => {
       makeRefusal(relay.world, sha256(identity.certificates[0]!), relay.keyrings[0]!.id, {
         kind: 'removed',
         nonce: new Uint8Array(),
+        release: random(32),
         head: { incarnation: 1, version },
       })
     relay.refusals = [await removal(relay.version + 1)]
@@ -198,6 +199,7 @@ describe('a no', () => {
       makeRefusal(relay.world, sha256(identity.certificates[0]!), relay.keyrings[0]!.id, {
         kind: 'removed',
         nonce: new Uint8Array(),
+        release: random(32),
         issuedAt,
         expiresAt,
       })

@@ -291,6 +291,12 @@ describe('removal', () => {
     await maintenance()(tenant.clock.now)
     expect(members()).toEqual([ada.uri])
     expect(ring().encrypt_version).toBe(version + 1)
+    // And so while nothing else changes, within a minute.
+    const maintain = maintenance()
+    await maintain(tenant.clock.now)
+    tenant.store.run('UPDATE devices SET expires = ? WHERE uri = ?', tenant.clock.now + 30, ada.uri)
+    await maintain(tenant.clock.now + 61)
+    expect(members()).toEqual([])
   })
 
   it('[request-4] a rotated package under another URI keeps only what a rule still grants', async () => {

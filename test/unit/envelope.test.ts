@@ -96,6 +96,14 @@ describe('decoding', () => {
     await refuses({ ...good, signatures: [] }, 'ERR_SCHEMA')
   })
 
+  it('[env-1] that is seen before anything is verified: a path, a tenant and a type that are wrong too do not matter', async () => {
+    const signatures = [good.signatures[0]!, good.signatures[0]!]
+    await refuses({ ...good, signatures, certificates: [] }, 'ERR_SCHEMA')
+    await refuses({ ...good, signatures }, 'ERR_SCHEMA', { crls: [] })
+    await refuses({ ...good, signatures }, 'ERR_SCHEMA', { tenant: 'a'.repeat(52) })
+    await refuses({ ...good, signatures, payloadType: payloadType('trust') }, 'ERR_SCHEMA')
+  })
+
   it('[env-1] more than 4 certificates, or an empty one, are ERR_SCHEMA', async () => {
     const [certificate] = good.certificates
     decode({ certificates: Array.from({ length: 4 }, () => certificate) })()

@@ -16,7 +16,7 @@ import {
   type World,
 } from '../lib/fixtures-delivery.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { seeded } from '../lib/fixtures-keys.ts'
+import { makeEd25519, seeded } from '../lib/fixtures-keys.ts'
 import { DAY, makeCrl, NOW, signSuccessor } from '../lib/fixtures.ts'
 
 let world: World
@@ -103,6 +103,27 @@ describe('revocation lists', () => {
   })
 })
 
+describe('revocation lists for what else a deriver signed', () => {
+  it('are those delivered that the head names', async () => {
+    expect((await open(good)).crls).toEqual(good.crls)
+    const [derivers] = good.crls
+    const older = await makeCrl(world.tenant.clients, 0)
+    const newer = await makeCrl(world.tenant.clients, 2)
+    const delivery = { ...good, crls: [older, newer, derivers!] }
+    expect((await open(delivery)).crls).toEqual([derivers])
+  })
+
+  it('[open-7] are not below what was seen, nor below the lowest of the trust document', async () => {
+    const issuer = await keyId(world.tenant.clients.key.spki)
+    const seen = { ...accepted.crls, [hex(issuer)]: 2 }
+    const context = lastContext(world, accepted, { crls: seen })
+    expect((await openDelivery(good, context)).crls).toEqual(good.crls.slice(0, 1))
+    const next = await successor({ lowestCrls: [{ issuer, number: 2 }] })
+    const opened = await openDelivery(await makeDelivery(next), openContext(next))
+    expect(opened.crls).toEqual(good.crls.slice(0, 1))
+  })
+})
+
 describe('succession', () => {
   it('[open-8] a lower head version is ERR_ROLLBACK', async () => {
     const last = (edit: object) =>
@@ -151,7 +172,44 @@ describe('catalog', () => {
 
   it('[open-9] a head in the place of the catalog is ERR_PAYLOAD_TYPE', async () => {
     await expectCode(open({ ...good, catalog: good.head }), 'ERR_PAYLOAD_TYPE')
-    await expectCode(open({ ...good, head: good.catalog! }), 'ERR_PAYLOAD_TYPE')
+    const signatures = good.catalog!.signatures.slice(0, 1)
+    const catalog = { ...good.catalog!, signatures }
+    await expectCode(open({ ...good, head: catalog }), 'ERR_PAYLOAD_TYPE')
+  })
+
+  it('[catalog-1] the one that was kept does not count under a new trust document: ERR_HASH', async () => {
+    const next = await successor()
+    const trust = [next.tenant.trust.envelope]
+    const delivery = { ...(await makeDelivery(next, head({ version: 59 }))), trust }
+    const context = lastContext(world, accepted)
+    await expectCode(openDelivery({ ...delivery, catalog: null }, context), 'ERR_HASH')
+    const second = await openDelivery(delivery, context)
+    // It is the same document, and from now on it stands under this one.
+    expect(second.accepted.catalog).toEqual(accepted.catalog)
+    const kept = { ...delivery, catalog: null, trust: [] }
+    await openDelivery(kept, lastContext(world, second.accepted))
+  })
+
+  it('[catalog-1] the signature of an authority key that was replaced is ERR_SIGNATURE', async () => {
+    const old = world.tenant.authority.slice(0, 2)
+    const authority = [await makeEd25519('new 1'), await makeEd25519('new 2')]
+    const keys = authority.map(({ spki }) => spki)
+    const envelope = await signSuccessor(world.tenant, { authority: { keys, threshold: 2 } }, [
+      ...old,
+      ...authority,
+    ])
+    const trust = await verifySuccessor(envelope, world.tenant.trust)
+    const next = { ...world, tenant: { ...world.tenant, trust } }
+    const signedBy = async (signers: typeof old) =>
+      openDelivery(
+        {
+          ...(await makeDelivery(next, { ...head({ version: 59 }), authority: signers })),
+          trust: [envelope],
+        },
+        lastContext(world, accepted),
+      )
+    await signedBy(authority)
+    await expectCode(signedBy(old), 'ERR_SIGNATURE')
   })
 
   it('[catalog-2] a lower catalog than the last one is ERR_ROLLBACK', async () => {

@@ -198,8 +198,25 @@ describe('refusal', () => {
   const refuses = (edit: Parameters<typeof verify>[0], code: ErrorCode) =>
     expectCode(verify(edit), code)
 
+  const nothing = new Uint8Array()
+  const release = seeded('release')
+
   it.each(['denied', 'pending', 'removed'])('%s is verified', async (kind) => {
-    expect((await verify({ kind })).body.kind).toBe(kind)
+    const edit = kind === 'removed' ? { kind, nonce: nothing, release } : { kind }
+    expect((await verify(edit)).body.kind).toBe(kind)
+  })
+
+  it.each(['denied', 'pending'])('[refusal-2] %s is bound to a nonce alone', async (kind) => {
+    await refuses({ kind, nonce: nothing }, 'ERR_SCHEMA')
+    await refuses({ kind, release }, 'ERR_SCHEMA')
+    await refuses({ kind, nonce: seeded('nonce', 15) }, 'ERR_SCHEMA')
+  })
+
+  it('[refusal-2] removed is bound to a release alone', async () => {
+    const kind = 'removed'
+    await refuses({ kind, nonce: nothing }, 'ERR_SCHEMA')
+    await refuses({ kind, release }, 'ERR_SCHEMA')
+    await refuses({ kind, nonce: nothing, release: release.slice(1) }, 'ERR_SCHEMA')
   })
 
   it('[refusal-1] signed by a client it is ERR_PATH_INVALID', async () => {

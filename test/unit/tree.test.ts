@@ -83,6 +83,10 @@ describe('a verifier', () => {
   it('[tree-1] an index beyond the size is ERR_HASH', async () => {
     for (const index of [7, 8, 2 ** 32 - 1]) await refuses({ index })
     await refuses({ index: 0, path: [] }, leaves[0], 0, treeRoot([]))
+    // Without the check, the root of a tree of one leaf would fit any index.
+    for (const index of [1, 5])
+      await refuses({ index, path: [] }, leaves[0], 1, treeRoot([leaves[0]!]))
+    await refuses({ index: 0, path: [] }, leaves[0], 0, treeRoot([leaves[0]!]))
   })
 
   it('[tree-1] another index or size is ERR_HASH', async () => {
