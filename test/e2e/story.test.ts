@@ -18,12 +18,17 @@ import {
 import { readKeyFile } from '../../deriver/secret.ts'
 import { keyPath, importPrivateKey } from '../../deriver/tenant.ts'
 import { type Bytes, fromBase32 } from '../../shared/bytes.ts'
-import { encodePem } from '../../shared/pem.ts'
+import { decodePem, encodePem } from '../../shared/pem.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { channelInput, kekInput, versionInput } from '../../shared/kdf.ts'
 import { connect, createMemoryStore, type Identity, type Keyferry } from '../../web/index.ts'
-import { identityFromPem } from '../../web/enroll.ts'
-import { makeOpensslCa, type OpensslAlgorithm, type OpensslCa } from '../lib/openssl-ca.ts'
+import { createIdentity, identityFromPem } from '../../web/enroll.ts'
+import {
+  makeOpensslCa,
+  OPENSSL_LEAVES,
+  type OpensslAlgorithm,
+  type OpensslCa,
+} from '../lib/openssl-ca.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -52,7 +57,16 @@ describe.each(['p256', 'ed25519'] as const)(
     const answers: string[] = []
     let running: Promise<void>
 
+    /** The CA's own leaves; for others a key of their own and a certification request. */
     async function identity(name: string): Promise<Identity> {
+      if (!Object.hasOwn(OPENSSL_LEAVES, name)) {
+        const enroll = async (csrPem: string): Promise<string> => {
+          const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
+          const path = await ca.issueFor(csr!, 'client', name)
+          return path.map((der) => encodePem('CERTIFICATE', der)).join('')
+        }
+        return createIdentity({ name, store: createMemoryStore(), enroll })
+      }
       const { certificates, pkcs8 } = await ca.leaf(name)
       return identityFromPem(
         encodePem('PRIVATE KEY', pkcs8),
@@ -103,7 +117,10 @@ describe.each(['p256', 'ed25519'] as const)(
       for (const crl of ca.crls) await importCrl(deriver.store, crl, [ca.root, ca.issuing], now())
       createKeyring(
         deriver.store,
-        { name: 'notes', rules: ['keyferry://client.acme.example/*'] },
+        {
+          name: 'notes',
+          rules: ['alice', 'bob'].map((name) => `keyferry://client.acme.example/${name}`),
+        },
         now(),
       )
       createKeyring(
@@ -138,6 +155,9 @@ describe.each(['p256', 'ed25519'] as const)(
       const hidden = await secret.encrypt('for alice alone')
       expect(await codeOf(theirs.decrypt(hidden))).toBe('ERR_UNKNOWN_KEY')
       expect(await codeOf(bob.keyring('secret'))).toBe('ERR_DENIED')
+      const carol = await client('carol')
+      for (const name of ['notes', 'secret'])
+        expect(await codeOf(carol.keyring(name))).toBe('ERR_DENIED')
     })
 
     it("an expired certificate, a revoked one and a deriver's are not served as clients", async () => {
