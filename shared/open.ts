@@ -5,6 +5,7 @@
 import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
 import { requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
+import { parseCrl, type Crl } from './crl.ts'
 import { type Envelope } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
@@ -73,7 +74,7 @@ export interface Opened {
   accepted: Accepted
   head: Head
   /** The delivered CRLs that the head names: what else a deriver signed is verified with these only. */
-  crls: Bytes[]
+  crls: Crl[]
   /** Keyrings that the delivery shows the client a member of. */
   keyrings: KeyringView[]
 }
@@ -111,18 +112,24 @@ function requireCrls(
   return crls
 }
 
+/** Delivered CRLs, each parsed once however often it came: what a hostile relay repeats must cost nothing. Throws `ERR_CRL`. */
+async function parseCrls(delivered: readonly Bytes[]): Promise<{ crl: Crl; hash: Bytes }[]> {
+  // By the platform: lists may be megabytes.
+  const hashes = await Promise.all(delivered.map(digest))
+  const distinct = new Map(delivered.map((der, i) => [hex(hashes[i]!), { der, hash: hashes[i]! }]))
+  return [...distinct.values()].map(({ der, hash }) => ({ crl: parseCrl(der), hash }))
+}
+
 /** The delivered CRLs that an accepted head names and that are not too old: a relay can add others, from before a revocation. */
-async function namedCrls(
-  delivered: readonly Bytes[],
+function namedCrls(
+  delivered: readonly { crl: Crl; hash: Bytes }[],
   { crls }: Head['body'],
   trust: TrustDocument,
   seen: Accepted['crls'],
-): Promise<Bytes[]> {
-  // By the platform: lists may be megabytes.
-  const hashes = await Promise.all(delivered.map(digest))
-  return delivered.filter((_, i) => {
-    const named = crls.find((one) => equal(one.hash, hashes[i]!))
-    return named !== undefined && named.number >= lowestCrl(named.issuer, trust, seen)
+): Crl[] {
+  return delivered.flatMap(({ crl, hash }) => {
+    const named = crls.find((one) => equal(one.hash, hash))
+    return named !== undefined && named.number >= lowestCrl(named.issuer, trust, seen) ? [crl] : []
   })
 }
 
@@ -217,7 +224,8 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
   const { tenant, now, last } = context
   // PROTOCOL [open-1]
   const trust = await followTrust(tenant, context.trust, delivery.trust, context.floor)
-  const head = await verifyHead(delivery.head, { trust, now, crls: delivery.crls })
+  const lists = await parseCrls(delivery.crls)
+  const head = await verifyHead(delivery.head, { trust, now, crls: lists.map(({ crl }) => crl) })
   requireTrust(head.body, trust)
   const crls = requireCrls(head, trust, last)
   requireSuccession(head, last?.head ?? null, now, trust.body.skew)
@@ -255,6 +263,5 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
     crls,
     manifests,
   }
-  const named = await namedCrls(delivery.crls, head.body, trust, crls)
-  return { accepted, head, crls: named, keyrings }
+  return { accepted, head, crls: namedCrls(lists, head.body, trust, crls), keyrings }
 }

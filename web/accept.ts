@@ -11,8 +11,16 @@ import { sha256 } from '../shared/hash.ts'
 import { openDelivery, type KeyringView, type Opened } from '../shared/open.ts'
 import { openWelcome, requireChannel } from '../shared/unwrap.ts'
 import { openKeys } from './keys.ts'
-import { openRefusal, type BoundRefusal } from './refusal.ts'
-import { findObject, isCurrent, keyringOf, keysId, updateKeyrings, writeView } from './state.ts'
+import { openRefusal, type BoundRefusal, type RefusalContext } from './refusal.ts'
+import {
+  findObject,
+  isCurrent,
+  keyringOf,
+  keysId,
+  refuseKeyrings,
+  showKeyrings,
+  writeView,
+} from './state.ts'
 import { type StoredPackage, type StoredState } from './store.ts'
 
 /** Who accepts, and what was asked for. */
@@ -58,9 +66,9 @@ async function openRefusals(
 ): Promise<BoundRefusal[]> {
   const refusals: BoundRefusal[] = []
   const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
-  const releaseOf = (id: Bytes): Bytes | undefined => {
-    const release = keyringOf(state, id).view?.release
-    return release === undefined ? undefined : sha256(release)
+  const lastShown = (id: Bytes): ReturnType<RefusalContext['lastShown']> => {
+    const view = keyringOf(state, id).view
+    return view === null ? undefined : { head: view.head, release: sha256(view.release) }
   }
   for (const envelope of delivery.refusals) {
     try {
@@ -72,7 +80,7 @@ async function openRefusals(
         head,
         noncesOf: (id) => (isAsked(id) ? keyringOf(state, id).nonces : undefined),
         isMember: (id) => isCurrent(state, id),
-        releaseOf,
+        lastShown,
       })
       // What the head shows outweighs an answer to an earlier request.
       if (!isCurrent(state, refusal.keyring)) refusals.push(refusal)
@@ -116,7 +124,7 @@ export async function acceptDelivery(
     package: views.length > 0 ? own!.hash : state.package,
     packages: state.packages.map((one) => (equal(one.hash, own!.hash) ? own! : one)),
   }
-  const shown = { ...next, keyrings: updateKeyrings(next, views, [], accepted.head) }
+  const shown = { ...next, keyrings: showKeyrings(state, views, accepted.head) }
   const refusals = await openRefusals(delivery, shown, opened, context)
-  return { ...shown, keyrings: updateKeyrings(shown, [], refusals, accepted.head) }
+  return { ...shown, keyrings: refuseKeyrings(shown, refusals) }
 }

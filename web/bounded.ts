@@ -1,5 +1,5 @@
 /** Reading from a stranger: never more bytes than agreed, never longer than agreed. */
-import { concat, type Bytes } from '../shared/bytes.ts'
+import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 
 /** What `promise` brings, unless the signal is aborted first: then its reason is thrown. */
@@ -54,6 +54,8 @@ export async function withDeadline<T>(
   }
 }
 
+const FIRST_BUFFER = 65_536
+
 /** The body of an answer. Throws `ERR_TOO_LARGE` as soon as it has more than `limit` bytes, and the signal's reason. */
 export async function readBounded(
   response: Response,
@@ -62,16 +64,23 @@ export async function readBounded(
 ): Promise<Bytes> {
   if (response.body === null) return new Uint8Array()
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
-  const parts: Uint8Array[] = []
+  // One buffer that grows: a body in many small parts costs what it holds, not what its parts cost.
+  let buffer = new Uint8Array(Math.min(limit, FIRST_BUFFER))
   let length = 0
   try {
     for (;;) {
       const { done, value } = await abortable(reader.read(), signal)
-      if (done) return concat(...parts)
-      length += value.length
+      if (done) return buffer.slice(0, length)
       // PROTOCOL [dec-1]
-      if (length > limit) throw new KeyferryError('ERR_TOO_LARGE', `more than ${limit} bytes`)
-      parts.push(value)
+      if (length + value.length > limit)
+        throw new KeyferryError('ERR_TOO_LARGE', `more than ${limit} bytes`)
+      if (length + value.length > buffer.length) {
+        const larger = new Uint8Array(Math.min(limit, 2 * (length + value.length)))
+        larger.set(buffer.subarray(0, length))
+        buffer = larger
+      }
+      buffer.set(value, length)
+      length += value.length
     }
   } finally {
     // Stops what is still coming; nobody waits for a stranger to agree.

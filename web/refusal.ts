@@ -2,6 +2,7 @@
 import { equal, type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { compareVersions } from '../shared/manifest.ts'
 import { type VerifyContext } from '../shared/key-package.ts'
 import { verifyRefusal, type RefusalBody } from '../shared/release.ts'
 
@@ -14,6 +15,7 @@ export interface BoundRefusal {
   keyring: Bytes
   reason: string
   /** Seconds. */
+  issuedAt: number
   expiresAt: number
 }
 
@@ -27,8 +29,10 @@ export interface RefusalContext extends VerifyContext {
   noncesOf: (keyring: Bytes) => readonly Bytes[] | undefined
   /** Whether a member leaf under the accepted head shows the client in the keyring. */
   isMember: (keyring: Bytes) => boolean
-  /** Hash of the last release that showed the client a member; `undefined` if none did. */
-  releaseOf: (keyring: Bytes) => Bytes | undefined
+  /** Head and release hash that last showed the client a member; `undefined` if none did. */
+  lastShown: (
+    keyring: Bytes,
+  ) => { head: { incarnation: number; version: number }; release: Bytes } | undefined
 }
 
 function isBound(
@@ -37,13 +41,13 @@ function isBound(
 ): boolean {
   if (kind !== 'removed')
     return context.noncesOf(keyring)?.some((one) => equal(one, nonce)) === true
-  const last = context.releaseOf(keyring)
+  const last = context.lastShown(keyring)
   return (
     head.incarnation === context.head.incarnation &&
     head.version <= context.head.version &&
     !context.isMember(keyring) &&
-    // That release was seen, and the client was in it.
-    (last === undefined || !equal(release, last))
+    // It must be newer than the last head and other than the last release that showed the client a member: a removal before that is history.
+    (last === undefined || (!equal(release, last.release) && compareVersions(head, last.head) > 0))
   )
 }
 
@@ -62,8 +66,8 @@ export async function openRefusal(
   // PROTOCOL [refusal-2]
   if (!isBound(body, context))
     throw new KeyferryError('ERR_UNPROVEN', 'a refusal of something else')
-  const { keyring, reason, expiresAt } = body
-  return { kind: body.kind as RefusalKind, keyring, reason, expiresAt }
+  const { keyring, reason, issuedAt, expiresAt } = body
+  return { kind: body.kind as RefusalKind, keyring, reason, issuedAt, expiresAt }
 }
 
 /** Whether a refusal still counts. `now` in seconds. */

@@ -11,6 +11,7 @@ import { sha256 } from '../shared/hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
+import { verifyHead } from '../shared/release.ts'
 import { acceptDelivery, openChannel } from './accept.ts'
 import { type Identity } from './identity.ts'
 import { openKeys, type Keys } from './keys.ts'
@@ -218,7 +219,7 @@ export class Session {
         } catch (error) {
           failure = error
           const isFork = isKeyferryError(error, 'ERR_FORK')
-          return isFork ? this.#withEvidence(state, delivery, error) : state
+          return isFork ? await this.#withEvidence(state, delivery, error) : state
         }
       })
       if (failure !== undefined) throw failure as Error
@@ -226,12 +227,25 @@ export class Session {
     }, signal)
   }
 
-  #withEvidence(state: StoredState, delivery: Delivery, error: KeyferryError): StoredState {
+  /** Keeps a head that contradicts what was accepted. Only what a deriver signed is evidence; a relay can make up the rest. */
+  async #withEvidence(
+    state: StoredState,
+    delivery: Delivery,
+    error: KeyferryError,
+  ): Promise<StoredState> {
     const other = encodeEnvelope(delivery.head)
+    const trust = state.accepted?.trust
+    const isKnown = state.evidence.some((one) => equal(one.other, other))
+    if (trust === undefined || isKnown || state.evidence.length >= MAX_EVIDENCE) return state
+    const now = this.#options.now()
+    try {
+      await verifyHead(delivery.head, { trust, now, crls: delivery.crls })
+    } catch {
+      return state
+    }
     const { code, message } = error
-    const evidence = { code, message, at: this.#options.now(), known: state.head, other }
-    if (state.evidence.some((one) => equal(one.other, other))) return state
-    return { ...state, evidence: [...state.evidence, evidence].slice(0, MAX_EVIDENCE) }
+    const evidence = { code, message, at: now, known: state.head, other }
+    return { ...state, evidence: [...state.evidence, evidence] }
   }
 
   /** A keyring as it was last shown; `null` if it never was. */

@@ -135,21 +135,31 @@ export function keyringOf(state: StoredState, id: Bytes): StoredKeyring {
   return state.keyrings[hex(id)] ?? { id, view: null, nonces: [], refusal: null }
 }
 
-/** The keyrings after a verified delivery: views under its head, refusals where there is none. */
-export function updateKeyrings(
-  state: StoredState,
+/** The keyrings with what a verified delivery shows. A grant ends the requests before it: no answer to them counts any more. */
+export function showKeyrings(
+  before: StoredState,
   views: readonly KeyringView[],
-  refusals: readonly BoundRefusal[],
   head: Accepted['head'],
 ): StoredState['keyrings'] {
-  const keyrings = { ...state.keyrings }
+  const keyrings = { ...before.keyrings }
   for (const view of views) {
-    const known = keyringOf(state, view.id)
-    keyrings[hex(view.id)] = { ...known, view: writeView(view, head), refusal: null }
+    const known = keyringOf(before, view.id)
+    const nonces = isCurrent(before, view.id) ? known.nonces : []
+    keyrings[hex(view.id)] = { ...known, nonces, view: writeView(view, head), refusal: null }
   }
-  for (const { keyring, kind, reason, expiresAt } of refusals) {
+  return keyrings
+}
+
+/** The keyrings with verified refusals; an older one does not replace a newer one. */
+export function refuseKeyrings(
+  state: StoredState,
+  refusals: readonly BoundRefusal[],
+): StoredState['keyrings'] {
+  const keyrings = { ...state.keyrings }
+  for (const { keyring, kind, reason, issuedAt, expiresAt } of refusals) {
     const known = keyrings[hex(keyring)] ?? keyringOf(state, keyring)
-    keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, expiresAt } }
+    if (known.refusal !== null && known.refusal.issuedAt > issuedAt) continue
+    keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, issuedAt, expiresAt } }
   }
   return keyrings
 }

@@ -67,8 +67,13 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
   return {
     exportsKeys: false,
     async read() {
-      const table = database.transaction(TABLE).objectStore(TABLE)
-      return checkFormat(await settle(table.get(KEY) as IDBRequest<StoredState | undefined>))
+      try {
+        const table = database.transaction(TABLE).objectStore(TABLE)
+        return checkFormat(await settle(table.get(KEY) as IDBRequest<StoredState | undefined>))
+      } catch (error) {
+        // Another tab may have had the database closed, for a newer version or to delete it.
+        throw ioError(error)
+      }
     },
     async write(state) {
       try {

@@ -43,6 +43,7 @@ export interface StoredView {
 export interface StoredRefusal {
   kind: RefusalKind
   reason: string
+  issuedAt: number
   expiresAt: number
 }
 

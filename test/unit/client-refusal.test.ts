@@ -1,12 +1,15 @@
 // What a client takes as the deriver's word, and as its own channel: refusals bound to something else, signed under old lists, and leaves that mix.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { compare, hex, type Bytes } from '../../shared/bytes.ts'
+import { base64url, compare, hex, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { type RefusalBody } from '../../shared/release.ts'
 import { verifyGenesis, type TrustDocument } from '../../shared/trust.ts'
 import { openChannel } from '../../web/accept.ts'
+import { readBounded } from '../../web/bounded.ts'
 import { openRefusal, type RefusalContext } from '../../web/refusal.ts'
+import { refuseKeyrings } from '../../web/state.ts'
+import { emptyState } from '../../web/store.ts'
 import { createMemoryStore } from '../../web/index.ts'
 import { ClientRelay, openClient, stored } from '../lib/client-relay.ts'
 import { makeRefusal } from '../lib/documents.ts'
@@ -41,7 +44,7 @@ const open = async (changes: Partial<RefusalBody>, context: Partial<RefusalConte
     head: { incarnation: 1, version: 5 },
     noncesOf: () => [nonce],
     isMember: () => false,
-    releaseOf: () => undefined,
+    lastShown: () => undefined,
     ...context,
   })
 
@@ -51,7 +54,8 @@ describe('a refusal', () => {
   it('is taken as it is meant', async () => {
     expect((await open({ nonce })).kind).toBe('denied')
     expect((await open(removed)).kind).toBe('removed')
-    await open(removed, { releaseOf: () => random(32) })
+    const head = { incarnation: 1, version: 4 }
+    await open(removed, { lastShown: () => ({ head, release: random(32) }) })
   })
 
   it('[refusal-1] of a keyring that was not asked for is ERR_KEYRING', async () => {
@@ -84,7 +88,16 @@ describe('a refusal', () => {
   })
 
   it('[refusal-2] that names a release which has the client in it is ERR_UNPROVEN', async () => {
-    await expectCode(open(removed, { releaseOf: () => release }), 'ERR_UNPROVEN')
+    const head = { incarnation: 1, version: 4 }
+    await expectCode(open(removed, { lastShown: () => ({ head, release }) }), 'ERR_UNPROVEN')
+  })
+
+  it('[refusal-2] from before the last head that showed the client a member is ERR_UNPROVEN', async () => {
+    for (const version of [5, 6]) {
+      const lastShown = () => ({ head: { incarnation: 1, version }, release: random(32) })
+      const context = { lastShown, head: { incarnation: 1, version: 9 } }
+      await expectCode(open(removed, context), 'ERR_UNPROVEN')
+    }
   })
 })
 
@@ -116,7 +129,8 @@ describe('revocation of derivers', () => {
     client.on('warning', ({ code }) => codes.push(code))
     const say = async (signer: Signer, lists: Bytes[]) => {
       codes.length = 0
-      const changes = { kind: 'removed', nonce: nothing, release }
+      const head = { incarnation: 1, version: relay.version }
+      const changes = { kind: 'removed', nonce: nothing, release, head }
       const by = { ...relay.world, deriver: signer }
       relay.refusals = [await makeRefusal(by, device, relay.keyrings[0]!.id, changes)]
       relay.twist = (delivery) => ({ ...delivery, crls: [...delivery.crls, ...lists] })
@@ -155,5 +169,72 @@ describe('a channel that is known', () => {
     const bare = { ...used, channel: { ...used.channel!, key: null } }
     await openChannel(tenant, bare, view)
     await expectCode(openChannel(tenant, bare, other), 'ERR_HASH')
+  })
+})
+
+describe('a grant', () => {
+  it('[refusal-2] ends the requests before it: a refusal of one that was kept back is not taken', async () => {
+    const relay = await ClientRelay.start()
+    const client = await openClient(relay)
+    relay.policy = 'denied'
+    // The relay keeps the denial back, and asks nobody again.
+    relay.twist = (delivery) => ({ ...delivery, refusals: [] })
+    await expectCode(client.keyring('notes', { timeout: 1_000 }), 'ERR_TIMEOUT')
+    const kept = relay.refusals
+    expect(kept).toHaveLength(1)
+    relay.join(relay.keyrings[0]!.id, relay.requests[0]!.package)
+    await relay.publish()
+    const notes = await client.keyring('notes')
+    expect(notes.state).toBe('ready')
+    relay.policy = 'silent'
+    relay.twist = (delivery) => ({ ...delivery, keyrings: [], refusals: kept })
+    await relay.publish()
+    await client.refresh()
+    expect(notes.state).toBe('unproven')
+    await expectCode(notes.encrypt('x'), 'ERR_UNPROVEN')
+  })
+})
+
+describe('an older word', () => {
+  it('[refusal-2] does not replace a newer one', async () => {
+    const state = emptyState()
+    const id = random(16)
+    const refusal = { keyring: id, reason: '', expiresAt: 9_000 }
+    const denied = refuseKeyrings(state, [{ ...refusal, kind: 'denied', issuedAt: 20 }])
+    const after = refuseKeyrings({ ...state, keyrings: denied }, [
+      { ...refusal, kind: 'pending', issuedAt: 10 },
+    ])
+    expect(after[hex(id)]?.refusal?.kind).toBe('denied')
+    const newer = refuseKeyrings({ ...state, keyrings: denied }, [
+      { ...refusal, kind: 'pending', issuedAt: 21 },
+    ])
+    expect(newer[hex(id)]?.refusal?.kind).toBe('pending')
+  })
+})
+
+describe('evidence', () => {
+  it('is only what a deriver signed: a fork that the relay made up leaves none', async () => {
+    const relay = await ClientRelay.start()
+    const config = { ...relay.config(), floor: { hash: base64url(random(32)), number: 1 } }
+    const client = await openClient(relay, { config })
+    relay.twist = (delivery) => ({ ...delivery, head: { ...delivery.head, payload: random(64) } })
+    await expectCode(client.keyring('notes'), 'ERR_FORK')
+    expect(client.evidence).toEqual([])
+  })
+})
+
+describe('an answer in very many parts', () => {
+  it('is read like any other', async () => {
+    const count = 300_000
+    let sent = 0
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        for (let i = 0; i < 1_000; i++) controller.enqueue(Uint8Array.of(sent++ % 251))
+        if (sent === count) controller.close()
+      },
+    })
+    const { signal } = new AbortController()
+    const read = await readBounded(new Response(body), count, signal)
+    expect([read.length, read[0], read[count - 1]]).toEqual([count, 0, (count - 1) % 251])
   })
 })

@@ -200,6 +200,7 @@ describe('a no', () => {
         kind: 'removed',
         nonce: new Uint8Array(),
         release: random(32),
+        head: { incarnation: 1, version: relay.version },
         issuedAt,
         expiresAt,
       })
