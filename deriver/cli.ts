@@ -2,6 +2,7 @@
 /** The command line. Each command is a function from its options to lines for a person, or JSON for a program. */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { commands } from './commands.ts'
@@ -62,11 +63,11 @@ function givenPassphrase(file: string | undefined): string | undefined {
   }
 }
 
-/** Asks on the terminal; what is typed is not shown. */
+/** Asks on the terminal. What is typed is not shown: the line editor writes into nothing. */
 async function ask(prompt: string): Promise<string> {
-  const reader = createInterface({ input: process.stdin, output: process.stderr, terminal: true })
+  const nothing = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const reader = createInterface({ input: process.stdin, output: nothing, terminal: true })
   process.stderr.write(prompt)
-  ;(reader as unknown as { _writeToOutput: () => void })._writeToOutput = () => {}
   try {
     return await reader.question('')
   } finally {
@@ -95,7 +96,7 @@ async function readPassphrase(confirm: boolean, file: string | undefined): Promi
 }
 
 const HINTS: Partial<Record<string, string>> = {
-  ERR_IO: 'is --dir right, and was keyferry init run there?',
+  ERR_IO: 'is the path right, and --dir where keyferry init was run?',
   ERR_RELAY: 'is the relay up, and is its address right?',
   ERR_STATE: 'was the database made by another version of keyferry?',
   ERR_UNAUTHORIZED: 'is the clock right, and was the tenant enrolled with --invite?',

@@ -75,7 +75,13 @@ async function enrol(
   invite: string,
 ): Promise<void> {
   const crls = currentCrls(store).map((crl) => new Uint8Array(crl.der))
-  await enrolTenant(access, trust[0]!, crls, invite)
+  try {
+    await enrolTenant(access, trust[0]!, crls, invite)
+  } catch (cause) {
+    if (!isKeyferryError(cause, 'ERR_UNAUTHORIZED')) throw cause
+    const message = 'the relay does not know this tenant, and the invite is none of its INVITES'
+    throw new KeyferryError('ERR_UNAUTHORIZED', message, { cause })
+  }
   for (const next of trust.slice(1)) await postTrust(access, next)
 }
 

@@ -2,7 +2,7 @@
  * The deriver's database (node:sqlite): the one place where numbers are allocated. Whoever can change it can stop the service and see who
  * has which keyring; keys are not in it, but the salts that derive them are.
  */
-import { existsSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
@@ -89,6 +89,7 @@ export function openStore(path: string, create = false): Store {
     // SQLite would make the file, and leave it in the wrong place.
     if (!create && !existsSync(path)) throw new KeyferryError('ERR_IO', `${path} is not there`)
     db = new DatabaseSync(path)
+    if (create) chmodSync(path, 0o600)
     db.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON;',
     )

@@ -67,7 +67,7 @@ example: keyferry app-config notes > keyferry.json
 Connects out to the relays, verifies and answers requests, enforces revocations, rotates what is due, signs heads.
 Needs no open port. Stops on SIGINT or SIGTERM and goes on where it was. --once does what is due and ends.
 --instance     name of this deriver in the certificate of the built-in CA, deriver-1 unless given
---invite       enrols the tenant at a relay that does not know it
+--invite       enrols the tenant at a relay that does not know it; the relay's operator gives the code (its INVITES)
 --certificate  the deriver's certificate path from your own CA, with --key, its private key (PKCS#8)
 
 example: keyferry run --invite CODE

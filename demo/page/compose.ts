@@ -12,6 +12,7 @@ function fail(error: unknown): void {
 /** Runs one sending at a time and shows what went wrong with it. */
 async function sending(work: () => Promise<void>): Promise<void> {
   const controls = [byId<HTMLButtonElement>('send'), byId<HTMLInputElement>('file')]
+  if (controls.some((control) => control.disabled)) return
   byId('compose-error').hidden = true
   for (const control of controls) control.disabled = true
   try {

@@ -98,6 +98,10 @@ async function main(): Promise<void> {
     revoked = state.revoked.includes(name)
     drawDeriver(state)
     byId<HTMLButtonElement>('rotate').disabled = revoked
+    if (revoked) {
+      byId<HTMLButtonElement>('send').disabled = true
+      byId<HTMLInputElement>('file').disabled = true
+    }
     drawPeople(state, (other) => {
       server.revoke(other).catch((error: unknown) => say('bad', explain(error)))
     })

@@ -24,6 +24,9 @@ export function drawIdentity(identity: IdentityFacts): void {
   )
 }
 
+/** Words for states that say little by their name. */
+const STATE_LABELS: Record<string, string> = { unadmitted: 'not admitted' }
+
 const STATE_TONES: Record<string, string> = { ready: 'own', pending: 'user', offline: 'relay' }
 
 const versions = new Map<string, number>()
@@ -38,7 +41,12 @@ export function drawKeyrings(rings: readonly KeyringFacts[]): void {
     return h(
       'div',
       { class: 'keyring' },
-      h('h3', {}, title(ring.name), h('span', { class: `tag ${tone}` }, ring.state)),
+      h(
+        'h3',
+        {},
+        title(ring.name),
+        h('span', { class: `tag ${tone}` }, STATE_LABELS[ring.state] ?? ring.state),
+      ),
       h('dl', {}, h('dt', {}, 'Key version'), version),
       h('dl', {}, h('dt', {}, 'Generation'), h('dd', {}, String(ring.generation))),
     )

@@ -236,8 +236,13 @@ test('a revoked identity cannot read what comes after, and what it has stays', a
   expect(await note(ben, 'Ben is not to see this').count()).toBe(0)
   expect(await note(ben, 'invoice 4711').count()).toBe(1)
   await shoot(ben, 'revoked')
-  await say(ben, 'May I still write?')
-  await expect.poll(() => ben.locator('#compose-error').textContent()).toContain('REVOKED')
+  await expect.poll(() => ben.locator('#send').isDisabled(), { timeout: WAIT }).toBe(true)
+  // The page may say what it likes: Acme's server refuses as well.
+  const status = await ben.evaluate(async () => {
+    const headers = { 'keyferry-demo': 'ben', 'content-type': 'application/octet-stream' }
+    return (await fetch('/messages', { method: 'POST', headers, body: 'x' })).status
+  })
+  expect(status).toBe(403)
 })
 
 test('the browser had nothing to complain about', () => {
