@@ -150,6 +150,19 @@ describe('trust documents', () => {
     expect((await postTrust(relay, world, await renewTrust(world))).status).toBe(204)
   })
 
+  it('[relay-5] a payload that is no document is answered as by a tenant that is not there', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    const junk = { ...world.trusts[0]!, payload: new Uint8Array(64).fill(0x78) }
+    const stranger = await makeWorld()
+    const [here, elsewhere] = [
+      await postTrust(relay, world, junk),
+      await postTrust(relay, stranger, junk),
+    ]
+    expect([here.status, here.code]).toEqual([404, 'ERR_NOT_FOUND'])
+    expect([elsewhere.status, elsewhere.code]).toEqual([404, 'ERR_NOT_FOUND'])
+  })
+
   it('[relay-5] one that leaves a number out, names another predecessor or falls back is refused', async () => {
     const world = await makeWorld({ trust: { incarnation: 2 } })
     await enrol(relay, world)
