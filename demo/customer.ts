@@ -15,7 +15,8 @@ import {
   type ServiceEvent,
   type Status,
 } from '../deriver/index.ts'
-import { readCa, storePath } from '../deriver/tenant.ts'
+import { readCa } from '../deriver/key-files.ts'
+import { storePath } from '../deriver/store.ts'
 import { type AppConfigJson } from '../shared/config.ts'
 import { decodePem, encodePem } from '../shared/pem.ts'
 

@@ -3,55 +3,10 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
-import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { parseArgs } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { commands } from './commands.ts'
-import { HELP, USAGE } from './usage.ts'
-
-/** Options that every command may take. */
-const OPTIONS = {
-  dir: { type: 'string' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  'passphrase-file': { type: 'string' },
-  org: { type: 'string' },
-  domain: { type: 'string' },
-  relay: { type: 'string', multiple: true },
-  origin: { type: 'string', multiple: true },
-  algorithm: { type: 'string' },
-  'head-lifetime': { type: 'string' },
-  'anchor-clients': { type: 'string' },
-  'anchor-derivers': { type: 'string' },
-  unsealed: { type: 'boolean' },
-  rule: { type: 'string', multiple: true },
-  kind: { type: 'string' },
-  offline: { type: 'string' },
-  cryptoperiod: { type: 'string' },
-  invite: { type: 'string' },
-  heartbeat: { type: 'string' },
-  uri: { type: 'string' },
-  instance: { type: 'string' },
-  once: { type: 'boolean' },
-  certificate: { type: 'string' },
-  key: { type: 'string' },
-  csr: { type: 'string' },
-  days: { type: 'string' },
-} as const satisfies ParseArgsConfig['options']
-
-/** Values of the options given. */
-export type Options = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
-
-/** What a command gets. */
-export interface Invocation {
-  options: Options
-  operands: string[]
-  directory: string
-  now: () => number
-  /** The passphrase: from a file, the environment or a prompt. With `confirm`, asked for twice. */
-  passphrase: (confirm?: boolean) => Promise<string>
-  out: (text: string) => void
-  signal: AbortSignal
-}
+import { COMMANDS, groupUsage, USAGE } from './commands/index.ts'
+import { COMMON } from './commands/command.ts'
 
 /** A passphrase that is given, not asked for: in a file or in the environment. */
 function givenPassphrase(file: string | undefined): string | undefined {
@@ -110,34 +65,52 @@ function statusOf(error: unknown): number {
 }
 
 async function main(argv: string[]): Promise<number> {
-  const fail = (message: string): number => {
-    process.stderr.write(`keyferry: error: ${message}\nkeyferry: hint: see keyferry --help\n`)
+  const fail = (message: string, of = ''): number => {
+    const help = `keyferry ${of === '' ? '' : `${of} `}--help`
+    process.stderr.write(`keyferry: error: ${message}\nkeyferry: hint: see ${help}\n`)
     return 2
+  }
+  // The command is named first: its options decide how the rest is read.
+  const words = argv.findIndex((word) => word.startsWith('-'))
+  const named = words === -1 ? argv : argv.slice(0, words)
+  const two = named.slice(0, 2).join(' ')
+  const name = Object.hasOwn(COMMANDS, two) ? two : named[0]
+  const wantsHelp = argv.includes('--help') || argv.includes('-h')
+  if (name === undefined) {
+    if (!wantsHelp && argv.length > 0) return fail('a command comes before its options')
+    process.stdout.write(USAGE)
+    return wantsHelp ? 0 : 2
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) {
+    const group = groupUsage(name)
+    if (group === undefined || (named.length > 1 && !wantsHelp)) return fail(`no command ${two}`)
+    process.stdout.write(group)
+    return wantsHelp ? 0 : 2
+  }
+  if (wantsHelp) {
+    process.stdout.write(command.help)
+    return 0
   }
   let parsed
   try {
-    parsed = parseArgs({ args: argv, options: OPTIONS, allowPositionals: true })
+    const args = argv.slice(name.split(' ').length)
+    parsed = parseArgs({
+      args,
+      options: { ...command.options, ...COMMON },
+      allowPositionals: true,
+    })
   } catch (error) {
-    return fail((error as Error).message.split('\n')[0]!.toLowerCase())
+    const [first] = (error as Error).message.split('\n')
+    return fail(`${first!.charAt(0).toLowerCase()}${first!.slice(1)}`, name)
   }
   const { values, positionals } = parsed
-  const two = positionals.slice(0, 2).join(' ')
-  const name = Object.hasOwn(HELP, two) ? two : positionals[0]
-  if (name === undefined || !Object.hasOwn(HELP, name)) {
-    if (values.help !== true && name !== undefined) return fail(`no command ${name}`)
-    process.stdout.write(USAGE)
-    return values.help === true ? 0 : 2
-  }
-  if (values.help === true) {
-    process.stdout.write(HELP[name]!)
-    return 0
-  }
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   try {
-    return await commands[name]!({
+    return await command.run({
       options: values,
-      operands: positionals.slice(name.split(' ').length),
+      operands: positionals,
       directory: values.dir ?? process.env['KEYFERRY_DIR'] ?? 'keyferry',
       now: () => Math.floor(Date.now() / 1000),
       passphrase: (confirm = false) => readPassphrase(confirm, values['passphrase-file']),

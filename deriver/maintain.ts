@@ -1,6 +1,6 @@
 /** What is due by time or by revocation: CRLs, departures, rotations, generations. Needs no relay. */
 import { hex } from '../shared/bytes.ts'
-import { type Issuer } from './ca.ts'
+import { type Issuer } from '../shared/issue.ts'
 import { crlsByIssuer, expiredDevices, leavingDevices, renewRoleCrl } from './certificates.ts'
 import { isDenied } from './devices.ts'
 import { rotateDue, type KeyringRow } from './keyrings.ts'

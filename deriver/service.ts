@@ -8,7 +8,7 @@ import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
-import { type Issuer } from './ca.ts'
+import { type Issuer } from '../shared/issue.ts'
 import { issueDeriver } from './certificates.ts'
 import { createBell, listen } from './events.ts'
 import { emptyLog } from './log.ts'
@@ -19,7 +19,7 @@ import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
 import { handleRequest } from './requests.ts'
 import { type Root } from './root.ts'
 import { type Store } from './store.ts'
-import { loadTrust } from './tenant.ts'
+import { loadTrust } from './trust.ts'
 
 /** What the service reports, for a log or a screen. It never holds a key. */
 export type ServiceEvent =

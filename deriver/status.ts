@@ -4,7 +4,7 @@ import { type AppConfigJson } from '../shared/config.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
 import { isDenied, lastPackage, type DeviceRow } from './devices.ts'
 import { type Store } from './store.ts'
-import { newestTrust } from './tenant.ts'
+import { newestTrust } from './trust.ts'
 
 /** The JSON of an app config: all keyrings, or those named. Throws `ERR_NOT_FOUND`. */
 export async function appConfig(

@@ -3,6 +3,7 @@
  * has which keyring; keys are not in it, but the salts that derive them are.
  */
 import { chmodSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
@@ -80,6 +81,11 @@ export interface Store {
   next(name: string): number
   set(name: string, value: number): void
   close(): void
+}
+
+/** Path of the database in a deriver's directory. */
+export function storePath(directory: string): string {
+  return join(directory, 'deriver.db')
 }
 
 /** Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_IO`, `ERR_EXISTS`. */

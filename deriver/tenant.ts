@@ -1,56 +1,21 @@
-/**
- * A deriver's directory: `deriver.db` and the key files in `keys/`. Each key is a file of its own, so that one can be moved offline, or given to an
- * enrolment service, without the others.
- */
-import { createPrivateKey, createPublicKey } from 'node:crypto'
+/** Making a tenant: its keys, its CAs, its genesis trust document and its database, in one directory. */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bytes, utf8 } from '../shared/bytes.ts'
 import { CRL_SIGN, KEY_CERT_SIGN, parseAnchor } from '../shared/x509.ts'
-import {
-  decodeEnvelope,
-  documentHash,
-  encodeEnvelope,
-  signWithAuthority,
-} from '../shared/envelope.ts'
+import { documentHash, encodeEnvelope, signWithAuthority } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import {
-  generateSigningKey,
-  keyId,
-  type SignatureAlgorithm,
-  type SigningKey,
-} from '../shared/signature.ts'
-import {
-  SUITES,
-  tenantId,
-  verifyGenesis,
-  verifySuccessor,
-  type Suite,
-  type TrustDocument,
-} from '../shared/trust.ts'
-import { makeIssuingCa, type Issuer } from './ca.ts'
+import { generateSigningKey, type SignatureAlgorithm } from '../shared/signature.ts'
+import { SUITES, tenantId, verifyGenesis, type Suite } from '../shared/trust.ts'
+import { makeIssuingCa, type Issuer } from '../shared/issue.ts'
 import { issueRoleCrl, OID_CLIENT_AUTH } from './certificates.ts'
+import { exportKey, keyPath } from './key-files.ts'
 import { random } from './keyrings.ts'
 import { appendLog } from './log.ts'
-import { readKeyFile, writeKeyFile } from './secret.ts'
-import { markChanged, openStore, type Store } from './store.ts'
-
-/** Key files of a directory. */
-export const KEY_FILES = ['master', 'authority', 'ca-deriver', 'ca-client'] as const
-/** Name of a key file, which is also its purpose. */
-export type KeyName = (typeof KEY_FILES)[number]
+import { writeKeyFile } from './secret.ts'
+import { markChanged, openStore, storePath } from './store.ts'
 
 const YEAR = 365 * 86_400
-
-/** Path of a key file. */
-export function keyPath(directory: string, name: KeyName): string {
-  return join(directory, 'keys', `${name}.json`)
-}
-
-/** Path of the database. */
-export function storePath(directory: string): string {
-  return join(directory, 'deriver.db')
-}
 
 /** What `init` is told. */
 export interface InitOptions {
@@ -73,56 +38,6 @@ export interface InitOptions {
   anchors?: { derivers?: Bytes[]; clients?: Bytes[] }
   /** CRLs of those CAs. */
   now: number
-}
-
-/** A signing key as it stands in a key file: PKCS#8. */
-async function exportKey(key: SigningKey): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
-}
-
-/** A private key as PKCS#8 (DER), P-256 or Ed25519, with the public key that belongs to it. Throws `ERR_IO`. */
-export async function importPrivateKey(pkcs8: Bytes): Promise<SigningKey> {
-  try {
-    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })
-    const spki = new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }))
-    const alg = key.asymmetricKeyType === 'ed25519' ? 'Ed25519' : 'ES256'
-    const algorithm =
-      alg === 'Ed25519' ? { name: 'Ed25519' } : { name: 'ECDSA', namedCurve: 'P-256' }
-    return {
-      alg,
-      key: await crypto.subtle.importKey('pkcs8', pkcs8, algorithm, false, ['sign']),
-      spki,
-    }
-  } catch (cause) {
-    throw new KeyferryError('ERR_IO', 'not an Ed25519 or P-256 private key', { cause })
-  }
-}
-
-/** Reads a signing key. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
-export async function readSigningKey(
-  directory: string,
-  name: KeyName,
-  passphrase: string | null,
-): Promise<SigningKey> {
-  return importPrivateKey(readKeyFile(keyPath(directory, name), name, passphrase))
-}
-
-interface CaFile {
-  certificate: string
-  key: string
-}
-
-/** Reads a built-in CA: its key and certificate. */
-export async function readCa(
-  directory: string,
-  name: 'ca-deriver' | 'ca-client',
-  passphrase: string | null,
-): Promise<Issuer> {
-  const file = JSON.parse(
-    new TextDecoder().decode(readKeyFile(keyPath(directory, name), name, passphrase)),
-  ) as CaFile
-  const key = await importPrivateKey(new Uint8Array(Buffer.from(file.key, 'base64url')))
-  return { key, certificate: new Uint8Array(Buffer.from(file.certificate, 'base64url')) }
 }
 
 async function makeCa(
@@ -260,32 +175,4 @@ export async function initTenant(options: InitOptions): Promise<string> {
   } finally {
     store.close()
   }
-}
-
-/** The tenant's trust documents, verified from genesis on; never taken from a relay ([deriver-2]). */
-export async function loadTrust(store: Store): Promise<TrustDocument[]> {
-  const rows = store.all<{ envelope: Bytes }>('SELECT envelope FROM trust ORDER BY number')
-  const out: TrustDocument[] = []
-  // PROTOCOL [deriver-2]
-  for (const { envelope } of rows) {
-    const decoded = decodeEnvelope(new Uint8Array(envelope))
-    const last = out.at(-1)
-    out.push(
-      last === undefined
-        ? await verifyGenesis(decoded, tenantId(decoded))
-        : await verifySuccessor(decoded, last),
-    )
-  }
-  if (out.length === 0) throw new KeyferryError('ERR_STATE', 'no trust document')
-  return out
-}
-
-/** The newest trust document. */
-export async function newestTrust(store: Store): Promise<TrustDocument> {
-  return (await loadTrust(store)).at(-1)!
-}
-
-/** Key id of a CA certificate's key. */
-export function issuerKeyId(issuer: Issuer): Promise<Bytes> {
-  return keyId(issuer.key.spki)
 }

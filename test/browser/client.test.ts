@@ -2,7 +2,7 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { parseCsr } from '../../shared/csr.ts'
-import { issueLeaf } from '../../deriver/ca.ts'
+import { issueLeaf } from '../../shared/issue.ts'
 import { createIdentity } from '../../web/enroll.ts'
 import { openIndexedDbStore, type Keyferry, type Store } from '../../web/index.ts'
 import { ClientRelay } from '../lib/client-relay.ts'

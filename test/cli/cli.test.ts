@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { HELP } from '../../deriver/usage.ts'
+import { COMMANDS } from '../../deriver/commands/index.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
@@ -42,12 +42,16 @@ describe('usage', () => {
   it('prints help with an example for every command, exit 0', async () => {
     const top = await keyferry(['--help'])
     expect(top.status).toBe(0)
-    for (const name of Object.keys(HELP)) {
+    for (const [name, { help }] of Object.entries(COMMANDS)) {
       expect(top.stdout).toContain(name)
-      expect(HELP[name]).toMatch(/\nexample: keyferry /)
+      expect(help).toContain(`usage: keyferry ${name}`)
+      expect(help).toMatch(/\nexample: keyferry /)
     }
     const one = await keyferry(['keyring', 'create', '--help'])
-    expect(one).toEqual({ status: 0, stdout: HELP['keyring create'], stderr: '' })
+    const group = await keyferry(['keyring', '--help'])
+    expect(group.status).toBe(0)
+    expect(group.stdout).toContain('keyring list')
+    expect(one).toEqual({ status: 0, stdout: COMMANDS['keyring create']!.help, stderr: '' })
   })
 
   it('wrong usage is exit 2, with a hint and nothing on stdout', async () => {

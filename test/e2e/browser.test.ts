@@ -16,7 +16,7 @@ import {
   openDeriver,
   type Deriver,
 } from '../../deriver/index.ts'
-import { readCa } from '../../deriver/tenant.ts'
+import { readCa } from '../../deriver/key-files.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'

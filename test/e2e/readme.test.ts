@@ -13,7 +13,7 @@ import {
   openDeriver,
   type Deriver,
 } from '../../deriver/index.ts'
-import { readCa } from '../../deriver/tenant.ts'
+import { readCa } from '../../deriver/key-files.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { generateSigningKey } from '../../shared/signature.ts'

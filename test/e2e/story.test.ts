@@ -16,7 +16,7 @@ import {
   type ServiceEvent,
 } from '../../deriver/index.ts'
 import { readKeyFile } from '../../deriver/secret.ts'
-import { keyPath, importPrivateKey } from '../../deriver/tenant.ts'
+import { keyPath, importPrivateKey } from '../../deriver/key-files.ts'
 import { type Bytes, fromBase32 } from '../../shared/bytes.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { isKeyferryError } from '../../shared/errors.ts'

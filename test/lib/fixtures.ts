@@ -2,7 +2,7 @@
  * A small, complete and deterministic world: two-of-three authority, CAs, deriver and clients with real certificates, keyrings and a legitimate
  * delivery. Each part can be edited before what is above it is signed, so that a test breaks exactly one thing.
  */
-import { issueCrl, issueLeaf, makeIssuingCa, type Issuer } from '../../deriver/ca.ts'
+import { issueCrl, issueLeaf, makeIssuingCa, type Issuer } from '../../shared/issue.ts'
 import { fromBase32, type Bytes } from '../../shared/bytes.ts'
 import {
   decodeEnvelope,

@@ -7,16 +7,11 @@ import { createRoot } from '../../deriver/root.ts'
 import { readKeyFile } from '../../deriver/secret.ts'
 import { openStore, type Store } from '../../deriver/store.ts'
 import { type PublishKeys } from '../../deriver/publish.ts'
-import {
-  initTenant,
-  keyPath,
-  newestTrust,
-  readCa,
-  readSigningKey,
-  storePath,
-  type InitOptions,
-} from '../../deriver/tenant.ts'
-import { type Issuer } from '../../deriver/ca.ts'
+import { initTenant, type InitOptions } from '../../deriver/tenant.ts'
+import { keyPath, readCa, readSigningKey } from '../../deriver/key-files.ts'
+import { newestTrust } from '../../deriver/trust.ts'
+import { storePath } from '../../deriver/store.ts'
+import { type Issuer } from '../../shared/issue.ts'
 import { type RequestBody } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { createCsr } from '../../shared/csr.ts'

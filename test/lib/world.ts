@@ -17,7 +17,7 @@ import { type KeyPackageBody } from '../../shared/key-package.ts'
 import { generateSigningKey, keyId, type SigningKey } from '../../shared/signature.ts'
 import { tenantId, type Suite, type TrustBody } from '../../shared/trust.ts'
 import { parseCertificate } from '../../shared/x509.ts'
-import { issueCrl, issueLeaf, makeIssuingCa, type Issuer } from '../../deriver/ca.ts'
+import { issueCrl, issueLeaf, makeIssuingCa, type Issuer } from '../../shared/issue.ts'
 
 export const DAY = 86_400
 export const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'

@@ -2,9 +2,9 @@
  * The built-in CA (docs/PROTOCOL.md, "Paths"): what it issues fits the strict profile of shared/path.ts and is
  * accepted by `openssl verify -x509_strict -crl_check`. Pure: times and random bytes are passed in.
  */
-import { type Bytes, equal, utf8 } from '../shared/bytes.ts'
-import { MAX_CRL, OID_CRL_NUMBER, OID_REASON_CODE } from '../shared/crl.ts'
-import { makeName } from '../shared/csr.ts'
+import { type Bytes, equal, utf8 } from './bytes.ts'
+import { MAX_CRL, OID_CRL_NUMBER, OID_REASON_CODE } from './crl.ts'
+import { makeName } from './csr.ts'
 import {
   der,
   derBits,
@@ -17,16 +17,16 @@ import {
   derSequence,
   derTime,
   ENUMERATED,
-} from '../shared/der.ts'
-import { KeyferryError } from '../shared/errors.ts'
-import { readUriHost } from '../shared/path.ts'
+} from './der.ts'
+import { KeyferryError } from './errors.ts'
+import { readUriHost } from './path.ts'
 import {
   algorithmIdentifier,
   importVerifyKey,
   keyId,
   signDer,
   type SigningKey,
-} from '../shared/signature.ts'
+} from './signature.ts'
 import {
   type Certificate,
   OID_AUTHORITY_KEY_ID,
@@ -38,7 +38,7 @@ import {
   OID_SUBJECT_KEY_ID,
   parseCertificate,
   TAG_URI,
-} from '../shared/x509.ts'
+} from './x509.ts'
 
 /** A CA certificate with its private key. */
 export type Issuer = { readonly key: SigningKey; readonly certificate: Bytes }

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import { issueCrl, issueLeaf, type Issuer, makeIssuingCa } from '../../deriver/ca.ts'
+import { issueCrl, issueLeaf, type Issuer, makeIssuingCa } from '../../shared/issue.ts'
 import { type Bytes, equal, fromHex } from '../../shared/bytes.ts'
 import { parseCrl } from '../../shared/crl.ts'
 import { createCsr, parseCsr } from '../../shared/csr.ts'

@@ -1,0 +1,53 @@
+/** The commands of the command line, by name. */
+import { clientCommands } from './clients.ts'
+import { type Command } from './command.ts'
+import { crlCommands } from './crls.ts'
+import { inspectCommands } from './inspect.ts'
+import { keyringCommands } from './keyrings.ts'
+import { serviceCommands } from './service.ts'
+import { tenantCommands } from './tenant.ts'
+import { trustCommands } from './trust.ts'
+
+/** Commands by name, in the order of the usage text. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  ...tenantCommands,
+  ...keyringCommands,
+  ...serviceCommands,
+  ...clientCommands,
+  ...crlCommands,
+  ...trustCommands,
+  ...inspectCommands,
+}
+
+function summaries(names: readonly string[]): string {
+  return names.map((name) => `  ${name.padEnd(18)} ${COMMANDS[name]!.summary}`).join('\n')
+}
+
+/** The usage text of all commands. */
+export const USAGE = `usage: keyferry COMMAND [options]
+
+Runs the customer's side of Keyferry: the master secret, its keyrings, and the service that answers clients through a relay.
+
+${summaries(Object.keys(COMMANDS))}
+
+Every command takes --dir DIR (default: $KEYFERRY_DIR or ./keyferry), --json where it prints, and --help.
+Sealed keys open with --passphrase-file FILE, $KEYFERRY_PASSPHRASE, or a prompt.
+Exit status: 0 done, 1 no, 2 wrong usage, 3 could not check.
+
+example:
+  keyferry init --org Acme --domain acme.example --relay https://relay.example
+  keyferry keyring create notes
+  keyferry run --invite CODE
+`
+
+/** The usage text of a group, such as `keyring`; undefined when there is none. */
+export function groupUsage(group: string): string | undefined {
+  const names = Object.keys(COMMANDS).filter((name) => name.startsWith(`${group} `))
+  if (names.length === 0) return undefined
+  return `usage: keyferry ${group} COMMAND [options]
+
+${summaries(names)}
+
+example: keyferry ${names[0]} --help
+`
+}

@@ -1,0 +1,113 @@
+/** Making a tenant, and looking at it. */
+import { initTenant, type InitOptions } from '../tenant.ts'
+import { appConfig, readStatus } from '../status.ts'
+import { statusLines } from '../show.ts'
+import {
+  command,
+  FLAG,
+  readDer,
+  required,
+  seconds,
+  TEXT,
+  TEXTS,
+  usage,
+  withStore,
+  type Command,
+} from './command.ts'
+
+export const tenantCommands: Record<string, Command> = {
+  init: command({
+    summary: 'make a tenant: master secret, authority key, CAs, trust document',
+    options: {
+      org: TEXT,
+      domain: TEXT,
+      relay: TEXTS,
+      origin: TEXTS,
+      algorithm: TEXT,
+      'head-lifetime': TEXT,
+      'anchor-clients': TEXT,
+      'anchor-derivers': TEXT,
+      unsealed: FLAG,
+    },
+    help: `usage: keyferry init --org NAME --domain DOMAIN [--relay URL]… [--origin URL]… [--algorithm p256|ed25519]
+         [--head-lifetime SECONDS] [--anchor-clients PEM] [--anchor-derivers PEM] [--unsealed]
+
+Makes a tenant in DIR and prints its id. Asks for a passphrase that seals every key file (Argon2id, AES-256-GCM);
+--unsealed leaves them readable to whoever can read the files, and says so.
+--relay     address of a relay; may be repeated          --origin  web origin that may call the relay
+--anchor-…  certificates of your own CA for a role, in place of a built-in one
+
+example: keyferry init --org Acme --domain acme.example --relay https://relay.example --origin https://app.acme.example
+`,
+    run: async (invocation) => {
+      const { options, directory, out, now } = invocation
+      const algorithm = options.algorithm ?? 'p256'
+      if (algorithm !== 'p256' && algorithm !== 'ed25519') usage('--algorithm is p256 or ed25519')
+      const passphrase = options.unsealed === true ? null : await invocation.passphrase(true)
+      const anchors: NonNullable<InitOptions['anchors']> = {}
+      if (options['anchor-clients'] !== undefined)
+        anchors.clients = readDer(options['anchor-clients'], 'CERTIFICATE')
+      if (options['anchor-derivers'] !== undefined)
+        anchors.derivers = readDer(options['anchor-derivers'], 'CERTIFICATE')
+      const headLifetime = seconds(options['head-lifetime'], 'head-lifetime')
+      const tenant = await initTenant({
+        directory,
+        organization: required(options.org, 'org'),
+        domain: required(options.domain, 'domain'),
+        relays: options.relay ?? [],
+        origins: options.origin ?? [],
+        passphrase,
+        algorithm: algorithm === 'p256' ? 'ES256' : 'Ed25519',
+        anchors,
+        now: now(),
+        ...(headLifetime === undefined ? {} : { headLifetime }),
+      })
+      if (options.json === true)
+        out(JSON.stringify({ tenant, directory, sealed: passphrase !== null }))
+      else {
+        out(`tenant ${tenant}`)
+        out(
+          `keys in ${directory}/keys, ${passphrase === null ? 'UNSEALED: whoever reads the files has every key' : 'sealed by the passphrase'}`,
+        )
+        out('next: keyferry keyring create NAME, then keyferry run --invite CODE')
+      }
+      return 0
+    },
+  }),
+  'app-config': command({
+    summary: 'print what an app needs to start: public, no secret',
+    options: { relay: TEXTS },
+    help: `usage: keyferry app-config [NAME…] [--relay URL]…
+
+Prints the JSON that an app passes to connect(): tenant id, floor of the trust document, relays, keyrings (all, or those named).
+
+example: keyferry app-config notes > keyferry.json
+`,
+    run: (invocation) =>
+      withStore(invocation, async (store) => {
+        const { operands, options, out } = invocation
+        out(JSON.stringify(await appConfig(store, operands, options.relay ?? []), null, 2))
+        return 0
+      }),
+  }),
+  status: command({
+    summary: 'what is there, what is due, what is wrong',
+    options: {},
+    help: `usage: keyferry status [--json]
+
+Shows keyrings, devices, the last head at each relay, and what expires when. Exit status 1 if something is overdue.
+
+example: keyferry status
+`,
+    run: (invocation) =>
+      withStore(invocation, async (store) => {
+        const { options, out } = invocation
+        const state = await readStatus(store, invocation.now())
+        if (options.json === true) out(JSON.stringify(state))
+        else {
+          out(statusLines(state).join('\n'))
+        }
+        return state.problems.length === 0 ? 0 : 1
+      }),
+  }),
+}

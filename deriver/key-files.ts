@@ -1,0 +1,71 @@
+/**
+ * Key files: `keys/NAME.json` in a deriver's directory. Each key is a file of its own, so that one can be moved offline, or given to an
+ * enrolment service, without the others.
+ */
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { join } from 'node:path'
+import { type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { type Issuer } from '../shared/issue.ts'
+import { type SigningKey } from '../shared/signature.ts'
+import { readKeyFile } from './secret.ts'
+
+/** Key files of a directory. */
+export const KEY_FILES = ['master', 'authority', 'ca-deriver', 'ca-client'] as const
+/** Name of a key file, which is also its purpose. */
+export type KeyName = (typeof KEY_FILES)[number]
+
+/** Path of a key file. */
+export function keyPath(directory: string, name: KeyName): string {
+  return join(directory, 'keys', `${name}.json`)
+}
+
+/** A signing key as it stands in a key file: PKCS#8. */
+export async function exportKey(key: SigningKey): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
+}
+
+/** A private key as PKCS#8 (DER), P-256 or Ed25519, with the public key that belongs to it. Throws `ERR_IO`. */
+export async function importPrivateKey(pkcs8: Bytes): Promise<SigningKey> {
+  try {
+    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })
+    const spki = new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }))
+    const alg = key.asymmetricKeyType === 'ed25519' ? 'Ed25519' : 'ES256'
+    const algorithm =
+      alg === 'Ed25519' ? { name: 'Ed25519' } : { name: 'ECDSA', namedCurve: 'P-256' }
+    return {
+      alg,
+      key: await crypto.subtle.importKey('pkcs8', pkcs8, algorithm, false, ['sign']),
+      spki,
+    }
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', 'not an Ed25519 or P-256 private key', { cause })
+  }
+}
+
+/** Reads a signing key. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+export async function readSigningKey(
+  directory: string,
+  name: KeyName,
+  passphrase: string | null,
+): Promise<SigningKey> {
+  return importPrivateKey(readKeyFile(keyPath(directory, name), name, passphrase))
+}
+
+interface CaFile {
+  certificate: string
+  key: string
+}
+
+/** Reads a built-in CA: its key and certificate. */
+export async function readCa(
+  directory: string,
+  name: 'ca-deriver' | 'ca-client',
+  passphrase: string | null,
+): Promise<Issuer> {
+  const file = JSON.parse(
+    new TextDecoder().decode(readKeyFile(keyPath(directory, name), name, passphrase)),
+  ) as CaFile
+  const key = await importPrivateKey(new Uint8Array(Buffer.from(file.key, 'base64url')))
+  return { key, certificate: new Uint8Array(Buffer.from(file.certificate, 'base64url')) }
+}
