@@ -1,7 +1,9 @@
 /** What is due by time or by revocation: CRLs, departures, rotations, generations. Needs no relay. */
 import { hex } from '../shared/bytes.ts'
 import { type Issuer } from '../shared/issue.ts'
-import { crlsByIssuer, expiredDevices, leavingDevices, renewRoleCrl } from './certificates.ts'
+import { renewRoleCrl } from './ca.ts'
+import { crlsByIssuer } from './crls.ts'
+import { expiredDevices, leavingDevices } from './revocation.ts'
 import { isDenied } from './devices.ts'
 import { rotateDue, type KeyringRow } from './keyrings.ts'
 import { removeDevices, renewGeneration, type Deriving } from './members.ts'

@@ -21,7 +21,7 @@ import {
 } from '../shared/key-package.ts'
 import { keyId } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
-import { parsedCrls } from './certificates.ts'
+import { parsedCrls } from './crls.ts'
 import {
   deviceOf,
   isDenied,

@@ -9,7 +9,7 @@ import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors
 import { type Signer } from '../shared/http-signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { type Issuer } from '../shared/issue.ts'
-import { issueDeriver } from './certificates.ts'
+import { issueDeriver } from './ca.ts'
 import { createBell, listen } from './events.ts'
 import { emptyLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'

@@ -8,7 +8,12 @@ import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 
-const SCHEMA = `
+/**
+ * Steps from an empty database to the present one, each in a transaction of its own; `user_version` counts those that were done. A step that was
+ * released never changes: what comes later is a new one at the end.
+ */
+const MIGRATIONS = [
+  `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE trust (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, envelope BLOB NOT NULL) STRICT;
 CREATE TABLE catalogs (
@@ -58,9 +63,8 @@ CREATE TABLE requests (
   signer BLOB NOT NULL, nonce BLOB NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, refusals TEXT NOT NULL, PRIMARY KEY (signer, nonce)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE log (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
-`
-
-const FORMAT = 1
+`,
+]
 
 /** A row as node:sqlite returns it. */
 export type Row = Record<string, SQLOutputValue>
@@ -88,6 +92,14 @@ export function storePath(directory: string): string {
   return join(directory, 'deriver.db')
 }
 
+/** Does a step unless it was done, perhaps by another process just now. */
+function migrate(db: DatabaseSync, version: number, step: string): void {
+  db.exec('BEGIN IMMEDIATE')
+  const { user_version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (user_version < version) db.exec(`${step} PRAGMA user_version = ${version};`)
+  db.exec('COMMIT')
+}
+
 /** Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_IO`, `ERR_EXISTS`. */
 export function openStore(path: string, create = false): Store {
   let db: DatabaseSync | undefined
@@ -103,9 +115,9 @@ export function openStore(path: string, create = false): Store {
       .user_version
     if (create && format !== 0)
       throw new KeyferryError('ERR_EXISTS', `${path} is a deriver's database already`)
-    if (create) db.exec(`BEGIN IMMEDIATE; ${SCHEMA} PRAGMA user_version = ${FORMAT}; COMMIT;`)
-    else if (format !== FORMAT)
+    if ((!create && format === 0) || format > MIGRATIONS.length)
       throw new KeyferryError('ERR_STATE', `${path} is not a deriver's database of this version`)
+    for (const [i, step] of MIGRATIONS.entries()) migrate(db, i + 1, step)
   } catch (cause) {
     db?.close()
     if (cause instanceof KeyferryError) throw cause

@@ -1,6 +1,7 @@
 /** Clients: certificates of the built-in CA, and the end of them. */
 import { decodePem, encodePem } from '../../shared/pem.ts'
-import { issueClient, revokeClient } from '../certificates.ts'
+import { issueClient } from '../ca.ts'
+import { revokeClient } from '../revocation.ts'
 import { readCa } from '../key-files.ts'
 import { deviceLines } from '../show.ts'
 import {

@@ -1,5 +1,5 @@
 /** Revocation lists of the customer's own CAs. */
-import { importCrl } from '../certificates.ts'
+import { importCrl } from '../crls.ts'
 import { newestTrust } from '../trust.ts'
 import { command, readDer, TEXT, usage, withStore, type Command } from './command.ts'
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { chromium as playwright, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { issueClient } from '../../deriver/certificates.ts'
+import { issueClient } from '../../deriver/ca.ts'
 import {
   appConfig,
   createKeyring,

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { importCrl } from '../../deriver/certificates.ts'
+import { importCrl } from '../../deriver/crls.ts'
 import { createRoot } from '../../deriver/root.ts'
 import {
   appConfig,

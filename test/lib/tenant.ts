@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { issueClient, issueDeriver, issueRoleCrl } from '../../deriver/certificates.ts'
+import { issueClient, issueDeriver, issueRoleCrl } from '../../deriver/ca.ts'
 import { createRoot } from '../../deriver/root.ts'
 import { readKeyFile } from '../../deriver/secret.ts'
 import { openStore, type Store } from '../../deriver/store.ts'

@@ -1,6 +1,6 @@
 /** Numbers, heads and objects: what is never used twice, and what a head shows. */
 import { describe, expect, it } from 'vitest'
-import { issueRoleCrl, renewRoleCrl } from '../../deriver/certificates.ts'
+import { issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
 import { createKeyring, rotateDue, rotateKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog, readLog } from '../../deriver/log.ts'
 import { renewGeneration } from '../../deriver/members.ts'

@@ -1,14 +1,8 @@
 /** What a removal does, and what counts as one. */
 import { describe, expect, it } from 'vitest'
-import {
-  crlsByIssuer,
-  importCrl,
-  issueClient,
-  issueRoleCrl,
-  leavingDevices,
-  renewRoleCrl,
-  revokeClient,
-} from '../../deriver/certificates.ts'
+import { issueClient, issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
+import { crlsByIssuer, importCrl } from '../../deriver/crls.ts'
+import { leavingDevices, revokeClient } from '../../deriver/revocation.ts'
 import { isDenied, type DeviceRow } from '../../deriver/devices.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'

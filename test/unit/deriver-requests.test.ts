@@ -1,6 +1,6 @@
 /** Who gets a cell: requests decided on a real database. */
 import { describe, expect, it } from 'vitest'
-import { issueRoleCrl } from '../../deriver/certificates.ts'
+import { issueRoleCrl } from '../../deriver/ca.ts'
 import { lastPackage } from '../../deriver/devices.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { handleRequest } from '../../deriver/requests.ts'

@@ -1,0 +1,146 @@
+/** The built-in CAs at work: certificates for derivers and clients, and their revocation lists. */
+import { hex, type Bytes } from '../shared/bytes.ts'
+import { parseCsr } from '../shared/csr.ts'
+import { type Role } from '../shared/envelope.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { type Signer } from '../shared/http-signature.ts'
+import { issueCrl, issueLeaf, type Issuer } from '../shared/issue.ts'
+import { generateSigningKey, keyId } from '../shared/signature.ts'
+import { parseCertificate } from '../shared/x509.ts'
+import { storeCrl } from './crls.ts'
+import { isDenied } from './devices.ts'
+import { random } from './keyrings.ts'
+import { type Store } from './store.ts'
+
+/** id-kp-clientAuth (RFC 5280 §4.2.1.12). */
+export const OID_CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+
+const DAY = 86_400
+/** Seconds: deriver certificates and CRLs of the built-in CA. */
+const DERIVER_LIFETIME = 7 * DAY
+const CRL_LIFETIME = 7 * DAY
+/** Certificates begin a little earlier, for clocks that are late. */
+const BACKDATE = 300
+
+interface IssuedRow {
+  serial: string
+  role: Role
+  uri: string
+  key_id: Bytes
+  not_after: number
+  revoked: number | null
+}
+
+/** Issues the next CRL of a built-in CA over everything revoked and not expired. */
+export async function issueRoleCrl(
+  store: Store,
+  issuer: Issuer,
+  role: Role,
+  now: number,
+): Promise<void> {
+  const { number, rows, seen } = store.transaction(() => ({
+    number: store.next(`crl-${role}`),
+    rows: store.all<IssuedRow>(
+      'SELECT * FROM issued WHERE role = ? AND revoked IS NOT NULL AND not_after >= ?',
+      role,
+      now - DAY,
+    ),
+    seen: store.counter(`revocation-${role}`),
+  }))
+  const revoked = rows.map((row) => ({
+    serial: new Uint8Array(Buffer.from(row.serial, 'hex')),
+    date: row.revoked!,
+  }))
+  const der = await issueCrl({
+    issuer,
+    number,
+    thisUpdate: now - BACKDATE,
+    nextUpdate: now + CRL_LIFETIME,
+    revoked,
+  })
+  const id = await keyId(issuer.key.spki)
+  store.transaction(() => {
+    storeCrl(store, id, number, der, now + CRL_LIFETIME)
+    store.set(`listed-${role}`, seen)
+  })
+}
+
+/** Issues a new CRL if something was revoked since the last one or that one is a day old. Returns whether it did. */
+export async function renewRoleCrl(
+  store: Store,
+  issuer: Issuer,
+  role: Role,
+  now: number,
+): Promise<boolean> {
+  const row = store.get<{ next_update: number }>(
+    'SELECT next_update FROM crls WHERE issuer = ?',
+    await keyId(issuer.key.spki),
+  )
+  const fresh = row !== undefined && row.next_update - CRL_LIFETIME + DAY > now
+  if (fresh && store.counter(`listed-${role}`) === store.counter(`revocation-${role}`)) return false
+  try {
+    await issueRoleCrl(store, issuer, role, now)
+    return true
+  } catch (error) {
+    // Another instance was faster, with a higher number.
+    if (isKeyferryError(error, 'ERR_ROLLBACK') || isKeyferryError(error, 'ERR_FORK')) return false
+    throw error
+  }
+}
+
+async function issue(
+  store: Store,
+  issuer: Issuer,
+  role: Role,
+  leaf: { spki: Bytes; commonName: string; uri: string; lifetime: number },
+  now: number,
+): Promise<Bytes> {
+  const { spki, commonName, uri, lifetime } = leaf
+  const notAfter = now + lifetime
+  const der = await issueLeaf({
+    issuer,
+    spki,
+    commonName,
+    uri,
+    eku: [OID_CLIENT_AUTH],
+    notBefore: now - BACKDATE,
+    notAfter,
+    random,
+  })
+  const serial = hex(parseCertificate(der).serial)
+  const id = await keyId(spki)
+  store.transaction(() => {
+    if (isDenied(store, id)) throw new KeyferryError('ERR_DENIED', 'this key was revoked')
+    store.run('INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL)', serial, role, uri, id, notAfter)
+  })
+  return der
+}
+
+/** A new key and certificate for this deriver. The key exists in this process only. */
+export async function issueDeriver(
+  store: Store,
+  issuer: Issuer,
+  uri: string,
+  now: number,
+): Promise<Signer & { renewAt: number }> {
+  const key = await generateSigningKey(issuer.key.alg, false)
+  const leaf = { spki: key.spki, commonName: 'deriver', uri, lifetime: DERIVER_LIFETIME }
+  const certificate = await issue(store, issuer, 'deriver', leaf, now)
+  return { key, certificates: [certificate], renewAt: now + DERIVER_LIFETIME / 2 }
+}
+
+/**
+ * Issues a client certificate for a CSR (DER). The URI is the caller's, from its own session with the user, never the CSR's.
+ * Throws the codes of `parseCsr`, and `ERR_DENIED` for a key that was revoked.
+ */
+export async function issueClient(
+  store: Store,
+  issuer: Issuer,
+  csr: Bytes,
+  uri: string,
+  now: number,
+  lifetime: number = 30 * DAY,
+): Promise<Bytes> {
+  const { spki, commonName } = await parseCsr(csr)
+  return issue(store, issuer, 'client', { spki, commonName, uri, lifetime }, now)
+}
