@@ -24,7 +24,7 @@ import {
   type SigningKey,
   verifySignature,
 } from './signature.ts'
-import { readName } from './x509.ts'
+import { readName } from './names.ts'
 
 export const MAX_CSR = 8192
 

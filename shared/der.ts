@@ -105,10 +105,10 @@ export class DerReader {
     })
   }
 
-  /** BOOLEAN DEFAULT FALSE: absent or TRUE; a written-out FALSE is not DER. */
-  flag(): boolean {
-    if (!this.has(BOOLEAN)) return false
-    const content = this.read(BOOLEAN)
+  /** BOOLEAN DEFAULT FALSE (or another tag): absent or TRUE; a written-out FALSE is not DER. */
+  flag(tag: number = BOOLEAN): boolean {
+    if (!this.has(tag)) return false
+    const content = this.read(tag)
     if (content.length !== 1 || content[0] !== 0xff) throw malformed('boolean')
     return true
   }

@@ -19,7 +19,7 @@ import {
   ENUMERATED,
 } from './der.ts'
 import { KeyferryError } from './errors.ts'
-import { readUriHost } from './path.ts'
+import { readUriHost, TAG_URI } from './names.ts'
 import {
   algorithmIdentifier,
   importVerifyKey,
@@ -37,7 +37,6 @@ import {
   OID_SUBJECT_ALT_NAME,
   OID_SUBJECT_KEY_ID,
   parseCertificate,
-  TAG_URI,
 } from './x509.ts'
 
 /** A CA certificate with its private key. */

@@ -60,6 +60,11 @@ const SMALL_ORDER: readonly string[] = [
   '05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826',
 ]
 
+/** True for an Ed25519 SubjectPublicKeyInfo whose point is neither of small order nor in a second encoding. */
+export function isStrongEd25519(spki: Bytes): boolean {
+  return isStrongPoint(spki.slice(12))
+}
+
 /** True for an encoding of an edwards25519 point with y < p that is not of small order. Curve membership is not checked. */
 function isStrongPoint(encoded: Bytes): boolean {
   const bytes = encoded.toReversed()
@@ -81,7 +86,7 @@ export async function importVerifyKey(spki: Bytes): Promise<VerifyKey> {
   })
   if (alg === undefined) throw new KeyferryError('ERR_CERT_PROFILE', 'not an Ed25519 or P-256 key')
   // PROTOCOL [path-9]
-  if (alg === 'Ed25519' && !isStrongPoint(spki.slice(12))) throw new KeyferryError('ERR_WEAK_KEY')
+  if (alg === 'Ed25519' && !isStrongEd25519(spki)) throw new KeyferryError('ERR_WEAK_KEY')
   const copy = spki.slice()
   try {
     const key = await crypto.subtle.importKey('spki', copy, IMPORT[alg], true, ['verify'])
@@ -134,15 +139,15 @@ export function keyId(spki: Bytes): Promise<Bytes> {
   return sha256(spki)
 }
 
-/** `r || s` of a strict DER ECDSA-Sig-Value (RFC 3279 §2.2.3) on P-256. Throws `ERR_MALFORMED`. */
-export function ecdsaFromDer(signature: Bytes): Bytes {
+/** `r || s` of a strict DER ECDSA-Sig-Value (RFC 3279 §2.2.3), of P-256 or another curve of this many octets. Throws `ERR_MALFORMED`. */
+export function ecdsaFromDer(signature: Bytes, octets = 32): Bytes {
   const half = (reader: DerReader): Bytes => {
     const value = reader.integer()
     const unsigned = value[0] === 0 ? value.subarray(1) : value
-    if (value[0]! >= 0x80 || unsigned.length > 32) {
+    if (value[0]! >= 0x80 || unsigned.length > octets) {
       throw new KeyferryError('ERR_MALFORMED', 'not an ECDSA signature')
     }
-    return concat(new Uint8Array(32 - unsigned.length), unsigned)
+    return concat(new Uint8Array(octets - unsigned.length), unsigned)
   }
   return readDer(signature, (outer) =>
     outer.inside(SEQUENCE, (reader) => concat(half(reader), half(reader))),
@@ -182,6 +187,12 @@ export function readSignature(signed: SignedDer): { alg: SignatureAlgorithm; sig
   const signature = alg === 'ES256' ? ecdsaFromDer(signed.signature) : signed.signature
   if (signature.length !== 64) throw new KeyferryError('ERR_MALFORMED', 'signature length')
   return { alg, signature }
+}
+
+/** SubjectPublicKeyInfo up to the key bits, and its whole length. */
+export function spkiPrefix(alg: SignatureAlgorithm): { prefix: Bytes; length: number } {
+  const { spki, length } = ENCODINGS[alg]
+  return { prefix: spki, length }
 }
 
 /** DER AlgorithmIdentifier of a signature algorithm. */

@@ -3,9 +3,21 @@
  * certificate says is read here; whether a path of them is valid is decided in path.ts.
  */
 import { type Bytes, equal } from './bytes.ts'
-import { BIT_STRING, type DerReader, OCTET_STRING, readDer, SEQUENCE, SET } from './der.ts'
+import { type CertificateSignature, readCertificateSignature } from './certificate-signature.ts'
+import { BIT_STRING, type DerReader, OCTET_STRING, readDer, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
-import { readSignature, readSigned, sha256, type SignatureAlgorithm } from './signature.ts'
+import {
+  directoryName,
+  emailName,
+  type GeneralName,
+  type NameConstraints,
+  readGeneralName,
+  readName,
+  readNameConstraints,
+  TAG_EMAIL,
+  TAG_URI,
+} from './names.ts'
+import { readSigned, sha256 } from './signature.ts'
 
 export const MAX_CERTIFICATE = 16_384
 
@@ -20,29 +32,21 @@ export const OID_KEY_USAGE = '2.5.29.15'
 export const OID_SUBJECT_ALT_NAME = '2.5.29.17'
 export const OID_BASIC_CONSTRAINTS = '2.5.29.19'
 export const OID_NAME_CONSTRAINTS = '2.5.29.30'
+export const OID_CRL_DISTRIBUTION_POINTS = '2.5.29.31'
 export const OID_AUTHORITY_KEY_ID = '2.5.29.35'
 export const OID_EXTENDED_KEY_USAGE = '2.5.29.37'
 /** policyMappings, policyConstraints, inhibitAnyPolicy: they mean something that is not implemented, critical or not. */
 const OIDS_OF_POLICIES = ['2.5.29.33', '2.5.29.36', '2.5.29.54']
 
-/** GeneralName tags. */
-export const TAG_URI = 0x86
-const GENERAL_NAME_TAGS = [0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, TAG_URI, 0x87, 0x88]
-
-/** URI constraints of a CA (RFC 5280 §4.2.1.10). */
-export type NameConstraints = {
-  readonly permitted: readonly string[]
-  readonly excluded: readonly string[]
-  /** There is another name form, a minimum or a maximum: path validation refuses it. */
-  readonly hasUnsupported: boolean
-}
+/** PKCS #9 emailAddress, an attribute of old subjects. */
+const OID_EMAIL_ADDRESS = '1.2.840.113549.1.9.1'
 
 /** One parsed certificate. Nothing in it is trusted: no signature was checked. */
 export type Certificate = {
   readonly der: Bytes
   readonly tbs: Bytes
   /** Undefined for an anchor: its own signature is not looked at. */
-  readonly signed: { readonly alg: SignatureAlgorithm; readonly signature: Bytes } | undefined
+  readonly signed: CertificateSignature | undefined
   /** Content octets of the INTEGER. */
   readonly serial: Bytes
   /** DER Names, compared as bytes. */
@@ -59,9 +63,14 @@ export type Certificate = {
   readonly keyUsage: number
   /** Dotted OIDs; undefined without the extension. */
   readonly ekus: readonly string[] | undefined
+  /** URIs of the subjectAltName. */
   readonly uris: readonly string[]
-  /** The subjectAltName holds names of other forms, too. */
-  readonly hasOtherNames: boolean
+  /** What name constraints apply to: the subject, all of the subjectAltName, and a mail address in the subject where there is none in that. */
+  readonly names: readonly GeneralName[]
+  /** Full names of the CRL distribution points of its own issuer. */
+  readonly distributionPoints: readonly GeneralName[]
+  /** All of its distribution points are of another CA: no list of its issuer covers it. */
+  readonly hasOtherCrlIssuer: boolean
   readonly nameConstraints: NameConstraints | undefined
   readonly subjectKeyId: Bytes | undefined
   readonly authorityKeyId: Bytes | undefined
@@ -71,27 +80,6 @@ export type Certificate = {
 
 function profile(what: string): KeyferryError {
   return new KeyferryError('ERR_CERT_PROFILE', what)
-}
-
-/** A Name whose form is checked and whose values are not interpreted; its attributes are passed to `visit`. */
-export function readName(
-  reader: DerReader,
-  visit?: (oid: string, tag: number, value: Bytes) => void,
-): Bytes {
-  const { raw } = reader.element(SEQUENCE)
-  readDer(raw, (outer) =>
-    outer.inside(SEQUENCE, (names) => {
-      while (!names.done) {
-        const attribute = (pair: DerReader): void => {
-          const oid = pair.oid()
-          const { tag, content } = pair.element()
-          visit?.(oid, tag, content)
-        }
-        names.list((set) => set.inside(SEQUENCE, attribute), SET)
-      }
-    }),
-  )
-  return raw
 }
 
 /** Extensions by OID, each at most once (`ERR_CERT_PROFILE`): of certificates, CRLs and CRL entries. */
@@ -109,43 +97,26 @@ export function readExtensions(
   return found
 }
 
-function readIa5(reader: DerReader, tag: number): string {
-  let text = ''
-  for (const octet of reader.read(tag)) {
-    if (octet >= 0x80) throw new KeyferryError('ERR_MALFORMED', 'not ASCII')
-    text += String.fromCharCode(octet)
-  }
-  return text
-}
-
-/** A GeneralName: its text for a URI, undefined for every other form. */
-function readGeneralName(reader: DerReader): string | undefined {
-  if (reader.has(TAG_URI)) return readIa5(reader, TAG_URI)
-  if (!GENERAL_NAME_TAGS.includes(reader.element().tag)) {
-    throw new KeyferryError('ERR_MALFORMED', 'not a GeneralName')
-  }
-  return undefined
-}
-
-function readNameConstraints(outer: DerReader): NameConstraints {
-  return outer.inside(SEQUENCE, (reader) => {
-    if (reader.done) throw new KeyferryError('ERR_MALFORMED', 'empty name constraints')
-    let hasUnsupported = false
-    const readBase = (subtree: DerReader): string | undefined => {
-      const base = readGeneralName(subtree)
-      if (base === undefined || !subtree.done) hasUnsupported = true
-      while (!subtree.done) subtree.element()
-      return base
-    }
-    const readBases = (tag: number): string[] => {
-      if (!reader.has(tag)) return []
-      const bases = reader.list((list) => list.inside(SEQUENCE, readBase), tag)
-      return bases.filter((base) => base !== undefined)
-    }
-    const permitted = readBases(0xa0)
-    const excluded = readBases(0xa1)
-    return { permitted, excluded, hasUnsupported }
+/** Full names of a DistributionPointName (RFC 5280 §4.2.1.13); none for a name relative to the issuer. */
+export function readDistributionPointName(reader: DerReader): GeneralName[] {
+  return reader.inside(0xa0, (choice) => {
+    if (choice.has(0xa0)) return choice.list(readGeneralName, 0xa0)
+    choice.read(0xa1)
+    return []
   })
+}
+
+/** The full names of the points of the certificate's own issuer, of each point; undefined for one of another CA. */
+function readDistributionPoints(outer: DerReader): (GeneralName[] | undefined)[] {
+  return outer.list((list) =>
+    list.inside(SEQUENCE, (point) => {
+      const names = point.has(0xa0) ? readDistributionPointName(point) : []
+      if (point.has(0x81)) point.read(0x81)
+      if (point.done) return names
+      point.read(0xa2)
+      return undefined
+    }),
+  )
 }
 
 /** The key identifier of an AuthorityKeyIdentifier; the issuer-and-serial form beside it is not used. */
@@ -169,7 +140,9 @@ type Extensions = Pick<
   | 'keyUsage'
   | 'ekus'
   | 'uris'
-  | 'hasOtherNames'
+  | 'names'
+  | 'distributionPoints'
+  | 'hasOtherCrlIssuer'
   | 'nameConstraints'
   | 'subjectKeyId'
   | 'authorityKeyId'
@@ -195,8 +168,12 @@ function readCertificateExtensions(reader: DerReader): Extensions {
   const keyUsage = take(OID_KEY_USAGE, (inner) => inner.namedBits())
   const ekus = take(OID_EXTENDED_KEY_USAGE, (inner) => inner.list((list) => list.oid()))
   const names = take(OID_SUBJECT_ALT_NAME, (inner) => inner.list(readGeneralName)) ?? []
-  const uris = names.filter((name) => name !== undefined)
+  const uris = names.flatMap(({ tag, text }) => (tag === TAG_URI ? [text] : []))
   const nameConstraints = take(OID_NAME_CONSTRAINTS, readNameConstraints)
+  // Read, and left among what is not understood where it is critical.
+  const points = found.get(OID_CRL_DISTRIBUTION_POINTS)
+  const perPoint = points ? readDer(points.value, readDistributionPoints) : []
+  const distributionPoints = perPoint.filter((one) => one !== undefined)
   // RFC 5280 §4.2.1.1 and §4.2.1.2: key identifiers are never critical.
   if (found.get(OID_SUBJECT_KEY_ID)?.isCritical || found.get(OID_AUTHORITY_KEY_ID)?.isCritical) {
     throw profile('critical key identifier')
@@ -213,7 +190,9 @@ function readCertificateExtensions(reader: DerReader): Extensions {
     keyUsage: keyUsage ?? 0,
     ekus,
     uris,
-    hasOtherNames: uris.length < names.length,
+    names,
+    distributionPoints: distributionPoints.flat(),
+    hasOtherCrlIssuer: perPoint.length > 0 && distributionPoints.length === 0,
     nameConstraints,
     subjectKeyId,
     authorityKeyId: authorityKeyId && readAuthorityKeyId(authorityKeyId.value),
@@ -241,7 +220,11 @@ function readCertificate(bytes: Bytes, isAnchor: boolean): Certificate {
       const issuer = readName(reader)
       const [notBefore, notAfter] = reader.inside(SEQUENCE, (inner) => [inner.time(), inner.time()])
       let hasSubject = false
-      const subject = readName(reader, () => (hasSubject = true))
+      const mails: GeneralName[] = []
+      const subject = readName(reader, (oid, _tag, value) => {
+        hasSubject = true
+        if (oid === OID_EMAIL_ADDRESS) mails.push(emailName(value))
+      })
       const { raw: spki } = reader.element(SEQUENCE)
       readDer(spki, (key) =>
         key.inside(SEQUENCE, (inner) => [inner.read(SEQUENCE), inner.read(BIT_STRING)]),
@@ -254,10 +237,16 @@ function readCertificate(bytes: Bytes, isAnchor: boolean): Certificate {
         checkSerial(serial)
         if (!equal(identifier, parts.identifier)) throw profile('two signature algorithms')
       }
-      const signed = isAnchor ? undefined : readSignature(parts)
-      const names = { issuer, subject, hasSubject }
-      const body = { serial, ...names, notBefore, notAfter, spki }
-      return { der, tbs: parts.tbs, signed, ...body, ...extensions }
+      const signed = isAnchor ? undefined : readCertificateSignature(parts)
+      // RFC 5280 §4.2.1.10: an address in the subject counts where the subjectAltName has none.
+      const hasMail = extensions.names.some(({ tag }) => tag === TAG_EMAIL)
+      const names = [
+        ...(hasSubject ? [directoryName(subject)] : []),
+        ...extensions.names,
+        ...(hasMail ? [] : mails),
+      ]
+      const body = { serial, issuer, subject, hasSubject, notBefore, notAfter, spki }
+      return { der, tbs: parts.tbs, signed, ...body, ...extensions, names }
     }),
   )
 }

@@ -42,6 +42,7 @@ import {
 const world = await makeWorld('ES256')
 const { ca, leaf } = world
 const ECDSA_SHA1 = fromHex('300906072a8648ce3d0401')
+const RSA_SHA1 = fromHex('300d06092a864886f70d0101050500')
 const RSA_SHA256 = fromHex('300d06092a864886f70d01010b0500')
 const DNS = der(0x82, utf8('acme.example'))
 
@@ -67,7 +68,8 @@ describe('parseCertificate [path-1]', () => {
     expect(read.keyUsage).toBe(DIGITAL_SIGNATURE)
     expect(read.ekus).toEqual(['1.3.6.1.5.5.7.3.2'])
     expect(read.uris).toEqual([URI])
-    expect(read.hasOtherNames).toBe(false)
+    expect(read.names.map(({ tag }) => tag)).toEqual([0xa4, 0x86])
+    expect(read.names[0]?.content).toEqual(leaf.name)
     expect(read.nameConstraints).toBeUndefined()
     expect(read.subjectKeyId).toEqual(leaf.id)
     expect(read.authorityKeyId).toEqual(ca.id)
@@ -84,11 +86,10 @@ describe('parseCertificate [path-1]', () => {
     const bytes = await makeCertificate(ca, world.root, world.extensions.ca, withExtensions(odd))
     const read = parseCertificate(bytes)
     expect([read.isCa, read.pathLength]).toEqual([true, 0])
-    expect(read.nameConstraints).toEqual({
-      permitted: ['.a.example', 'b.example'],
-      excluded: ['c.example'],
-      hasUnsupported: false,
-    })
+    const { permitted, excluded, hasDistance } = read.nameConstraints!
+    expect(permitted.map(({ text }) => text)).toEqual(['.a.example', 'b.example'])
+    expect(excluded.map(({ text }) => text)).toEqual(['c.example'])
+    expect(hasDistance).toBe(false)
   })
 
   it('keeps its own copy', async () => {
@@ -134,7 +135,7 @@ describe('parseCertificate [path-1]', () => {
     ['another outer algorithm', 'ERR_CERT_PROFILE', { outerAlgorithm: fromHex('300506032b6570') }],
     ['another inner algorithm', 'ERR_CERT_PROFILE', { innerAlgorithm: fromHex('300506032b6570') }],
     ['SHA-1', 'ERR_CERT_PROFILE', { innerAlgorithm: ECDSA_SHA1, outerAlgorithm: ECDSA_SHA1 }],
-    ['RSA', 'ERR_CERT_PROFILE', { innerAlgorithm: RSA_SHA256, outerAlgorithm: RSA_SHA256 }],
+    ['RSA with SHA-1', 'ERR_CERT_PROFILE', { innerAlgorithm: RSA_SHA1, outerAlgorithm: RSA_SHA1 }],
     [
       'no such date',
       'ERR_MALFORMED',
@@ -370,10 +371,11 @@ describe('parseCertificate [path-1]', () => {
     expect(await errorCode(async () => parseCertificate(await make(odd)))).toBe('ok')
   })
 
-  it('tells an empty subject, other names and unsupported constraints', async () => {
+  it('tells an empty subject, other names and constraints with a distance', async () => {
     expect(parseCertificate(await make({ subject: derSequence() })).hasSubject).toBe(false)
     const mixed = parseCertificate(await make(withExtensions({ san: san([DNS, uriName(URI)]) })))
-    expect([mixed.uris, mixed.hasOtherNames]).toEqual([[URI], true])
+    expect(mixed.uris).toEqual([URI])
+    expect(mixed.names.map(({ tag }) => tag)).toEqual([0xa4, 0x82, 0x86])
     const bare = {
       keyUsage: undefined,
       eku: undefined,
@@ -387,13 +389,12 @@ describe('parseCertificate [path-1]', () => {
     const limited = derSequence(
       derExplicit(0, derSequence(uriName('a'), derImplicit(1, fromHex('05')))),
     )
-    for (const nc of [
-      nameConstraints([DNS], []),
-      nameConstraints([], [DNS]),
-      ext('2.5.29.30', limited),
-    ]) {
+    for (const [nc, hasDistance] of [
+      [nameConstraints([DNS], []), false],
+      [ext('2.5.29.30', limited), true],
+    ] as const) {
       const odd = parseCertificate(await make(withExtensions({ nc })))
-      expect(odd.nameConstraints?.hasUnsupported).toBe(true)
+      expect(odd.nameConstraints?.hasDistance).toBe(hasDistance)
     }
   })
 

@@ -1,0 +1,151 @@
+import { createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { type Bytes, concat, fromHex, utf8 } from '../../shared/bytes.ts'
+import {
+  type CertificateAlgorithm,
+  readCertificateSignature,
+  readKeyKind,
+  verifyCertificateSignature,
+} from '../../shared/certificate-signature.ts'
+import { der, derBits, derInteger, derSequence } from '../../shared/der.ts'
+import { errorCode } from '../lib/odd-certificates.ts'
+
+const data = utf8('to be signed')
+const spkiOf = (key: KeyObject): Bytes =>
+  new Uint8Array(key.export({ format: 'der', type: 'spki' }) as Buffer)
+
+function signer(kind: 'rsa' | 'P-256' | 'P-384', bits = 2048) {
+  const { publicKey, privateKey } =
+    kind === 'rsa'
+      ? generateKeyPairSync('rsa', { modulusLength: bits })
+      : generateKeyPairSync('ec', { namedCurve: kind })
+  const sign = (hash: string): Bytes =>
+    new Uint8Array(createSign(hash).update(data).sign(privateKey))
+  return { spki: spkiOf(publicKey), sign }
+}
+
+const rsa = signer('rsa')
+const p256 = signer('P-256')
+const p384 = signer('P-384')
+const RSA_ID = fromHex('06092a864886f70d0101010500')
+const numbers = (modulus: Bytes, exponent: Bytes): Bytes =>
+  derSequence(derSequence(RSA_ID), derBits(derSequence(modulus, exponent)))
+const modulus = (octets: number, first = 0xc1, last = 1): Bytes =>
+  derInteger(new Uint8Array(octets).fill(first, 0, 1).fill(last, octets - 1))
+const E65537 = derInteger(65_537)
+
+describe('signatures of CAs', () => {
+  it.each([
+    ['RS256', rsa, 'sha256'],
+    ['RS384', rsa, 'sha384'],
+    ['RS512', rsa, 'sha512'],
+    ['ES256', p256, 'sha256'],
+    ['ES384', p256, 'sha384'],
+    ['ES256', p384, 'sha256'],
+    ['ES384', p384, 'sha384'],
+  ] as const)('%s verifies, and nothing else does', async (alg, { spki, sign }, hash) => {
+    const signature = sign(hash)
+    const check = (
+      changed: Partial<{ alg: CertificateAlgorithm; signature: Bytes; data: Bytes }>,
+    ) =>
+      verifyCertificateSignature(
+        spki,
+        { alg: changed.alg ?? alg, signature: changed.signature ?? signature },
+        changed.data ?? data,
+      )
+    expect(await check({})).toBe(true)
+    expect(await check({ data: utf8('another') })).toBe(false)
+    const last = signature.length - 1
+    expect(await check({ signature: signature.with(last, signature[last]! ^ 1) })).toBe(false)
+    expect(await check({ signature: signature.subarray(0, last) })).toBe(false)
+    expect(await check({ signature: concat(signature, fromHex('00')) })).toBe(false)
+    expect(await check({ signature: new Uint8Array() })).toBe(false)
+    for (const other of ['Ed25519', 'ES256', 'ES384', 'RS256', 'RS384', 'RS512'] as const) {
+      if (other !== alg) expect(await check({ alg: other })).toBe(false)
+    }
+  })
+
+  it('[path-9] an ECDSA signature of zeros, or of a number beyond the order', async () => {
+    for (const [{ spki }, octets] of [
+      [p256, 32],
+      [p384, 48],
+    ] as const) {
+      const one = derInteger(1)
+      const large = derInteger(new Uint8Array(octets).fill(0xff))
+      for (const [r, s] of [
+        [derInteger(0), one],
+        [one, derInteger(0)],
+        [large, one],
+        [one, large],
+      ]) {
+        const signature = derSequence(r!, s!)
+        expect(await verifyCertificateSignature(spki, { alg: 'ES256', signature }, data)).toBe(
+          false,
+        )
+      }
+    }
+  })
+
+  it('[path-9] a point that is not on the curve', async () => {
+    for (const { spki } of [p256, p384]) {
+      const off = spki.with(spki.length - 1, spki.at(-1)! ^ 1)
+      const signature = p256.sign('sha256')
+      expect(
+        await errorCode(() => verifyCertificateSignature(off, { alg: 'ES256', signature }, data)),
+      ).toBe('ERR_WEAK_KEY')
+    }
+  })
+})
+
+describe('keys of certificates [path-1]', () => {
+  it('tells their kind', () => {
+    expect([rsa, p256, p384].map(({ spki }) => readKeyKind(spki))).toEqual([
+      'RSA',
+      'ES256',
+      'ES384',
+    ])
+  })
+
+  it.each([
+    ['2047 bits', numbers(modulus(256, 0x41), E65537)],
+    ['2040 bits', numbers(modulus(255), E65537)],
+    ['2052 bits', numbers(modulus(257, 0x0f), E65537)],
+    ['8200 bits', numbers(modulus(1025), E65537)],
+    ['an even modulus', numbers(modulus(256, 0xc1, 2), E65537)],
+    ['a negative modulus', numbers(der(0x02, new Uint8Array(256).fill(0x81)), E65537)],
+    ['an exponent of 1', numbers(modulus(256), derInteger(1))],
+    ['an even exponent', numbers(modulus(256), derInteger(65_538))],
+    ['an exponent of 33 bits', numbers(modulus(256), derInteger(2 ** 32 + 1))],
+    [
+      'another algorithm',
+      derSequence(derSequence(fromHex('06032b656e')), derBits(new Uint8Array(32))),
+    ],
+    [
+      'a compressed point',
+      fromHex(`3039301306072a8648ce3d020106082a8648ce3d030107032200${'02'.padEnd(66, '1')}`),
+    ],
+  ])('[path-1] refuses %s', async (_, spki) => {
+    expect(await errorCode(() => readKeyKind(spki))).toBe('ERR_CERT_PROFILE')
+  })
+
+  it('takes RSA from 2048 to 8192 bits', () => {
+    expect(readKeyKind(numbers(modulus(256), derInteger(3)))).toBe('RSA')
+    expect(readKeyKind(numbers(modulus(1024), E65537))).toBe('RSA')
+  })
+
+  it('[path-9] refuses an Ed25519 key of small order', async () => {
+    const weak = fromHex(`302a300506032b6570032100${'01'.padEnd(64, '0')}`)
+    expect(await errorCode(() => readKeyKind(weak))).toBe('ERR_WEAK_KEY')
+  })
+
+  it.each([
+    ['SHA-1 with RSA', '300d06092a864886f70d0101050500'],
+    ['SHA-1 with ECDSA', '300906072a8648ce3d0401'],
+    ['SHA-512 with ECDSA', '300a06082a8648ce3d040304'],
+    ['RSA-PSS', '300b06092a864886f70d01010a'],
+    ['RSA without its NULL', '300b06092a864886f70d01010b'],
+  ])('[path-1] refuses a signature of %s', async (_, identifier) => {
+    const signed = { tbs: data, identifier: fromHex(identifier), signature: new Uint8Array(64) }
+    expect(await errorCode(() => readCertificateSignature(signed))).toBe('ERR_CERT_PROFILE')
+  })
+})
