@@ -41,9 +41,11 @@ const coded = collect(
   files(['shared', 'deriver', 'worker', 'web'], '.ts'),
   new RegExp(String.raw`\/[/*]+ PROTOCOL ((?:${TAG}(?:, )?)+)`, 'g'),
 )
-/** A title, also one in the table of an `it.each`, that begins with tags. */
+/** A title, also one in the table of an `it.each` or of a file of cases, that begins with tags. */
 const tested = collect(
-  files(['test'], '.test.ts').filter((name) => name !== fileURLToPath(import.meta.url)),
+  [...files(['test'], '.test.ts'), ...files(['test'], '-cases.ts')].filter(
+    (name) => name !== fileURLToPath(import.meta.url),
+  ),
   new RegExp(String.raw`['"\x60]((?:${TAG} ?)+)`, 'g'),
 )
 

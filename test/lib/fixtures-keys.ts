@@ -1,12 +1,15 @@
 /** Keys and random bytes from fixed seeds: the same on every run and every machine. */
+import { createPrivateKey, createPublicKey, sign as signWith } from 'node:crypto'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
+import { p256, p384 } from '@noble/curves/nist.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import { base64url, concat, fromHex, u32, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type RecipientKey } from '../../shared/hpke.ts'
 import { type SigningKey } from '../../shared/signature.ts'
 import { type Suite } from '../../shared/trust.ts'
+import { RSA_2048 } from './fixtures-rsa.ts'
+import { type CaKey } from './odd-certificates.ts'
 
 /** `length` bytes that only the seed decides. */
 export function seeded(seed: string, length = 32): Bytes {
@@ -89,4 +92,28 @@ export async function makeRecipient(suite: Suite, seed: string): Promise<Recipie
     'decapsulateBits' as 'deriveBits',
   ])
   return { suite, publicKey, privateKeys: [mlKem, await importX25519(x25519Secret)] }
+}
+
+/** A CA's P-384 key; its signatures, after RFC 6979 with SHA-384, are deterministic. */
+export function makeP384(seed: string): CaKey {
+  const secret = seeded(`p384 ${seed}`, 48).with(0, 0x5a)
+  const spki = concat(
+    fromHex('3076301006072a8648ce3d020106052b81040022036200'),
+    p384.getPublicKey(secret, false),
+  )
+  const sign = (tbs: Bytes): Bytes =>
+    Uint8Array.from(p384.sign(tbs, secret, { lowS: false, format: 'der' }))
+  return { spki, identifier: fromHex('300a06082a8648ce3d040303'), sign }
+}
+
+/** A CA's RSA key of 2048 bits, always the same one; its signatures (PKCS #1 v1.5 with SHA-256) are deterministic. */
+export function makeRsa(): CaKey {
+  const key = createPrivateKey({
+    key: Buffer.from(RSA_2048, 'base64'),
+    format: 'der',
+    type: 'pkcs8',
+  })
+  const spki = new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }))
+  const sign = (tbs: Bytes): Bytes => new Uint8Array(signWith('sha256', tbs, key))
+  return { spki, identifier: fromHex('300d06092a864886f70d01010b0500'), sign }
 }

@@ -99,7 +99,7 @@ export type Odd = {
   /** Instead of the whole extensions field. */
   extensionField?: Bytes
   /** Signed by this key instead. */
-  key?: SigningKey
+  key?: OddKey
 }
 
 export type OddCrl = {
@@ -112,10 +112,25 @@ export type OddCrl = {
   entries?: readonly Bytes[]
   extensions?: Extensions
   extensionField?: Bytes
-  key?: SigningKey
+  key?: OddKey
 }
 
-async function sign(key: SigningKey, tbs: Bytes, algorithm?: Bytes): Promise<Bytes> {
+/** A key of a kind that only CAs may have. */
+export type CaKey = {
+  readonly spki: Bytes
+  readonly identifier: Bytes
+  readonly sign: (tbs: Bytes) => Bytes
+}
+export type OddKey = SigningKey | CaKey
+
+function identifierOf(key: OddKey): Bytes {
+  return 'identifier' in key ? key.identifier : algorithmIdentifier(key.alg)
+}
+
+async function sign(key: OddKey, tbs: Bytes, algorithm?: Bytes): Promise<Bytes> {
+  if ('identifier' in key) {
+    return derSequence(tbs, algorithm ?? key.identifier, derBits(key.sign(tbs)))
+  }
   const signature = await signBytes(key, tbs)
   const bits = key.alg === 'ES256' ? ecdsaToDer(signature) : signature
   return derSequence(tbs, algorithm ?? algorithmIdentifier(key.alg), derBits(bits))
@@ -125,7 +140,7 @@ function present(extensions: Extensions): Bytes[] {
   return Object.values(extensions).filter((value) => value !== undefined)
 }
 
-export type Member = { name: Bytes; key: SigningKey; id: Bytes }
+export type Member = { name: Bytes; key: OddKey; id: Bytes }
 
 /** A certificate of `subject` issued by `issuer`, with these extensions unless told otherwise. */
 export function makeCertificate(
@@ -140,7 +155,7 @@ export function makeCertificate(
   const tbs = derSequence(
     odd.version ?? derExplicit(0, derInteger(2)),
     odd.serial ?? derInteger(subject.id.slice(0, 16).fill(0x41, 0, 1)),
-    odd.innerAlgorithm ?? algorithmIdentifier(key.alg),
+    odd.innerAlgorithm ?? identifierOf(key),
     odd.issuer ?? issuer.name,
     odd.validity ?? derSequence(...times),
     odd.subject ?? subject.name,
@@ -166,7 +181,7 @@ export function makeCrl(issuer: Member, odd: OddCrl = {}): Promise<Bytes> {
   const list = present({ aki: aki(issuer.id), number: crlNumber(1), ...odd.extensions })
   const tbs = derSequence(
     odd.version ?? derInteger(1),
-    odd.innerAlgorithm ?? algorithmIdentifier(key.alg),
+    odd.innerAlgorithm ?? identifierOf(key),
     odd.issuer ?? issuer.name,
     odd.thisUpdate ?? derTime(NOW - DAY),
     odd.nextUpdate ?? derTime(NOW + DAY),
@@ -176,8 +191,7 @@ export function makeCrl(issuer: Member, odd: OddCrl = {}): Promise<Bytes> {
   return sign(key, tbs, odd.outerAlgorithm)
 }
 
-async function makeMember(commonName: string, alg: SignatureAlgorithm): Promise<Member> {
-  const key = await generateSigningKey(alg, true)
+async function makeMember(commonName: string, key: OddKey): Promise<Member> {
   return { name: name(commonName), key, id: (await keyId(key.spki)).slice(0, 20) }
 }
 
@@ -202,11 +216,19 @@ export type World = {
   validate: (difference?: Difference) => Promise<VerifiedPath>
 }
 
-/** Keys and names of a world; every path made in it has the same ones. */
-export async function makeWorld(alg: SignatureAlgorithm): Promise<World> {
-  const root = await makeMember('Odd root', alg)
-  const ca = await makeMember('Odd issuing CA', alg)
-  const leaf = await makeMember('alice', alg)
+/** Keys of a world. */
+export type WorldKeys = { root: OddKey; ca: OddKey; leaf: OddKey }
+
+/** Keys and names of a world; every path made in it has the same ones. Keys are new unless they are given. */
+export async function makeWorld(
+  alg: SignatureAlgorithm,
+  keys: Partial<WorldKeys> = {},
+): Promise<World> {
+  const own = async (key: OddKey | undefined): Promise<OddKey> =>
+    key ?? (await generateSigningKey(alg, true))
+  const root = await makeMember('Odd root', await own(keys.root))
+  const ca = await makeMember('Odd issuing CA', await own(keys.ca))
+  const leaf = await makeMember('alice', await own(keys.leaf))
   const extensions = {
     root: { basic: basic(true, 1), keyUsage: keyUsage(5, 6), ski: ski(root.id) },
     ca: {

@@ -6,6 +6,7 @@ import { httpVectors, keyPackageVectors } from '../lib/fixtures-vectors-calls.ts
 import { deliveryVectors } from '../lib/fixtures-vectors-delivery.ts'
 import { formatVectors } from '../lib/fixtures-vectors-formats.ts'
 import { keyVectors, welcomeVectors } from '../lib/fixtures-vectors-keys.ts'
+import { pathVectors } from '../lib/fixtures-vectors-paths.ts'
 import { envelopeVectors, trustVectors } from '../lib/fixtures-vectors-signed.ts'
 import {
   derivationVectors,
@@ -25,6 +26,7 @@ export async function makeVectors(): Promise<Record<string, string>> {
     derivation: derivationVectors(),
     tree: treeVectors(),
     format: formatVectors(world),
+    path: await pathVectors(),
     envelope: await envelopeVectors(world),
     trust: await trustVectors(world),
     'key-package': await keyPackageVectors(world),

@@ -44,6 +44,7 @@ import { decodeRelease, verifyHead } from '../../shared/release.ts'
 import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
 import { followTrust, verifyGenesis } from '../../shared/trust.ts'
 import { openWelcome, unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
+import { validatePath } from '../../shared/path.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import derivation from '../../docs/vectors/derivation.json' with { type: 'json' }
 import encoding from '../../docs/vectors/encoding.json' with { type: 'json' }
@@ -53,6 +54,7 @@ import http from '../../docs/vectors/http.json' with { type: 'json' }
 import json from '../../docs/vectors/json.json' with { type: 'json' }
 import packages from '../../docs/vectors/key-package.json' with { type: 'json' }
 import keys from '../../docs/vectors/keys.json' with { type: 'json' }
+import paths from '../../docs/vectors/path.json' with { type: 'json' }
 import tree from '../../docs/vectors/tree.json' with { type: 'json' }
 import trust from '../../docs/vectors/trust.json' with { type: 'json' }
 import welcomes from '../../docs/vectors/welcome.json' with { type: 'json' }
@@ -288,3 +290,21 @@ runCases<KeyInput, { text: string; name: string }>('keys', keys.cases, async (in
   }
   return { ...output, name, text }
 })
+
+interface PathJson {
+  certificates: string[]
+  anchors: string[]
+  crls: string[]
+  now: number | null
+  eku: string[]
+}
+
+runCases('path', paths.cases, ({ certificates, anchors, crls, now, eku }: PathJson) =>
+  validatePath({
+    certificates: certificates.map(fromHex),
+    anchors: anchors.map(fromHex),
+    crls: crls.map(fromHex),
+    now: now ?? Number.NaN,
+    eku,
+  }),
+)
