@@ -142,7 +142,7 @@ function readTbs(
   // RFC 5280 §5.1.2.5 and §5.1.2.7 let this and the extensions be absent; here they are required.
   const isLasting =
     rules.mostAge !== undefined && !reader.has(UTC_TIME) && !reader.has(GENERALIZED_TIME)
-  const nextUpdate = isLasting ? thisUpdate + rules.mostAge! : reader.time()
+  const nextUpdate = isLasting ? thisUpdate + (rules.mostAge ?? 0) : reader.time()
   const revoked = new Set(reader.has(SEQUENCE) ? reader.list(readEntry) : [])
   let number: number | undefined
   let authorityKeyId: Bytes | undefined
