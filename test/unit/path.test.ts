@@ -32,6 +32,7 @@ import {
   NOW,
   type Odd,
   san,
+  ski,
   truncations,
   URI,
   uriName,
@@ -253,6 +254,56 @@ describe('accepts', () => {
     const anchors = [certificates[1]!]
     const path = await validatePath({ ...input, certificates: [certificates[0]!], anchors })
     expect(path.issuers).toHaveLength(1)
+  })
+
+  describe('a root that issued for itself under a new key', async () => {
+    const key = await generateSigningKey('ES256', true)
+    const renewed = { ...root, key, id: (await keyId(key.spki)).slice(0, 20) }
+    const make = async (anchor: Extensions, own: Extensions, below: Extensions = {}) => {
+      const input = await world.make({ root: withExtensions({ basic: basic(true), ...anchor }) })
+      const between = await makeCertificate(renewed, root, {
+        ...world.extensions.root,
+        ski: ski(renewed.id),
+        aki: aki(root.id),
+        ...own,
+      })
+      const issued = { ...world.extensions.ca, aki: aki(renewed.id), ...below }
+      return {
+        ...input,
+        certificates: [input.certificates[0]!, await makeCertificate(ca, renewed, issued), between],
+        crls: [...(input.crls as Bytes[]), await makeCrl(renewed)],
+      }
+    }
+
+    it('does not count for path lengths', async () => {
+      expect(
+        await errorCode(async () => validatePath(await make({ basic: basic(true, 1) }, {}))),
+      ).toBe('ok')
+      const tight = { basic: basic(true, 0) }
+      expect(await errorCode(async () => validatePath(await make(tight, {})))).toBe(
+        'ERR_PATH_INVALID',
+      )
+      expect(await errorCode(async () => validatePath(await make({}, tight)))).toBe(
+        'ERR_PATH_INVALID',
+      )
+    })
+
+    it('is not held to the constraints above it, but what it issues is', async () => {
+      const nc = nameConstraints([uriName('.acme.example')], [])
+      const elsewhere = san([uriName('keyferry://ca.other.example/')])
+      expect(
+        await errorCode(async () => validatePath(await make({ nc }, { san: elsewhere }))),
+      ).toBe('ok')
+      expect(
+        await errorCode(async () => validatePath(await make({ nc }, {}, { san: elsewhere }))),
+      ).toBe('ERR_PATH_INVALID')
+    })
+
+    it('[path-7] a leaf under its own name is held to the constraints', async () => {
+      const outside = san([uriName('keyferry://client.other.example/x')])
+      const leafOfCa = { subject: ca.name, extensions: { san: outside } }
+      expect(await errorCode(() => world.validate({ leaf: leafOfCa }))).toBe('ERR_PATH_INVALID')
+    })
   })
 
   it('the highest of several usable lists, whatever stands beside it', async () => {
