@@ -11,7 +11,8 @@ import type { Bytes } from '../../shared/bytes.ts'
 
 const run = promisify(execFile)
 
-export type OpensslAlgorithm = 'p256' | 'ed25519'
+/** What the CAs sign with; leaves are Ed25519 there, else P-256. */
+export type OpensslAlgorithm = 'p256' | 'ed25519' | 'p384' | 'rsa'
 export type Role = 'client' | 'deriver'
 
 /** Leaves that every CA has; the URI of each is `keyferry://ROLE.acme.example/NAME`. */
@@ -97,10 +98,20 @@ authorityKeyIdentifier = keyid:always
 /** Makes the CA in a new temporary directory; needs openssl 3 on the PATH. */
 export async function makeOpensslCa(algorithm: OpensslAlgorithm): Promise<OpensslCa> {
   const dir = await mkdtemp(join(tmpdir(), 'keyferry-ca-'))
-  const key =
-    algorithm === 'ed25519'
-      ? ['-algorithm', 'ed25519']
-      : ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']
+  const ec = (curve: string): string[] => [
+    '-algorithm',
+    'EC',
+    '-pkeyopt',
+    `ec_paramgen_curve:${curve}`,
+  ]
+  const caKey = {
+    p256: ec('P-256'),
+    p384: ec('P-384'),
+    ed25519: ['-algorithm', 'ed25519'],
+    rsa: ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'],
+  }[algorithm]
+  const leafKey = algorithm === 'ed25519' ? caKey : ec('P-256')
+  const digest = { p256: 'sha256', p384: 'sha384', ed25519: 'default', rsa: 'sha256' }[algorithm]
   const openssl = async (args: string, ...more: string[]): Promise<void> => {
     const env = { PATH: process.env['PATH'], SAN_URI: 'unused:', ...sanUri }
     await run('openssl', [...args.split(' '), ...more], { cwd: dir, env })
@@ -113,15 +124,15 @@ export async function makeOpensslCa(algorithm: OpensslAlgorithm): Promise<Openss
     return read(`${file}.der`)
   }
 
-  await writeFile(join(dir, 'ca.cnf'), makeConfig(algorithm === 'ed25519' ? 'default' : 'sha256'))
+  await writeFile(join(dir, 'ca.cnf'), makeConfig(digest))
   for (const ca of ['root', 'issuing']) {
     await mkdir(join(dir, ca))
     await writeFile(join(dir, ca, 'index.txt'), '')
     await writeFile(join(dir, ca, 'crlnumber'), '01\n')
-    await openssl(`genpkey -out ${ca}.key`, ...key)
+    await openssl(`genpkey -out ${ca}.key`, ...caKey)
   }
   const rootName = '/O=Acme/CN=Acme Root'
-  const selfSign = 'req -x509 -new -key root.key -config ca.cnf -extensions x_root -days 3650'
+  const selfSign = `req -x509 -new -key root.key -config ca.cnf -extensions x_root -days 3650${digest === 'default' ? '' : ` -${digest}`}`
   await openssl(`${selfSign} -out root.pem -subj`, rootName)
   await openssl(
     'req -new -key issuing.key -config ca.cnf -out issuing.csr -subj',
@@ -138,7 +149,7 @@ export async function makeOpensslCa(algorithm: OpensslAlgorithm): Promise<Openss
     sanUri = {}
   }
   for (const [name, role] of Object.entries(OPENSSL_LEAVES)) {
-    await openssl(`genpkey -out ${name}.key`, ...key)
+    await openssl(`genpkey -out ${name}.key`, ...leafKey)
     await openssl(`pkcs8 -topk8 -nocrypt -in ${name}.key -outform DER -out ${name}.p8`)
     await openssl(`req -new -key ${name}.key -config ca.cnf -out ${name}.csr -subj`, `/CN=${name}`)
     const dates = name === 'eve' ? ' -startdate 20200101000000Z -enddate 20200201000000Z' : ''
