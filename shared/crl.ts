@@ -48,7 +48,8 @@ declare const verified: unique symbol
 export type CrlScope = {
   readonly endEntities: boolean
   readonly cas: boolean
-  /** One of these is among the distribution points of the certificate; undefined where the list names none. */
+  /** One of these is among the distribution points of the certificate: none for a name relative to the issuer, which is not put together here;
+   * undefined where the list has no distribution point. */
   readonly names: readonly GeneralName[] | undefined
 }
 
@@ -89,6 +90,8 @@ export type VerifiedCrl = {
 export type UnsafeCrlRules = {
   /** Least bits of RSA keys. */
   readonly leastRsaBits?: number
+  /** Instead of {@link MAX_CRL}. */
+  readonly mostBytes?: number
   /** Seconds: neither number nor nextUpdate is asked for, and thisUpdate is at most this long ago. */
   readonly mostAge?: number
 }
@@ -118,12 +121,10 @@ function readScope(outer: DerReader): CrlScope {
   return outer.inside(SEQUENCE, (reader) => {
     if (reader.done) throw unusable('an empty distribution point')
     const names = reader.has(0xa0) ? readDistributionPointName(reader) : undefined
-    // One that is relative to the issuer is not put together here.
-    if (names?.length === 0) throw unusable('a distribution point without a full name')
     const onlyEndEntities = reader.flag(0x81)
     const onlyCas = reader.flag(0x82)
-    // What may still stand here limits the list to some reasons, to attribute certificates, or lets it speak for other CAs.
-    if (!reader.done) throw unusable('a list of a part')
+    // Whatever still stands here, and is refused as left over, limits the list to some reasons or to attribute certificates, or lets it speak
+    // for other CAs.
     return { endEntities: !onlyCas, cas: !onlyEndEntities, names }
   })
 }
@@ -163,7 +164,7 @@ function readTbs(
  * something that is not understood. Takes some 30 ms for 10,000 entries.
  */
 export function parseCrl(der: Bytes, unsafeRules: UnsafeCrlRules = {}): Crl {
-  if (der.length > MAX_CRL) throw new KeyferryError('ERR_TOO_LARGE')
+  if (der.length > (unsafeRules.mostBytes ?? MAX_CRL)) throw new KeyferryError('ERR_TOO_LARGE')
   try {
     const copy = der.slice()
     const parts = readSigned(copy)

@@ -156,11 +156,12 @@ function isDnsWithin(name: string, constraint: string, canOverlap: boolean): boo
 
 /** A mailbox, all mailboxes of a host, or with a leading dot those of the hosts below it. */
 function isEmailWithin(address: string, constraint: string): boolean {
-  const [, mailbox, host] = EMAIL.exec(address) ?? []
-  if (mailbox === undefined || host === undefined) throw invalid('not a mail address')
-  const [, local, wanted] = EMAIL.exec(constraint) ?? []
-  if (local === undefined) return isHostWithin(host.toLowerCase(), constraint)
-  return mailbox === local && host.toLowerCase() === wanted!.toLowerCase()
+  const name = EMAIL.exec(address)
+  if (!name) throw invalid('not a mail address')
+  const host = name[2]!.toLowerCase()
+  const base = EMAIL.exec(constraint)
+  if (!base) return isHostWithin(host, constraint)
+  return name[1] === base[1] && host === base[2]!.toLowerCase()
 }
 
 /** Address and mask, 4 or 16 octets each; a mask is ones and then zeros. */

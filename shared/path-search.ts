@@ -46,8 +46,7 @@ function readAll(
       const certificate = read(der)
       readKeyKind(certificate.spki)
       return [certificate]
-    } catch (error) {
-      if (!isKeyferryError(error)) throw error
+    } catch {
       return []
     }
   })
@@ -87,7 +86,6 @@ export async function findPath(input: SearchInput): Promise<FoundPath> {
         const issuers = await checkPath([...path, anchor], { ...input, now }, budget, () => {})
         return { certificates: path, anchor, issuers }
       } catch (error) {
-        if (!isKeyferryError(error)) throw error
         reason = error
       }
     }

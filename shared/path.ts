@@ -78,8 +78,7 @@ export async function validatePath(input: PathInput): Promise<VerifiedPath> {
   const certificates = input.certificates.map(parseCertificate)
   const anchors = input.anchors.map(parseAnchor)
   const [leaf] = certificates
-  const last = certificates.at(-1)
-  if (!leaf || !last) throw invalid('no certificate')
+  if (!leaf) throw invalid('no certificate')
   const key = await importVerifyKey(leaf.spki)
   for (const { spki } of certificates) readKeyKind(spki)
 
@@ -94,7 +93,7 @@ export async function validatePath(input: PathInput): Promise<VerifiedPath> {
   for (const [i, issuer] of above.entries()) {
     if (!isSameKeyId(certificates[i]!, issuer)) throw invalid('key identifiers differ')
   }
-  const anchor = await findAnchor(last, anchors, budget)
+  const anchor = await findAnchor(certificates.at(-1)!, anchors, budget)
   if (anchors.some((item) => equal(item.der, leaf.der))) throw invalid('an anchor as end entity')
   const path = [...certificates, anchor]
   const issuers = await checkPath(path, { ...input, now }, budget, checkUri)

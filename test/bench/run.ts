@@ -4,10 +4,11 @@ import { benchDeriver } from './deriver.ts'
 import { benchRelay } from './relay.ts'
 import { bundleSize } from './bundle.ts'
 import { type Line } from './measure.ts'
+import { benchPaths } from './paths.ts'
 
 const USAGE = `usage: npm run bench -- [--quick] [--json]
 
-Measures the deriver (rotation, join and revocation by number of members), a delivery against a bare route in the same worker, and the size of the client.
+Measures the deriver (rotation, join and revocation by number of members), path validation and revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client.
 --quick  fewer rounds, up to 1,000 members
 
 example: npm run bench -- --quick
@@ -24,6 +25,8 @@ if (values.help === true) {
   const note = (text: string): void => void process.stderr.write(`${text}\n`)
   note('deriver …')
   lines.push(...(await benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7)))
+  note('paths …')
+  lines.push(...(await benchPaths(quick ? [10_000] : [10_000, 100_000], quick ? 5 : 15)))
   note('relay …')
   lines.push(...(await benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500)))
   const size = await bundleSize(['web/index.ts', 'web/enroll.ts'])
@@ -32,7 +35,7 @@ if (values.help === true) {
   } else {
     for (const { name, milliseconds, ratio, against } of lines) {
       const figures = `${milliseconds.toFixed(4).padStart(10)} ms  ${ratio.toFixed(2).padStart(8)}`
-      process.stdout.write(`${name.padEnd(44)} ${figures} × ${against}\n`)
+      process.stdout.write(`${name.padEnd(64)} ${figures} × ${against}\n`)
     }
     process.stdout.write(
       `browser client: ${size.minified} bytes minified, ${size.gzip} with gzip\n`,

@@ -50,6 +50,7 @@ describe('findPath', () => {
     expect(await refused({ candidates: [] })).toBe('ERR_PATH_INVALID')
     expect(await refused({ anchors: [] })).toBe('ERR_PATH_INVALID')
     expect(await refused({ anchors: [input.leaf] })).toBe('ERR_PATH_INVALID')
+    expect(await refused({ anchors: [...input.anchors, input.leaf] })).toBe('ERR_PATH_INVALID')
     expect(await refused({ leaf: fromHex('3000') })).toBe('ERR_MALFORMED')
     expect(await refused({ maxIntermediates: 0 })).toBe('ERR_PATH_INVALID')
     expect(await refused({ crls: [] })).toBe('ERR_CRL')
