@@ -4,7 +4,7 @@
  * longer (RFC 5480, RFC 5758, RFC 4055). SHA-1, RSA-PSS, DSA and curves without a name are refused.
  */
 import { type Bytes, equal, fromHex, hex } from './bytes.ts'
-import { BIT_STRING, readDer, SEQUENCE } from './der.ts'
+import { readDer, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import {
   algorithmIdentifier,
@@ -51,14 +51,12 @@ function startsWith(bytes: Bytes, prefix: Bytes): boolean {
   return equal(bytes.subarray(0, prefix.length), prefix)
 }
 
-/** Bits of the modulus of an RSA key, of a `SEQUENCE { AlgorithmIdentifier, BIT STRING }`; undefined for another kind of key. */
-function rsaBits(spki: Bytes): number | undefined {
+/** Bits of the modulus of an RSA key, of a `SEQUENCE { AlgorithmIdentifier, BIT STRING }`. Throws `ERR_CERT_PROFILE` for another kind of key. */
+function rsaBits(spki: Bytes): number {
   return readDer(spki, (outer) =>
     outer.inside(SEQUENCE, (reader) => {
-      const identifier = reader.read(SEQUENCE)
-      if (!equal(identifier, RSA_IDENTIFIER)) {
-        reader.read(BIT_STRING)
-        return undefined
+      if (!equal(reader.read(SEQUENCE), RSA_IDENTIFIER)) {
+        throw profile('not an Ed25519, P-256, P-384 or RSA key')
       }
       return readDer(reader.bits(), (key) =>
         key.inside(SEQUENCE, (numbers) => {
@@ -91,7 +89,6 @@ export function readKeyKind(spki: Bytes, leastRsaBits = LEAST_RSA_BITS): KeyKind
   }
   if (spki.length === P384_SPKI.length + 96 && startsWith(spki, P384_SPKI)) return 'ES384'
   const bits = rsaBits(spki)
-  if (bits === undefined) throw profile('not an Ed25519, P-256, P-384 or RSA key')
   if (bits < leastRsaBits || bits > MOST_RSA_BITS || bits % 8 !== 0)
     throw profile(`an RSA key of ${bits} bits`)
   return 'RSA'

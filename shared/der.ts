@@ -24,6 +24,9 @@ export const SET = 0x31
 /** An OID has at most this many content octets: its arcs are unbounded, the work of reading it is not. */
 const MAX_OID = 64
 
+/** The Gregorian calendar repeats after 146,097 days. */
+const SECONDS_OF_400_YEARS = 146_097 * 86_400
+
 /** One element: its tag octet, all its bytes, and its content, as views. */
 export type DerElement = { readonly tag: number; readonly raw: Bytes; readonly content: Bytes }
 
@@ -181,17 +184,21 @@ export class DerReader {
   time(): number {
     const isShort = this.has(UTC_TIME)
     const content = this.read(isShort ? UTC_TIME : GENERALIZED_TIME)
-    const text = String.fromCharCode(...content.subarray(0, 16))
-    const century = isShort ? (text < '5' ? '20' : '19') : ''
-    const parts = /(....)(..)(..)(..)(..)(..)/
-    const iso = (century + text).replace(parts, '$1-$2-$3T$4:$5:$6')
-    const milliseconds = Date.parse(iso)
-    // Only what comes out as it went in: neither another form nor the 30th of February.
-    const isDate = !Number.isNaN(milliseconds)
-    if (!isDate || new Date(milliseconds).toISOString() !== iso.replace('Z', '.000Z')) {
-      throw malformed('time')
+    const from = isShort ? 2 : 4
+    if (content.length !== from + 11 || content[from + 10] !== 0x5a) throw malformed('time')
+    const pair = (at: number): number => {
+      const [tens, ones] = [content[at]! - 0x30, content[at + 1]! - 0x30]
+      if (!(tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9)) throw malformed('time')
+      return 10 * tens + ones
     }
-    return milliseconds / 1000
+    const [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map((at) => pair(from + at))
+    const last = pair(from - 2)
+    const year = isShort ? last + (last < 50 ? 2000 : 1900) : 100 * pair(0) + last
+    // 400 years later, since the first century means the twentieth to Date.UTC; the 30th of February comes out as another day.
+    const date = new Date(Date.UTC(year + 400, month! - 1, day, hour, minute, second))
+    const isDate = date.getUTCMonth() === month! - 1 && date.getUTCDate() === day
+    if (!isDate || hour! > 23 || minute! > 59 || second! > 59) throw malformed('time')
+    return date.getTime() / 1000 - SECONDS_OF_400_YEARS
   }
 }
 

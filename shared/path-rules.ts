@@ -2,7 +2,7 @@
  * What certificates that were put in order have to satisfy (RFC 5280 §6 in the strict profile of docs/PROTOCOL.md, "Paths", `[path-2]` to `[path-5]`,
  * `[path-7]`, `[path-8]`). Nothing here searches or fetches, and all work is paid for out of a budget.
  */
-import { type Bytes, equal, hex } from './bytes.ts'
+import { type Bytes, equal } from './bytes.ts'
 import { verifyCertificateSignature } from './certificate-signature.ts'
 import { checkCrl, type Crl, parseCrl, type VerifiedCrl } from './crl.ts'
 import { KeyferryError } from './errors.ts'
@@ -177,7 +177,7 @@ export async function checkPath(
   budget: Budget,
   onLeaf: (leaf: Certificate) => void,
 ): Promise<PathIssuers> {
-  if (new Set(path.map((item) => hex(item.der))).size < path.length) {
+  if (path.some((one, i) => path.slice(i + 1).some((other) => equal(one.der, other.der)))) {
     throw invalid('a certificate twice, or the anchor itself')
   }
   // PROTOCOL [path-3]

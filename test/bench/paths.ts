@@ -10,7 +10,7 @@ import * as pkijs from 'pkijs'
 import { concat, hex, type Bytes } from '../../shared/bytes.ts'
 import { checkCrl, parseCrl } from '../../shared/crl.ts'
 import { validatePath } from '../../shared/path.ts'
-import { readSigned } from '../../shared/signature.ts'
+import { ecdsaFromDer, readSigned } from '../../shared/signature.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { makeRsa } from '../lib/fixtures-keys.ts'
 import { entry, makeCrl, makeWorld, NOW, type OddKey } from '../lib/odd-certificates.ts'
@@ -72,6 +72,24 @@ async function contendersFor(
       requireTrue(opensslVerify(digest, tbs, key, signature), 'the bare check')
     }
   }
+  const algorithms = opensslKeys.map(({ asymmetricKeyType: kind }) =>
+    kind === 'rsa'
+      ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
+      : kind === 'ed25519'
+        ? { name: 'Ed25519' }
+        : { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
+  )
+  const spkis = issuers.map((key) => Uint8Array.from(key.export({ format: 'der', type: 'spki' })))
+  const signatures = parts.map(({ signature }, i) =>
+    algorithms[i]?.name === 'ECDSA' ? ecdsaFromDer(signature) : signature,
+  )
+  const web = async (): Promise<void> => {
+    for (const [i, algorithm] of algorithms.entries()) {
+      const key = await crypto.subtle.importKey('spki', spkis[i]!, algorithm, false, ['verify'])
+      const isValid = await crypto.subtle.verify(algorithm, key, signatures[i]!, parts[i]!.tbs)
+      requireTrue(isValid, 'WebCrypto')
+    }
+  }
   const node = (): void => {
     const list = chain.map((der) => new X509Certificate(der))
     for (const [i, one] of list.slice(0, 2).entries()) {
@@ -100,6 +118,7 @@ async function contendersFor(
   return [
     { name: 'keyferry', work: () => validatePath(input) },
     { name: 'bare signature checks (OpenSSL, keys imported)', work: bare },
+    { name: 'bare signature checks (WebCrypto)', work: web },
     { name: "node's X509Certificate", work: node },
     { name: '@peculiar/x509', work: peculiar },
     { name: 'pkijs', work: pki },

@@ -70,6 +70,7 @@ describe('reader', () => {
     ['OID of 65 octets', 'oid', `0641${'2a'.repeat(65)}`],
     ['empty bit string', 'bits', '0300'],
     ['bit string with unused bits', 'bits', '030201aa'],
+    ['named bits of which 32 are unused', 'namedBits', '03022001'],
     ['named bits: none', 'namedBits', '030100'],
     ['named bits: empty content', 'namedBits', '0300'],
     ['named bits: unused but no octet', 'namedBits', '030107'],
