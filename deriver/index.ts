@@ -5,7 +5,7 @@ import { createRoot } from './root.ts'
 import { createService, type Service, type ServiceOptions } from './service.ts'
 import { openStore, type Store } from './store.ts'
 import { existsSync } from 'node:fs'
-import { keyPath, readCa, readSigningKey } from './key-files.ts'
+import { keyPath, readAuthorityKeys, readCa } from './key-files.ts'
 import { newestTrust } from './trust.ts'
 import { storePath } from './store.ts'
 import { type Signer } from '../shared/http-signature.ts'
@@ -55,7 +55,7 @@ export async function openDeriver(options: OpenOptions): Promise<Deriver> {
     const master: Bytes = readKeyFile(keyPath(directory, 'master'), 'master', passphrase)
     const root = createRoot(master)
     master.fill(0)
-    const authority = [await readSigningKey(directory, 'authority', passphrase)]
+    const authority = await readAuthorityKeys(directory, passphrase)
     const ca = async (name: 'ca-deriver' | 'ca-client') =>
       existsSync(keyPath(directory, name)) ? await readCa(directory, name, passphrase) : undefined
     const [derivers, clients] = [await ca('ca-deriver'), await ca('ca-client')]

@@ -3,7 +3,7 @@ import { decodeBundle, decodeWelcome } from '../shared/bundle.ts'
 import { base64url, hex, utf8, type Bytes } from '../shared/bytes.ts'
 import { parseAppConfig } from '../shared/config.ts'
 import { parseCrl } from '../shared/crl.ts'
-import { decodeEnvelope, documentHash } from '../shared/envelope.ts'
+import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, parseJson } from '../shared/json.ts'
 import { MAX_ENVELOPE } from '../shared/limits.ts'
@@ -12,6 +12,7 @@ import { isMessage, parseMessageHeader } from '../shared/message.ts'
 import { decodePem } from '../shared/pem.ts'
 import { decodeRelease } from '../shared/release.ts'
 import { tenantId } from '../shared/trust.ts'
+import { decodeDraft } from './trust-change.ts'
 import { parseAnchor } from '../shared/x509.ts'
 import { sha256 } from '../shared/hash.ts'
 
@@ -67,8 +68,17 @@ function crl(der: Bytes): Inspection {
   }
 }
 
+/** An envelope, or a proposed trust document that nobody may have signed yet. */
+function readEnvelope(data: Bytes): Envelope {
+  try {
+    return decodeEnvelope(data)
+  } catch {
+    return decodeDraft(data)
+  }
+}
+
 function envelope(data: Bytes): Inspection {
-  const signed = decodeEnvelope(data)
+  const signed = readEnvelope(data)
   const type = /keyferry\.([a-z]+)\./.exec(signed.payloadType)?.[1] ?? 'document'
   const body = decodeJson(signed.payload, MAX_ENVELOPE) as Record<string, unknown>
   const claims: Record<string, unknown> = {

@@ -3,6 +3,7 @@
  * enrolment service, without the others.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
@@ -50,6 +51,23 @@ export async function readSigningKey(
   passphrase: string | null,
 ): Promise<SigningKey> {
   return importPrivateKey(readKeyFile(keyPath(directory, name), name, passphrase))
+}
+
+/** The authority keys of a directory: `authority.json`, `authority-2.json` and so on; none where they are kept elsewhere. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+export async function readAuthorityKeys(
+  directory: string,
+  passphrase: string | null,
+): Promise<SigningKey[]> {
+  const names = readdirSync(join(directory, 'keys')).filter((name) =>
+    /^authority(-[a-z0-9-]+)?\.json$/.test(name),
+  )
+  return Promise.all(
+    names
+      .toSorted()
+      .map((name) =>
+        importPrivateKey(readKeyFile(join(directory, 'keys', name), 'authority', passphrase)),
+      ),
+  )
 }
 
 interface CaFile {

@@ -21,6 +21,8 @@ export type LogEvent =
   | 'device-denied'
   | 'certificate-revoked'
   | 'catalog-signed'
+  | 'trust-published'
+  | 'incarnation-raised'
 
 /** Appends a leaf. `details` holds texts, integers and `Bytes` of public values only, never key bytes. Time in seconds. */
 export function appendLog(

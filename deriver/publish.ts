@@ -13,6 +13,7 @@ import { type Signer } from '../shared/http-signature.ts'
 import { type HeadBody } from '../shared/release.ts'
 import { type SigningKey } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import { requireFreshCrls } from './incarnation.ts'
 import { appendLog, readLog, type LogState } from './log.ts'
 import { publishKeyring, publishTrees, readTree } from './release.ts'
 import { type Root } from './root.ts'
@@ -64,6 +65,19 @@ function currentCatalog(store: Store, trust: TrustDocument, now: number): Catalo
   return isCurrent ? last : undefined
 }
 
+/** The keys at hand that the trust document lists. Throws `ERR_SIGNATURE` where they are fewer than its threshold. */
+function authoritySigners(keys: readonly SigningKey[], trust: TrustDocument): SigningKey[] {
+  const { keys: listed, threshold } = trust.body.authority
+  const signers = keys.filter(({ spki }) => listed.some((one) => equal(one, spki)))
+  if (signers.length < threshold) {
+    throw new KeyferryError(
+      'ERR_SIGNATURE',
+      `a catalog needs ${threshold} of the authority keys, and ${signers.length} are in this directory`,
+    )
+  }
+  return signers
+}
+
 /** Signs a catalog over the manifests as they stand, if there is none. */
 async function publishCatalog(
   store: Store,
@@ -71,6 +85,8 @@ async function publishCatalog(
   trust: TrustDocument,
   now: number,
 ): Promise<void> {
+  if (currentCatalog(store, trust, now) !== undefined) return
+  const signers = authoritySigners(keys.authority, trust)
   const plan = store.transaction(() =>
     currentCatalog(store, trust, now) === undefined
       ? { manifests: readTree(store, 'manifest'), number: store.next('catalog') }
@@ -80,7 +96,7 @@ async function publishCatalog(
   const { manifests, number } = plan
   const expires = now + CATALOG_LIFETIME
   const body = { expiresAt: expires, issuedAt: now, manifests, number, tenant: trust.tenant }
-  const envelope = await signWithAuthority('catalog', body, keys.authority)
+  const envelope = await signWithAuthority('catalog', body, signers)
   store.transaction(() => {
     store.run(
       'INSERT INTO catalogs VALUES (?, ?, ?, ?, ?, ?)',
@@ -168,6 +184,7 @@ export async function publish(
   lifetime: number,
 ): Promise<Published> {
   for (let i = 0; i < ATTEMPTS; i++) {
+    requireFreshCrls(store, trust)
     const change = publishKeyrings(store, keys, trust.tenant, now)
     await publishCatalog(store, keys, trust, now)
     const body = allocateHead(store, trust, log, change, now, lifetime)

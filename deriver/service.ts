@@ -11,6 +11,8 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { type Issuer } from '../shared/issue.ts'
 import { issueDeriver } from './ca.ts'
 import { createBell, listen } from './events.ts'
+import { isDeriverRevoked } from './deriver-certificates.ts'
+import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
 import { emptyLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { publish, type PublishKeys } from './publish.ts'
@@ -103,8 +105,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   async function prepare(): Promise<void> {
     const { n } = store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!
     if (n !== trust().body.number) trusts = await loadTrust(store)
+    takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
+    await catchUpCrls(store, options.issuers, trust())
     if (!('issuer' in options.signer)) signer = options.signer
-    else if (signer === null || now() >= signer.renewAt!) {
+    else if (
+      signer === null ||
+      now() >= signer.renewAt! ||
+      isDeriverRevoked(store, signer.certificates[0]!)
+    ) {
       signer = await issueDeriver(store, options.signer.issuer, options.signer.uri, now())
     }
     await maintain(now())

@@ -64,6 +64,10 @@ CREATE TABLE requests (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE log (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
 `,
+  // The newest trust document that a relay has: number 1 from its enrolment.
+  `
+ALTER TABLE relays ADD COLUMN trust INTEGER NOT NULL DEFAULT 1;
+`,
 ]
 
 /** A row as node:sqlite returns it. */

@@ -6,7 +6,7 @@ import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf 
 import { requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
-import { type Envelope } from './envelope.ts'
+import { type Authority, type Envelope } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
 import { sha256 as digest } from './signature.ts'
@@ -149,10 +149,20 @@ async function openCatalog(
   return last.catalog
 }
 
+/**
+ * Whether no document that the earlier authority signed can count under the later one: too few of its keys are left. Then the numbers that it
+ * gave out, which a thief of its keys may have driven up, bind nobody any more.
+ */
+function isReplaced(before: Authority, after: Authority): boolean {
+  const kept = after.keys.filter((key) => before.keys.some((one) => equal(one, key)))
+  return kept.length < after.threshold
+}
+
 function openKeyring(
   item: DeliveredKeyring,
   head: Head,
   catalog: CatalogBody,
+  lastManifests: Accepted['manifests'],
   context: OpenContext,
 ): KeyringView | null {
   const { keyring } = item
@@ -185,7 +195,7 @@ function openKeyring(
   if (!equal(manifest.keyring, keyring)) throw new KeyferryError('ERR_KEYRING')
   requireNotBelow(
     { number: manifest.number, hash: release.manifest },
-    context.last?.manifests[hex(keyring)] ?? null,
+    lastManifests[hex(keyring)] ?? null,
     'manifest',
   )
   // PROTOCOL [open-14]
@@ -235,14 +245,19 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
   if (catalog.body.number !== number || !equal(catalog.hash, hash)) {
     throw new KeyferryError('ERR_HASH', 'the head names another catalog')
   }
+  // PROTOCOL [catalog-3]
+  const isNewAuthority =
+    last !== null && isReplaced(last.trust.body.authority, trust.body.authority)
   // PROTOCOL [catalog-2]
   requireNotBelow(
     { number, hash },
-    last === null ? null : { number: last.catalog.body.number, hash: last.catalog.hash },
+    last === null || isNewAuthority
+      ? null
+      : { number: last.catalog.body.number, hash: last.catalog.hash },
     'catalog',
   )
   const keyrings: KeyringView[] = []
-  const manifests = { ...last?.manifests }
+  const manifests = isNewAuthority ? {} : { ...last?.manifests }
   const seen = new Set<string>()
   for (const item of delivery.keyrings) {
     const id = hex(item.keyring)
@@ -250,7 +265,7 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
       throw new KeyferryError('ERR_DOCUMENT_MISMATCH', 'a keyring that was not asked for')
     }
     seen.add(id)
-    const view = openKeyring(item, head, catalog.body, context)
+    const view = openKeyring(item, head, catalog.body, manifests, context)
     if (view === null) continue
     keyrings.push(view)
     manifests[id] = { number: view.manifest.number, hash: view.release.manifest }

@@ -67,7 +67,8 @@ function overlaps(a: string, b: string): boolean {
   return one.startsWith(other) || other.startsWith(one)
 }
 
-function decodeTrust(envelope: Envelope): TrustBody {
+/** Decodes a trust document that is not verified: its form and what one document alone can have wrong. Throws the codes of [trust-1], [trust-5], [trust-6]. */
+export function decodeTrust(envelope: Pick<Envelope, 'payload' | 'payloadType'>): TrustBody {
   if (envelope.payloadType !== payloadType('trust')) throw new KeyferryError('ERR_PAYLOAD_TYPE')
   const body = trustSchema(decodeJson(envelope.payload, MAX_ENVELOPE), '')
   // PROTOCOL [trust-5]
@@ -103,19 +104,16 @@ export async function verifyGenesis(envelope: Envelope, tenant: string): Promise
   return { body, envelope, hash: documentHash(envelope), tenant }
 }
 
-/** Verifies the successor of a trust document. Throws `ERR_TRUST_DOCUMENT`, `ERR_SIGNATURE`, `ERR_LIFETIME`. */
-export async function verifySuccessor(
-  envelope: Envelope,
-  current: TrustDocument,
-): Promise<TrustDocument> {
-  const body = decodeTrust(envelope)
+/** Throws `ERR_TENANT`, `ERR_TRUST_DOCUMENT` where a body is not the next one after a trust document, whoever signs it. */
+export function requireNext(body: TrustBody, current: TrustDocument): void {
   // PROTOCOL [trust-2]
   if (body.tenant !== current.tenant) throw new KeyferryError('ERR_TENANT')
   if (body.number !== current.body.number + 1 || !equal(body.previous, current.hash)) {
-    throw new KeyferryError('ERR_TRUST_DOCUMENT')
+    throw new KeyferryError(
+      'ERR_TRUST_DOCUMENT',
+      `not the successor of trust document ${current.body.number}`,
+    )
   }
-  // PROTOCOL [trust-3]
-  await verifyByAuthorities(envelope, [current.body.authority, body.authority])
   // PROTOCOL [trust-4]
   const lowest = (issuer: Bytes): number =>
     body.lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
@@ -125,6 +123,17 @@ export async function verifySuccessor(
   ) {
     throw new KeyferryError('ERR_TRUST_DOCUMENT', 'incarnation or lowest CRL number falls')
   }
+}
+
+/** Verifies the successor of a trust document. Throws `ERR_TRUST_DOCUMENT`, `ERR_SIGNATURE`, `ERR_LIFETIME`. */
+export async function verifySuccessor(
+  envelope: Envelope,
+  current: TrustDocument,
+): Promise<TrustDocument> {
+  const body = decodeTrust(envelope)
+  requireNext(body, current)
+  // PROTOCOL [trust-3]
+  await verifyByAuthorities(envelope, [current.body.authority, body.authority])
   return { body, envelope, hash: documentHash(envelope), tenant: current.tenant }
 }
 

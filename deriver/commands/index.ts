@@ -6,6 +6,7 @@ import { inspectCommands } from './inspect.ts'
 import { keyringCommands } from './keyrings.ts'
 import { serviceCommands } from './service.ts'
 import { tenantCommands } from './tenant.ts'
+import { trustProposeCommands } from './trust-propose.ts'
 import { trustCommands } from './trust.ts'
 
 /** Commands by name, in the order of the usage text. */
@@ -16,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...clientCommands,
   ...crlCommands,
   ...trustCommands,
+  ...trustProposeCommands,
   ...inspectCommands,
 }
 

@@ -223,6 +223,38 @@ describe('catalog', () => {
     await expectCode(openDelivery(good, context), 'ERR_ROLLBACK')
   })
 
+  it('[catalog-3] numbers that a stolen authority drove up bind nobody once too few of its keys are left', async () => {
+    const far = Number.MAX_SAFE_INTEGER
+    const [one, two, three] = world.tenant.authority
+    const fresh = [await makeEd25519('new 1'), await makeEd25519('new 2')]
+    const after = async (authority: typeof fresh) => {
+      const keys = authority.map(({ spki }) => spki)
+      const signers = [...new Set([one!, two!, ...authority])]
+      const edit = { authority: { keys, threshold: 2 } }
+      const envelope = await signSuccessor(world.tenant, edit, signers)
+      const trust = await verifySuccessor(envelope, world.tenant.trust)
+      const next = { ...world, tenant: { ...world.tenant, trust } }
+      const made = await makeDelivery(next, {
+        ...head({ version: 59 }),
+        authority: authority.slice(0, 2),
+      })
+      const manifests = Object.fromEntries(
+        Object.keys(accepted.manifests).map((id) => [id, { number: far, hash: seeded('far') }]),
+      )
+      const catalog = { body: { ...accepted.catalog.body, number: far }, hash: seeded('far') }
+      const context = lastContext(world, accepted, { catalog, manifests })
+      return openDelivery({ ...made, trust: [envelope] }, context)
+    }
+    for (const authority of [fresh, [one!, ...fresh]]) {
+      const opened = await after(authority)
+      expect(opened.accepted.catalog.body.number).toBe(accepted.catalog.body.number)
+      expect(opened.accepted.manifests).toEqual(accepted.manifests)
+    }
+    // Two keys that are left could still have signed an older catalog.
+    await expectCode(after([one!, two!, fresh[0]!]), 'ERR_ROLLBACK')
+    await expectCode(after([one!, two!, three!]), 'ERR_ROLLBACK')
+  })
+
   it('[catalog-2] another catalog of the same number is ERR_FORK', async () => {
     const catalog = { ...accepted.catalog, hash: seeded('other') }
     const context = lastContext(world, accepted, { catalog })

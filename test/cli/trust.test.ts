@@ -1,0 +1,101 @@
+/** The trust document's life on the command line: proposed, signed by two people, published; and what is refused leaves everything as it was. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+
+let directory: string
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+  const relay = ['--relay', 'http://127.0.0.1:9']
+  await keyferry('init', '--org', 'Acme', '--domain', 'acme.example', ...relay, '--unsealed')
+})
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+function keyferry(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+  const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
+  const options = { cwd: directory, env: { ...process.env, KEYFERRY_DIR: join(directory, 't') } }
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [cli, ...args], options, (_error, stdout, stderr) => {
+      resolve({ status: child.exitCode ?? -1, stdout, stderr })
+    })
+    child.stdin?.end()
+  })
+}
+
+async function propose(...args: string[]): Promise<string> {
+  const { stdout, stderr, status } = await keyferry('trust', 'propose', ...args)
+  expect([status, stderr.includes('error')]).toEqual([0, false])
+  writeFileSync(join(directory, 'next.json'), stdout)
+  return stderr
+}
+
+const number = async (): Promise<unknown> =>
+  (JSON.parse((await keyferry('trust', 'show', '--json')).stdout) as { number: number }).number
+
+it('a second authority key: both sign, one of them without the database', async () => {
+  const pem = await keyferry('trust', 'key', '--out', 'two.json', '--unsealed')
+  writeFileSync(join(directory, 'two.pem'), pem.stdout)
+  const diff = await propose('--add-authority', 'two.pem', '--threshold', '2')
+  expect(diff).toMatch(/\+ authority key [0-9a-f]{64} {3}WIDENS TRUST/)
+  expect((await keyferry('inspect', 'next.json')).stdout).toContain('trust document')
+  // Unsigned, and signed by one of two: nothing changes.
+  expect((await keyferry('trust', 'publish', 'next.json')).status).toBe(1)
+  const one = await keyferry('trust', 'sign', 'next.json')
+  expect(one.stdout).toContain('missing: 0 of the present authority, 1 of the next one')
+  const early = await keyferry('trust', 'publish', 'next.json')
+  expect([early.status, early.stderr]).toEqual([1, expect.stringContaining('ERR_SIGNATURE')])
+  expect(await number()).toBe(1)
+  await keyferry('trust', 'show', '--out', 'current.json')
+  const offline = ['--key', 'two.json', '--current', 'current.json', '--dir', 'nowhere']
+  const two = await keyferry('trust', 'sign', 'next.json', ...offline)
+  expect(two.stdout).toContain('missing: 0 of the present authority, 0 of the next one')
+  expect((await keyferry('trust', 'sign', 'next.json')).stderr).toContain('ERR_EXISTS')
+  const done = await keyferry('trust', 'publish', 'next.json', '--json')
+  expect(JSON.parse(done.stdout)).toMatchObject({ number: 2 })
+  expect((await keyferry('trust', 'show', '--all')).stdout.trim().split('\n')).toHaveLength(2)
+  expect(readFileSync(join(directory, 'next.json'), 'utf8')).toContain('"signatures"')
+  // The same again is no successor any more.
+  expect((await keyferry('trust', 'publish', 'next.json')).stderr).toContain('ERR_TRUST_DOCUMENT')
+})
+
+it('one authority key of two signs no catalog; with both in the directory it goes on', async () => {
+  await keyferry('keyring', 'create', 'notes')
+  const alone = await keyferry('run', '--once')
+  expect([alone.status, alone.stderr]).toEqual([1, expect.stringContaining('ERR_SIGNATURE')])
+  writeFileSync(
+    join(directory, 't/keys/authority-2.json'),
+    readFileSync(join(directory, 'two.json')),
+  )
+  expect((await keyferry('run', '--once')).stdout).toContain('ERR_RELAY')
+  const status = JSON.parse((await keyferry('status', '--json')).stdout) as { head: object }
+  expect(status.head).toMatchObject({ incarnation: 1, version: 1 })
+})
+
+it('a stolen deriver key: revoked, the incarnation raised, every keyring re-keyed', async () => {
+  expect((await keyferry('deriver', 'revoke', '--all')).status).toBe(0)
+  const diff = await propose('--raise-incarnation')
+  expect(diff).toContain('incarnation 1 → 2')
+  await keyferry('trust', 'sign', 'next.json')
+  await keyferry('trust', 'sign', 'next.json', '--key', 'two.json')
+  expect((await keyferry('trust', 'publish', 'next.json')).status).toBe(0)
+  await keyferry('run', '--once')
+  const { head, keyrings } = JSON.parse((await keyferry('status', '--json')).stdout) as {
+    head: object
+    keyrings: object[]
+  }
+  expect(head).toMatchObject({ incarnation: 2, version: 2 })
+  expect(keyrings).toMatchObject([{ version: 2, generation: 2 }])
+})
+
+it('bad options and a key that comes back are exit 2', async () => {
+  for (const bad of [
+    ['--remove-authority', '00'],
+    ['--remove-relay', 'https://none.example'],
+    ['--suites', 'RSA'],
+    ['--lowest-crl', 'x=1'],
+    ['--expires', '401'],
+  ])
+    expect([bad, (await keyferry('trust', 'propose', ...bad)).status]).toEqual([bad, 2])
+})
