@@ -64,6 +64,15 @@ CREATE TABLE requests (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE log (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
 `,
+  `
+CREATE TABLE crl_sources (
+  place TEXT PRIMARY KEY, issuer BLOB, every INTEGER NOT NULL, added INTEGER NOT NULL, due INTEGER NOT NULL, succeeded INTEGER, error TEXT,
+  crl_issuer BLOB
+) STRICT, WITHOUT ROWID;
+CREATE TABLE own_issuers (key_id BLOB PRIMARY KEY, role TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE revocation_reasons (serial TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE alarms (what TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`,
 ]
 
 /** A row as node:sqlite returns it. */
