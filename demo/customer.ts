@@ -85,6 +85,12 @@ function sentence(event: ServiceEvent): string | null {
       return `Removed ${event.devices} device${event.devices === 1 ? '' : 's'} and re-keyed ${event.keyrings} keyrings`
     case 'rotated':
       return `Rotated ${event.keyrings.join(', ')} on schedule`
+    case 'crl':
+      return `Took in revocation list ${event.number}`
+    case 'crl-error':
+      return `A revocation list could not be had: ${event.message}`
+    case 'alarm':
+      return `Alarm: ${event.what} ${event.state}`
     case 'upload':
       return null
     case 'relay-error':

@@ -4,7 +4,7 @@ import { parseCsr } from '../shared/csr.ts'
 import { type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { type Signer } from '../shared/http-signature.ts'
-import { issueCrl, issueLeaf, type Issuer } from '../shared/issue.ts'
+import { type CRL_REASONS, issueCrl, issueLeaf, type Issuer } from '../shared/issue.ts'
 import { generateSigningKey, keyId } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { storeCrl } from './crls.ts'
@@ -29,6 +29,12 @@ interface IssuedRow {
   key_id: Bytes
   not_after: number
   revoked: number | null
+  reason: keyof typeof CRL_REASONS | null
+}
+
+/** Remembers that certificates under this key are revoked by lists of ours. */
+function noteIssuer(store: Store, id: Bytes, role: Role): void {
+  store.run('INSERT OR IGNORE INTO own_issuers VALUES (?, ?)', id, role)
 }
 
 /** Issues the next CRL of a built-in CA over everything revoked and not expired. */
@@ -41,7 +47,7 @@ export async function issueRoleCrl(
   const { number, rows, seen } = store.transaction(() => ({
     number: store.next(`crl-${role}`),
     rows: store.all<IssuedRow>(
-      'SELECT * FROM issued WHERE role = ? AND revoked IS NOT NULL AND not_after >= ?',
+      'SELECT i.*, r.reason FROM issued i LEFT JOIN revocation_reasons r ON r.serial = i.serial WHERE role = ? AND revoked IS NOT NULL AND not_after >= ?',
       role,
       now - DAY,
     ),
@@ -50,6 +56,7 @@ export async function issueRoleCrl(
   const revoked = rows.map((row) => ({
     serial: new Uint8Array(Buffer.from(row.serial, 'hex')),
     date: row.revoked!,
+    ...(row.reason === null ? {} : { reason: row.reason }),
   }))
   const der = await issueCrl({
     issuer,
@@ -61,6 +68,7 @@ export async function issueRoleCrl(
   const id = await keyId(issuer.key.spki)
   store.transaction(() => {
     storeCrl(store, id, number, der, now + CRL_LIFETIME)
+    noteIssuer(store, id, role)
     store.set(`listed-${role}`, seen)
   })
 }
@@ -72,9 +80,11 @@ export async function renewRoleCrl(
   role: Role,
   now: number,
 ): Promise<boolean> {
+  const id = await keyId(issuer.key.spki)
+  noteIssuer(store, id, role)
   const row = store.get<{ next_update: number }>(
     'SELECT next_update FROM crls WHERE issuer = ?',
-    await keyId(issuer.key.spki),
+    id,
   )
   const fresh = row !== undefined && row.next_update - CRL_LIFETIME + DAY > now
   if (fresh && store.counter(`listed-${role}`) === store.counter(`revocation-${role}`)) return false

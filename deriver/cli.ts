@@ -74,7 +74,8 @@ async function main(argv: string[]): Promise<number> {
   const words = argv.findIndex((word) => word.startsWith('-'))
   const named = words === -1 ? argv : argv.slice(0, words)
   const two = named.slice(0, 2).join(' ')
-  const name = Object.hasOwn(COMMANDS, two) ? two : named[0]
+  const three = named.slice(0, 3).join(' ')
+  const name = [three, two].find((words) => Object.hasOwn(COMMANDS, words)) ?? named[0]
   const wantsHelp = argv.includes('--help') || argv.includes('-h')
   if (name === undefined) {
     if (!wantsHelp && argv.length > 0) return fail('a command comes before its options')
@@ -83,8 +84,9 @@ async function main(argv: string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) {
-    const group = groupUsage(name)
-    if (group === undefined || (named.length > 1 && !wantsHelp)) return fail(`no command ${two}`)
+    const group = groupUsage(two) ?? groupUsage(name)
+    if (group === undefined || (groupUsage(two) === undefined && named.length > 1 && !wantsHelp))
+      return fail(`no command ${two}`)
     process.stdout.write(group)
     return wantsHelp ? 0 : 2
   }

@@ -43,6 +43,16 @@ export async function importCrl(
   issuers: readonly Bytes[],
   now: number,
 ): Promise<boolean> {
+  return (await takeCrl(store, der, issuers, now)).isNew
+}
+
+/** {@link importCrl}, and which CA's it was: the key id, and the list's number. */
+export async function takeCrl(
+  store: Store,
+  der: Bytes,
+  issuers: readonly Bytes[],
+  now: number,
+): Promise<{ isNew: boolean; issuer: Bytes; number: number }> {
   const crl = parseCrl(der)
   let cause: unknown
   for (const certificate of issuers) {
@@ -50,9 +60,9 @@ export async function importCrl(
     if (!equal(issuer.subject, crl.issuer)) continue
     try {
       const checked = await checkCrl(crl, issuer, now)
-      return store.transaction(() =>
-        storeCrl(store, checked.issuerKeyId, checked.number, der, checked.nextUpdate),
-      )
+      const { issuerKeyId, number, nextUpdate } = checked
+      const isNew = store.transaction(() => storeCrl(store, issuerKeyId, number, der, nextUpdate))
+      return { isNew, issuer: issuerKeyId, number }
     } catch (error) {
       // A CA that renewed its key has the same name twice.
       if (!isKeyferryError(error, 'ERR_CRL')) throw error

@@ -15,7 +15,7 @@ export { initTenant, type InitOptions } from './tenant.ts'
 export { createKeyring, rotateKeyring, type KeyringOptions } from './keyrings.ts'
 export { issueClient } from './ca.ts'
 export { importCrl } from './crls.ts'
-export { revokeClient } from './revocation.ts'
+export { revokeCertificate, revokeClient, revokeDevice, type Revoked } from './revocation.ts'
 export { appConfig, readStatus, type Status } from './status.ts'
 export { inspect, describe, type Inspection } from './inspect.ts'
 export { KeyferryError, isKeyferryError, type ErrorCode } from '../shared/errors.ts'
@@ -30,8 +30,8 @@ export interface OpenOptions extends Pick<
   directory: string
   /** `null` where the key files are unsealed. */
   passphrase: string | null
-  /** The deriver's certificate path and key, from a CA of the customer's. Default: issued by the built-in CA. */
-  signer?: Signer
+  /** The deriver's certificate path and key, from a CA of the customer's, or how to read them again before each step. Default: issued by the built-in CA. */
+  signer?: Signer | (() => Promise<Signer>)
   /** Name of this instance in the certificate that the built-in CA issues. */
   instance?: string
 }

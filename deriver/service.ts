@@ -4,12 +4,15 @@
  */
 import { type RequestBody } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
-import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { decodeEnvelope, verifyRole, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { type Issuer } from '../shared/issue.ts'
+import { readCalendar, takeAlarms } from './calendar.ts'
 import { issueDeriver } from './ca.ts'
+import { pollSources, type CrlEvent } from './crl-sources.ts'
+import { parsedCrls } from './crls.ts'
 import { createBell, listen } from './events.ts'
 import { isDeriverRevoked } from './deriver-certificates.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
@@ -30,6 +33,8 @@ export type ServiceEvent =
   | { type: 'refused'; uri: string; keyring: string; reason: string }
   | { type: 'invalid-request'; code: ErrorCode }
   | MaintenanceEvent
+  | CrlEvent
+  | { type: 'alarm'; what: string; state: 'due' | 'overdue' | 'failed'; until: number; by: string }
   | { type: 'upload'; relay: string; done: number; of: number }
   | { type: 'relay-error'; relay: string; code: ErrorCode; message: string }
 
@@ -39,8 +44,8 @@ export interface ServiceOptions {
   root: Root
   /** Keys of the authority that this process holds. */
   authority: PublishKeys['authority']
-  /** Signs heads: given, or issued by the built-in CA. */
-  signer: Signer | { issuer: Issuer; uri: string }
+  /** Signs heads: given, read again before each step, or issued by the built-in CA. */
+  signer: Signer | (() => Promise<Signer>) | { issuer: Issuer; uri: string }
   /** Built-in CAs whose CRLs this service renews. */
   issuers: { deriver?: Issuer; client?: Issuer }
   /** Addresses in place of the trust document's. */
@@ -75,6 +80,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const log = emptyLog()
   let trusts = await loadTrust(store)
   let signer: (Signer & { renewAt?: number }) | null = null
+  let isAble = true
 
   const trust = (): TrustDocument => trusts.at(-1)!
   const lifetime = (): number =>
@@ -107,15 +113,61 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     if (n !== trust().body.number) trusts = await loadTrust(store)
     takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
-    if (!('issuer' in options.signer)) signer = options.signer
+    const { signer: given } = options
+    if (typeof given === 'function') await reload(given)
+    else if (!('issuer' in given)) signer = given
     else if (
       signer === null ||
       now() >= signer.renewAt! ||
       isDeriverRevoked(store, signer.certificates[0]!)
     ) {
-      signer = await issueDeriver(store, options.signer.issuer, options.signer.uri, now())
+      const issued = await issueDeriver(store, given.issuer, given.uri, now())
+      // Several instances do not all come at once.
+      const early = Math.floor(((issued.renewAt - now()) / 10) * Math.random())
+      signer = { ...issued, renewAt: issued.renewAt - early }
     }
     await maintain(now())
+  }
+
+  /** New files may be there by half: what was read before goes on as long as it holds. */
+  async function reload(read: () => Promise<Signer>): Promise<void> {
+    try {
+      signer = await read()
+    } catch (error) {
+      if (!isKeyferryError(error) || signer === null) throw error
+      alarm('the files of the deriver certificate', 'failed', now(), error.message)
+    }
+  }
+
+  function alarm(
+    what: string,
+    state: 'due' | 'overdue' | 'failed',
+    until: number,
+    by: string,
+  ): void {
+    const entry = { what, until, renewsAt: until, by, state: 'overdue' as const }
+    if (takeAlarms(store, [entry], now()).length > 0)
+      report({ type: 'alarm', what, state, until, by })
+  }
+
+  /** Whether others would take a head of this signer: its certificate holds, and lists that hold cover it. */
+  async function canSign(): Promise<boolean> {
+    try {
+      const context = { trust: trust().body, role: 'deriver', now: now() } as const
+      await verifyRole(signer!.certificates, { ...context, crls: parsedCrls(store) })
+      return true
+    } catch (error) {
+      if (!isKeyferryError(error)) throw error
+      alarm('no heads are signed: the deriver certificate', 'failed', now(), error.message)
+      return false
+    }
+  }
+
+  function tellAlarms(): void {
+    for (const entry of takeAlarms(store, readCalendar(store, trust(), now()), now())) {
+      const { what, state, until, by } = entry
+      if (state !== 'ok') report({ type: 'alarm', what, state, until, by })
+    }
   }
 
   /** Something changed that no head shows, or the last head is as old as a heartbeat. */
@@ -185,7 +237,18 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function step(): Promise<void> {
+    await pollSources(store, trust(), now, report)
+    await work()
+  }
+
+  async function work(): Promise<void> {
     await prepare()
+    isAble = await canSign()
+    if (isAble) await publishAndAnswer()
+    tellAlarms()
+  }
+
+  async function publishAndAnswer(): Promise<void> {
     await publishDue()
     for (const url of relayUrls()) {
       try {
@@ -211,9 +274,24 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     signal.addEventListener('abort', end)
     if (signal.aborted) end()
     let sockets: Promise<void>[] = []
+    let polling: Promise<void> | undefined
+    let failure: unknown
+    // A place that is slow keeps nobody waiting.
+    const poll = (): void => {
+      polling ??= pollSources(store, trust(), now, report)
+        .catch((error: unknown) => {
+          failure = error
+          bell.ring()
+        })
+        .finally(() => {
+          polling = undefined
+        })
+    }
     try {
       while (!stop.signal.aborted) {
-        await step()
+        if (failure !== undefined) throw failure as Error
+        poll()
+        await work()
         if (sockets.length === 0) {
           sockets = relayUrls().map((url) =>
             listen(access(url), bell.ring, stop.signal, complain(url)),
@@ -221,14 +299,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         }
         const quiet = Date.now() + MAILBOX_POLL
         while (!(await bell.wait(CHANGE_POLL)) && !stop.signal.aborted && Date.now() < quiet) {
-          if (isPublishDue()) break
+          if (isAble && isPublishDue()) break
         }
       }
     } finally {
       // Whatever ended it: no socket outlives the service.
       signal.removeEventListener('abort', end)
       stop.abort()
-      await Promise.all(sockets)
+      await Promise.all([...sockets, polling])
     }
   }
 

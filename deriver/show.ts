@@ -1,4 +1,7 @@
 /** What the command line shows a person. */
+import { type RevocationBound } from './bound.ts'
+import { type CrlSource } from './crl-sources.ts'
+import { type Revoked } from './revocation.ts'
 import { type ServiceEvent } from './service.ts'
 import { type Status } from './status.ts'
 
@@ -34,11 +37,49 @@ export function eventLine(event: ServiceEvent): string {
       return `revoked ${event.devices} devices, re-keyed ${event.keyrings} keyrings`
     case 'rotated':
       return `rotated ${event.keyrings.join(', ')}`
+    case 'crl':
+      return `CRL ${event.number} from ${event.place} is in force`
+    case 'crl-error':
+      return `CRL source ${event.place}: ${event.message} (${event.code})`
+    case 'alarm':
+      return `ALARM ${event.what} ${event.state}${event.state === 'failed' ? '' : `, until ${date(event.until)}`}: ${event.by}`
     case 'upload':
       return `uploaded ${event.done} of ${event.of} objects to ${event.relay}`
     case 'relay-error':
       return `${event.relay}: ${event.message} (${event.code})`
   }
+}
+
+export function sourceLine({ place, every, succeeded, error }: CrlSource): string {
+  const last = succeeded === null ? 'never good' : `good at ${date(succeeded)}`
+  return `${place}  every ${every} s  ${last}${error === null ? '' : `  last attempt: ${error}`}`
+}
+
+function boundLine({ total, direct }: RevocationBound): string {
+  return `a revoked client sees nothing new ${direct} s after client revoke, ${total} s after a list at its source`
+}
+
+/** What, until, renews at, by, state. */
+function calendarLines({ calendar }: Status): string[] {
+  const width = Math.max(0, ...calendar.map(({ what }) => what.length))
+  return calendar.map(
+    ({ what, until, renewsAt, by, state }) =>
+      `${what.padEnd(width)}  until ${date(until)}  renewed from ${date(renewsAt)} by ${by}  ${state}`,
+  )
+}
+
+/** What a revocation did, what comes next and until when. */
+export function revokedLines(revoked: Revoked, { until }: { until: number }): string[] {
+  const { certificates, keys, keyrings, foreign, uris } = revoked
+  return [
+    `revoked ${certificates} certificates and denied ${keys} keys of ${uris.join(', ')}`,
+    `next: keyferry run lists them and re-keys ${keyrings.length === 0 ? 'nothing: no keyring was held' : keyrings.join(', ')}`,
+    `from ${date(until)} UTC on nobody encrypts under a key that was held, if keyferry run is up or down`,
+    ...foreign.map(
+      ({ issuer, serial, uri }) =>
+        `! your CA ${issuer.slice(0, 16)} must list serial ${serial} of ${uri}: relays admit it until then`,
+    ),
+  ]
 }
 
 export function statusLines(status: Status): string[] {
@@ -53,6 +94,8 @@ export function statusLines(status: Status): string[] {
     ...status.relays.map((relay) => `relay ${relay.url} at head ${relay.version}`),
     ...keyringLines(status),
     ...deviceLines(status),
+    boundLine(status.bound),
+    ...calendarLines(status),
     ...status.problems.map((problem) => `! ${problem}`),
   ]
 }

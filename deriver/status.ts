@@ -1,6 +1,9 @@
 /** What a deriver's database says of itself: app config and status. */
 import { base64url, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfigJson } from '../shared/config.ts'
+import { revocationBound, type RevocationBound } from './bound.ts'
+import { readCalendar, type CalendarEntry } from './calendar.ts'
+import { listSources, type CrlSource } from './crl-sources.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
 import { isDenied, lastPackage, type DeviceRow } from './devices.ts'
 import { type Store } from './store.ts'
@@ -32,6 +35,10 @@ export interface Status {
   head: { incarnation: number; version: number; issuedAt: number; expiresAt: number } | null
   relays: { url: string; version: number }[]
   crls: { issuer: string; number: number; nextUpdate: number }[]
+  sources: CrlSource[]
+  /** Seconds until a revocation holds everywhere. */
+  bound: RevocationBound
+  calendar: CalendarEntry[]
   keyrings: {
     name: string
     id: string
@@ -133,6 +140,9 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
         number: row.number,
         nextUpdate: row.next_update,
       })),
+    sources: listSources(store),
+    bound: revocationBound(store, trust),
+    calendar: readCalendar(store, trust, now),
     keyrings: keyrings.map((row) => ({
       name: row.name,
       id: base64url(row.id),

@@ -1,14 +1,18 @@
 /** Clients: certificates of the built-in CA, and the end of them. */
+import { CRL_REASONS } from '../../shared/issue.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { issueClient } from '../ca.ts'
-import { revokeClient } from '../revocation.ts'
+import { revocationBound } from '../bound.ts'
+import { revokeCertificate, revokeClient, revokeDevice } from '../revocation.ts'
 import { readCa } from '../key-files.ts'
-import { deviceLines } from '../show.ts'
+import { deviceLines, revokedLines } from '../show.ts'
+import { newestTrust } from '../trust.ts'
 import {
   command,
   number,
   operand,
   passphraseIfSealed,
+  readDer,
   readText,
   required,
   show,
@@ -63,24 +67,45 @@ example: keyferry client list
   }),
   'client revoke': command({
     summary: 'end a client: certificates, keys, memberships',
-    options: {},
-    help: `usage: keyferry client revoke URI
+    options: { device: TEXT, certificate: TEXT, reason: TEXT },
+    help: `usage: keyferry client revoke URI [--reason REASON] [--json]
+       keyferry client revoke --device KEYID | --certificate FILE [--reason REASON] [--json]
 
-Revokes every certificate in force of a client's URI and denies every key that ever had it, for good. The running service lists them in
-the next CRL and re-keys every keyring the client was in.
+Denies the keys of a client for good, here and at enrolment, and puts every certificate in force of them on the next CRL of the built-in CA.
+The running service re-keys every keyring that the client was in. Certificates of your own CA are printed: that CA must list them.
+URI            every device that ever had this URI
+--device       one device, by the first 8 or more digits of its key id, as 'client list' shows it
+--certificate  the device of a certificate (PEM or DER), known here or not
+--reason       ${Object.keys(CRL_REASONS).join(', ')}
 
-example: keyferry client revoke keyferry://client.acme.example/alice
+example: keyferry client revoke keyferry://client.acme.example/alice --reason keyCompromise
 `,
     run: (invocation) =>
-      withStore(invocation, (store) => {
-        const uri = operand(invocation, 'URI')
-        const revoked = revokeClient(store, uri, invocation.now())
-        invocation.out(
-          invocation.options.json === true
-            ? JSON.stringify({ uri, ...revoked })
-            : `revoked ${revoked.certificates} certificates and denied ${revoked.keys} keys of ${uri}`,
-        )
-        return Promise.resolve(0)
+      withStore(invocation, async (store) => {
+        const { operands, options, out } = invocation
+        const { device, certificate, reason } = options
+        const isReason = (text: string): text is keyof typeof CRL_REASONS =>
+          Object.hasOwn(CRL_REASONS, text)
+        if (reason !== undefined && !isReason(reason))
+          usage(`--reason is one of ${Object.keys(CRL_REASONS).join(', ')}`)
+        if (operands.length + [device, certificate].filter((one) => one !== undefined).length !== 1)
+          usage('one URI, --device or --certificate is needed')
+        const now = invocation.now()
+        const revoked =
+          device !== undefined
+            ? revokeDevice(store, device.toLowerCase(), now, reason)
+            : certificate !== undefined
+              ? await revokeCertificate(
+                  store,
+                  readDer(certificate, 'CERTIFICATE')[0] ?? usage('no certificate in the file'),
+                  now,
+                  reason,
+                )
+              : revokeClient(store, operand(invocation, 'URI'), now, reason)
+        const bound = revocationBound(store, await newestTrust(store))
+        const json = { ...revoked, bound: bound.direct, until: now + bound.direct }
+        out(options.json === true ? JSON.stringify(json) : revokedLines(revoked, json).join('\n'))
+        return 0
       }),
   }),
 }

@@ -1,6 +1,6 @@
 /** The service. */
 import { openDeriver } from '../index.ts'
-import { importPrivateKey } from '../key-files.ts'
+import { signerFromFiles } from '../signer-files.ts'
 import { date, eventLine } from '../show.ts'
 import { type ServiceEvent } from '../service.ts'
 import {
@@ -34,7 +34,8 @@ Connects out to the relays, verifies and answers requests, enforces revocations,
 Needs no open port. Stops on SIGINT or SIGTERM and goes on where it was. --once does what is due and ends.
 --instance     name of this deriver in the certificate of the built-in CA, deriver-1 unless given
 --invite       enrols the tenant at a relay that does not know it; the relay's operator gives the code (its INVITES)
---certificate  the deriver's certificate path from your own CA, with --key, its private key (PKCS#8)
+--certificate  the deriver's certificate path from your own CA, with --key, its private key (PKCS#8);
+               read again when the files change
 
 example: keyferry run --invite CODE
 `,
@@ -57,10 +58,7 @@ example: keyferry run --invite CODE
       const signer =
         options.certificate === undefined
           ? undefined
-          : {
-              key: await importPrivateKey(readDer(options.key!, 'PRIVATE KEY')[0]!),
-              certificates: readDer(options.certificate, 'CERTIFICATE'),
-            }
+          : signerFromFiles(options.certificate, options.key!, readDer)
       const deriver = await openDeriver({
         directory,
         passphrase: await passphraseIfSealed(invocation),

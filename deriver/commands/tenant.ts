@@ -95,7 +95,8 @@ example: keyferry app-config notes > keyferry.json
     options: {},
     help: `usage: keyferry status [--json]
 
-Shows keyrings, devices, the last head at each relay, and what expires when. Exit status 1 if something is overdue.
+Shows keyrings, devices, the last head at each relay, how soon a revocation holds, and the calendar: what ends when, and who
+renews it. Exit status 1 if something is overdue.
 
 example: keyferry status
 `,
@@ -107,7 +108,8 @@ example: keyferry status
         else {
           out(statusLines(state).join('\n'))
         }
-        return state.problems.length === 0 ? 0 : 1
+        const isOverdue = state.calendar.some((entry) => entry.state === 'overdue')
+        return state.problems.length === 0 && !isOverdue ? 0 : 1
       }),
   }),
 }
