@@ -11,6 +11,7 @@ import { KeyferryError } from './errors.ts'
 import { decodeJson } from './json.ts'
 import { MAX_AUTHORITY_LIFETIME, MAX_ENVELOPE, MAX_TRUST_STEPS } from './limits.ts'
 import { matchesSanRule } from './path.ts'
+import { importVerifyKey } from './signature.ts'
 import { bytes, bytesOrEmpty, int, list, object, oneOf, text, type Infer } from './schema.ts'
 
 /** Names of the HPKE suites, in order of preference. */
@@ -92,6 +93,12 @@ export function decodeTrust(envelope: Pick<Envelope, 'payload' | 'payloadType'>)
   return body
 }
 
+/** Throws `ERR_CERT_PROFILE`, `ERR_WEAK_KEY` for an authority key that could never sign, or that anybody could sign for. */
+async function requireStrongKeys({ authority }: TrustBody): Promise<void> {
+  // PROTOCOL [trust-8]
+  for (const key of authority.keys) await importVerifyKey(key)
+}
+
 /** Verifies number 1 against the pinned tenant id. Throws `ERR_TENANT` and the codes of decoding and signatures. */
 export async function verifyGenesis(envelope: Envelope, tenant: string): Promise<TrustDocument> {
   const body = decodeTrust(envelope)
@@ -100,6 +107,7 @@ export async function verifyGenesis(envelope: Envelope, tenant: string): Promise
     throw new KeyferryError('ERR_TENANT', 'not the genesis trust document of this tenant')
   if (body.number !== 1 || body.tenant !== '' || body.previous.length !== 0)
     throw new KeyferryError('ERR_TRUST_DOCUMENT')
+  await requireStrongKeys(body)
   await verifyByAuthorities(envelope, [body.authority])
   return { body, envelope, hash: documentHash(envelope), tenant }
 }
@@ -132,6 +140,7 @@ export async function verifySuccessor(
 ): Promise<TrustDocument> {
   const body = decodeTrust(envelope)
   requireNext(body, current)
+  await requireStrongKeys(body)
   // PROTOCOL [trust-3]
   await verifyByAuthorities(envelope, [current.body.authority, body.authority])
   return { body, envelope, hash: documentHash(envelope), tenant: current.tenant }

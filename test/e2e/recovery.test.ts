@@ -88,7 +88,7 @@ beforeAll(async () => {
   const der = await issueClient(deriver.store, clients, await createCsr(key, 'me'), uri, now())
   client = await connect({
     config: await appConfig(deriver.store),
-    identity: { key, certificates: [der] } as never,
+    identity: { key, certificates: [der] },
     store,
     fetch: hostile,
     WebSocket: null,

@@ -141,6 +141,20 @@ describe('form', () => {
     await genesis({ clients: { ...clients, sans } })
   })
 
+  it('[trust-8] an authority key of small order or of another kind is refused, also where it signs nothing', async () => {
+    const [a, b] = tenant.authority.map((key) => key.spki)
+    const weak = new Uint8Array([...a!.slice(0, 12), 1, ...new Uint8Array(31)])
+    const other = a!.slice(0, 43)
+    for (const [key, code] of [
+      [weak, 'ERR_WEAK_KEY'],
+      [other, 'ERR_CERT_PROFILE'],
+    ] as const) {
+      const authority = { keys: [a!, b!, key], threshold: 2 }
+      await expectCode(genesis({ authority }), code)
+      await refusesSuccessor({ authority }, code)
+    }
+  })
+
   it('[trust-1] keys that repeat, or fewer than the threshold, are ERR_TRUST_DOCUMENT', async () => {
     const [a, b] = tenant.authority.map((key) => key.spki)
     const keys = [a!, a!, b!]
