@@ -21,13 +21,13 @@ const VALIDATIONS_A_ROUND = 20
 /** Bytes of a buffer of its own, as these libraries want them. */
 const bufferOf = (bytes: Bytes): ArrayBuffer => bytes.slice().buffer
 
-async function time(work: () => Promise<unknown> | unknown, count: number): Promise<number> {
+async function time(work: () => unknown, count: number): Promise<number> {
   const begin = performance.now()
   for (let i = 0; i < count; i++) await work()
   return (performance.now() - begin) / count
 }
 
-type Contender = { name: string; work: () => Promise<unknown> | unknown }
+type Contender = { name: string; work: () => unknown }
 
 /** Runs all in turn, again and again; milliseconds by name. */
 async function race(
