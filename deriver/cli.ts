@@ -75,7 +75,7 @@ async function main(argv: string[]): Promise<number> {
   const named = words === -1 ? argv : argv.slice(0, words)
   const two = named.slice(0, 2).join(' ')
   const three = named.slice(0, 3).join(' ')
-  const name = [three, two].find((words) => Object.hasOwn(COMMANDS, words)) ?? named[0]
+  const name = [three, two].find((one) => Object.hasOwn(COMMANDS, one)) ?? named[0]
   const wantsHelp = argv.includes('--help') || argv.includes('-h')
   if (name === undefined) {
     if (!wantsHelp && argv.length > 0) return fail('a command comes before its options')

@@ -89,11 +89,11 @@ async function start(identity: Identity, store: Store = createMemoryStore()): Pr
 /** Connects and gets every keyring, with the deriver at work beside it. */
 async function join(identity: Identity, store?: Store): Promise<Keyferry> {
   const client = await start(identity, store)
-  let isDone = false
+  const progress = { isDone: false }
   const work = Promise.all(NAMES.map((name) => client.keyring(name))).finally(() => {
-    isDone = true
+    progress.isDone = true
   })
-  while (!isDone) {
+  while (!progress.isDone) {
     await service.step()
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
@@ -144,7 +144,7 @@ describe('a revoked client', () => {
       const fresh = await start(await identityOf('kim'))
       for (const name of NAMES) {
         expect(await tryEncrypt(honest, name)).toBe('ERR_STALE')
-        expect(held).not.toContain(await tryEncrypt(fresh, name))
+        expect(await tryEncrypt(fresh, name)).toMatch(/^ERR_/)
       }
 
       // Shown the truth, the honest one goes on under keys that nobody revoked ever had, and no leaf is the revoked one's.
@@ -157,8 +157,7 @@ describe('a revoked client', () => {
         expect(held).not.toContain(await tryEncrypt(honest, name))
         const message = await (await honest.keyring(name)).encrypt('new')
         const theirs = await eve.keyring(name, { timeout: 500 }).catch(() => null)
-        const opened = theirs === null ? 'none' : await codeOf(theirs.decrypt(message))
-        expect(opened, name).not.toBe(theirs === null ? '' : 'none')
+        if (theirs !== null) expect(await codeOf(theirs.decrypt(message))).toMatch(/^ERR_/)
       }
     },
   )
@@ -192,9 +191,9 @@ describe('a CA that is away', () => {
       expect(alarms.map(({ what }) => what)).toContain(
         'no heads are signed: the deriver certificate',
       )
-      expect(alarms.some(({ what, state }) => /^CRL of/.test(what) && state === 'overdue')).toBe(
-        true,
-      )
+      expect(
+        alarms.some(({ what, state }) => what.startsWith('CRL of') && state === 'overdue'),
+      ).toBe(true)
       expect(
         readCalendar(tenant.store, tenant.trust, now()).some(({ state }) => state === 'overdue'),
       ).toBe(true)
