@@ -1,0 +1,120 @@
+/** A relay between a real deriver and real clients, in one `fetch` on the test's clock, that can show a client an older state for ever. */
+import {
+  answersSchema,
+  decodeBatch,
+  deliveryRequestSchema,
+  pushSchema,
+  requestSchema,
+  type DeliveredKeyring,
+  type Delivery,
+  type DeliveryRequest,
+  type Push,
+  type RequestBody,
+} from '../../shared/api.ts'
+import { MEMBER_LEAF } from '../../shared/bundle.ts'
+import { equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { parseJson } from '../../shared/json.ts'
+import { KEYRING_LEAF } from '../../shared/manifest.ts'
+import { decodeRelease } from '../../shared/release.ts'
+import { parseIndex, parsePage, proveFromPages, type Proof } from '../../shared/tree.ts'
+import { toJson } from './calls.ts'
+
+type Pushed = Push & { catalog: Envelope }
+
+export class HidingRelay {
+  /** Every state that a deriver pushed, oldest first. */
+  readonly pushes: Pushed[] = []
+  readonly refusals: Envelope[] = []
+  trusts: Envelope[] = []
+  /** Index of the push that clients are shown; `undefined` for the newest. */
+  shown: number | undefined
+  /** The network is down for clients. */
+  isDown = false
+  #objects = new Map<string, Bytes>()
+  #requests: RequestBody[] = []
+
+  readonly fetch: typeof fetch = async (input, init) => {
+    const url = new URL(input as string | URL)
+    const [method, call] = [init?.method ?? 'GET', url.pathname.split('/').at(-1)]
+    if (call === 'requests' && method === 'GET') {
+      const after = Number(url.searchParams.get('after'))
+      const requests = this.#requests.slice(after, after + 100)
+      return new Response(toJson({ next: after + requests.length, requests }))
+    }
+    const body = init!.body as Bytes
+    if (call === 'objects') {
+      for (const one of decodeBatch(body)) this.#objects.set(hex(sha256(one)), one.slice())
+      return new Response(null, { status: 204 })
+    }
+    const json = parseJson(body, 10_000_000)
+    if (call === 'push') {
+      const push = pushSchema(json, '')
+      this.pushes.push({ ...push, catalog: push.catalog! })
+      return new Response(null, { status: 204 })
+    }
+    if (call === 'answers') {
+      this.refusals.push(...answersSchema(json, '').refusals)
+      return new Response(null, { status: 204 })
+    }
+    if (this.isDown) throw new TypeError('no network')
+    if (call === 'requests') {
+      this.#requests.push(requestSchema(json, ''))
+      return new Response(null, { status: 202 })
+    }
+    return this.#deliver(deliveryRequestSchema(json, ''))
+  }
+
+  #place(index: Bytes, length: number, matches: (leaf: Bytes) => boolean) {
+    const tree = parseIndex(this.#objects.get(hex(index))!, length)
+    for (const [number, hash] of tree.pages.entries()) {
+      const page = parsePage(this.#objects.get(hex(hash))!, length)
+      const at = page.leaves.findIndex(matches)
+      if (at < 0) continue
+      const proof: Proof = proveFromPages(tree, page, number * 256 + at)
+      return { leaf: page.leaves[at]!.slice(), proof }
+    }
+    return undefined
+  }
+
+  #item(push: Pushed, keyring: Bytes, ask: DeliveryRequest): DeliveredKeyring | undefined {
+    const indexOf = (envelope: Envelope, name: string): Bytes => {
+      const tree = (parseJson(envelope.payload, 65_536) as Record<string, { index: string }>)[name]!
+      return fromBase64url(tree.index)
+    }
+    const isOf = (leaf: Bytes): boolean => equal(leaf.subarray(0, 16), keyring)
+    const release = this.#place(indexOf(push.head, 'releases'), KEYRING_LEAF, isOf)
+    const manifest = this.#place(indexOf(push.catalog, 'manifests'), KEYRING_LEAF, isOf)
+    if (!release || !manifest || ask.package.length === 0) return undefined
+    const bytes = this.#objects.get(hex(release.leaf.subarray(16)))!
+    const shown = decodeRelease(bytes)
+    const isMember = (leaf: Bytes): boolean => equal(leaf.subarray(0, 32), ask.package)
+    const member = this.#place(shown.members.index, MEMBER_LEAF, isMember)
+    if (member === undefined) return undefined
+    const give = (hash: Bytes): Bytes => this.#objects.get(hex(hash))!
+    return {
+      bundle: give(shown.bundle),
+      keyring,
+      manifest: give(shown.manifest),
+      manifestProof: manifest.proof,
+      member,
+      release: bytes,
+      releaseProof: release.proof,
+      welcome: give(member.leaf.slice(64, 96)),
+    }
+  }
+
+  #deliver(ask: DeliveryRequest): Response {
+    const push = this.pushes.at(this.shown ?? -1)!
+    const delivery: Delivery = {
+      catalog: push.catalog,
+      crls: push.crls,
+      head: push.head,
+      keyrings: ask.keyrings.flatMap((id) => this.#item(push, id, ask) ?? []),
+      refusals: [],
+      trust: this.trusts.slice(ask.have.trust),
+    }
+    return new Response(toJson(delivery), { headers: { 'content-type': 'application/json' } })
+  }
+}
