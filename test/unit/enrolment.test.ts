@@ -327,7 +327,7 @@ describe('a further key', () => {
   it('[enrol-8] two at once are not both the first', async () => {
     const backend = start()
     const both = [await newKey(), await newKey()].map((key) => backend.post('kim', key))
-    expect((await Promise.all(both)).map(({ status }) => status).toSorted()).not.toEqual([200, 200])
+    expect((await Promise.all(both)).filter(({ status }) => status === 200)).toHaveLength(1)
   })
 })
 
@@ -346,7 +346,7 @@ describe('an ID token', async () => {
   })
   const claims = {
     iss: issuer,
-    aud: audience as unknown,
+    aud: audience,
     sub: 'kim',
     iat: now,
     exp: now + 300,

@@ -17,7 +17,7 @@ export async function readJsonBody(request: Request, limit: number): Promise<unk
       void reader?.cancel().catch(() => {})
       throw new KeyferryError('ERR_TOO_LARGE')
     }
-    parts.push(part.value as Bytes)
+    parts.push(part.value)
   }
   return parseJson(concat(...parts), limit)
 }
