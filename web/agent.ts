@@ -185,6 +185,7 @@ export class Agent {
     while (!signal.aborted) {
       let failure: KeyferryError | undefined
       try {
+        this.#asked = new Set(this.#wanted.keys())
         await this.#options.renewal?.check()
         await this.refresh()
         await this.#request()
