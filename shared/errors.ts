@@ -55,6 +55,11 @@ export const ERROR_CODES = {
   ERR_REMOVED: 'removed from the keyring by the deriver',
   ERR_PENDING: 'waiting for an administrator of the deriver',
   ERR_UNPROVEN: 'the relay says so, but no deriver signed it',
+  // Enrolment.
+  ERR_ORIGIN: 'not from a page of the app itself',
+  ERR_SESSION: 'no session, or a token of another one',
+  ERR_NEW_KEY: 'a further key needs a signature by an earlier one, a step-up or an approval',
+  ERR_ENROLMENT: 'the enrolment does not answer usefully',
   // Transport.
   ERR_RELAY: 'the relay does not answer usefully',
   ERR_TIMEOUT: 'no answer in time',

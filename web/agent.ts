@@ -10,6 +10,7 @@ import { sleep } from './bounded.ts'
 import { type ClientEvents, type Emitter } from './emitter.ts'
 import { type Keyring } from './keyring.ts'
 import { nextPoll } from './pace.ts'
+import { type Renewal } from './renewal.ts'
 import { type Session } from './session.ts'
 import { isCurrent, isUsable, keyringState, type KeyringState, type Reach } from './state.ts'
 import { isTransportError, isUnadmitted } from './transport.ts'
@@ -40,6 +41,8 @@ export interface AgentOptions {
   /** Seconds. */
   now: () => number
   signal: AbortSignal
+  /** Keeps the certificate alive, where the app said how. */
+  renewal: Renewal | undefined
   /** Told of what nobody waits for. */
   warn: (error: KeyferryError) => void
 }
@@ -182,6 +185,8 @@ export class Agent {
     while (!signal.aborted) {
       let failure: KeyferryError | undefined
       try {
+        this.#asked = new Set(this.#wanted.keys())
+        await this.#options.renewal?.check()
         await this.refresh()
         await this.#request()
       } catch (error) {
@@ -233,7 +238,7 @@ export class Agent {
     if (failure === undefined) return undefined
     // Another attempt may help against a bad network, but not against this.
     const isHopeful = isTransportError(failure) && failure.code !== 'ERR_UNAUTHORIZED'
-    return isHopeful ? undefined : failure
+    return isHopeful || failure.code === 'ERR_ENROLMENT' ? undefined : failure
   }
 
   /** Something may be new. */

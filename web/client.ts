@@ -7,6 +7,7 @@ import { createEmitter, type ClientEvents } from './emitter.ts'
 import { listen } from './events.ts'
 import { checkIdentity, loadIdentity, type Identity } from './identity.ts'
 import { Keyring, type KeyringHost } from './keyring.ts'
+import { Renewal } from './renewal.ts'
 import { Session } from './session.ts'
 import { isCurrent, isUsable } from './state.ts'
 import { type Evidence, type Store } from './store.ts'
@@ -27,6 +28,11 @@ export interface ConnectOptions {
   fetch?: typeof fetch
   /** Seconds since 1970, by this device's clock. */
   now?: () => number
+  /**
+   * Brings a new certificate for the same key, from two thirds of the old one's life on: `renewBy(enrollAt('/enroll'))` of `keyferry/enroll`. Without it the
+   * app renews.
+   */
+  renew?: (identity: Identity) => Promise<Identity>
   /** Closes the client. */
   signal?: AbortSignal
   /** For the event stream; `null` to poll only. */
@@ -69,7 +75,9 @@ export class Keyferry {
   #caughtUp = -CATCH_UP_GAP
 
   /** Use {@link connect}. */
-  constructor(config: AppConfig, identity: Identity, options: ConnectOptions) {
+  constructor(config: AppConfig, given: Identity, options: ConnectOptions) {
+    // One object for all who sign: a renewal changes its certificates.
+    const identity = { ...given }
     const now = options.now ?? (() => Math.floor(Date.now() / 1000))
     const { signal } = this.#closing
     const { relays, tenant } = config
@@ -85,7 +93,9 @@ export class Keyferry {
     this.#config = config
     this.#now = now
     this.#session = new Session({ config, identity, store, transport, now, warn })
-    this.#agent = new Agent({ session: this.#session, emitter: this.#emitter, now, signal, warn })
+    const [session, emitter, { renew }] = [this.#session, this.#emitter, options]
+    const renewal = renew && new Renewal({ session, emitter, now, renew })
+    this.#agent = new Agent({ session, emitter, now, signal, warn, renewal })
     const Socket = options.WebSocket === undefined ? globalThis.WebSocket : options.WebSocket
     this.#listen = () => {
       this.#listen = undefined

@@ -13,6 +13,8 @@ export interface ClientEvents {
   key: { keyring: string; version: number }
   /** Something was refused or a relay failed; the client goes on with what it has. */
   warning: { code: ErrorCode; message: string }
+  /** The certificate, good until `expiresAt` (seconds), was renewed, or could not be: `failure`, and it is tried again. */
+  renewal: { expiresAt: number; failure: { code: ErrorCode; message: string } | null }
   /** The first key can be used, so many milliseconds after `connect`. */
   ready: { milliseconds: number }
 }

@@ -12,9 +12,11 @@ import {
   type SigningKey,
 } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
-import { readCertificates, type Identity } from './identity.ts'
+import { type Enroll } from './enroll-at.ts'
+import { loadIdentity, readCertificates, type Identity } from './identity.ts'
 import { emptyState, type Store } from './store.ts'
 
+export { enrollAt, type Enroll, type EnrollOptions } from './enroll-at.ts'
 export { identityFromPem, loadIdentity, type Identity } from './identity.ts'
 
 /** Options of {@link createIdentity}. */
@@ -23,8 +25,11 @@ export interface CreateIdentityOptions {
   name: string
   /** Where key and certificates are kept. */
   store: Store
-  /** Brings the certification request to the customer's CA, on the customer's own way, and returns the certificates: PEM, end-entity first. */
-  enroll: (csrPem: string) => Promise<string>
+  /**
+   * Brings the certification request to the customer's CA and returns the certificates: PEM, end-entity first. {@link enrollAt}, or a way of
+   * one's own.
+   */
+  enroll: Enroll
   /** Ed25519 by default, or P-256 (`ES256`) where the platform lacks it. */
   algorithm?: SignatureAlgorithm
 }
@@ -52,14 +57,52 @@ async function generate(
 export async function createIdentity(options: CreateIdentityOptions): Promise<Identity> {
   const { name, store, enroll, algorithm } = options
   const key = await generate(algorithm, store.exportsKeys)
+  // The key that is replaced speaks for the new one.
+  const identity = await certify(key, name, enroll, await loadIdentity({ store }))
+  await keep(store, identity)
+  return identity
+}
+
+async function certify(
+  key: SigningKey,
+  name: string,
+  enroll: Enroll,
+  current: Identity | null,
+): Promise<Identity> {
   const csr = encodePem('CERTIFICATE REQUEST', await createCsr(key, name))
-  const certificates = readCertificates(await enroll(csr))
+  const certificates = readCertificates(await enroll(csr, current))
   if (!equal(parseCertificate(certificates[0]!).spki, key.spki))
     throw new KeyferryError('ERR_CERT_PROFILE', 'the certificate is for another key')
-  const identity = { key, certificates }
+  return { key, certificates }
+}
+
+async function keep(store: Store, identity: Identity): Promise<void> {
   await store.lock(async () => {
     const state = (await store.read()) ?? emptyState()
     await store.write({ ...state, identity, revision: state.revision + 1 })
   })
-  return identity
+}
+
+/**
+ * What `connect` takes as `renew`: a new certificate for the key that is there, so that the device stays the member that it is. The certificate
+ * may have expired.
+ *
+ * @example
+ * const keyferry = await connect({ config, store, renew: renewBy(enrollAt('/enroll')) })
+ */
+export function renewBy(enroll: Enroll): (identity: Identity) => Promise<Identity> {
+  return (identity) => certify(identity.key, 'renewal', enroll, identity)
+}
+
+/**
+ * Renews the certificate that a store holds, at once, for the same key; a client with `renew` does so by itself. Throws `ERR_STATE` without an identity, and as
+ * {@link createIdentity}.
+ */
+export async function renewIdentity(options: { store: Store; enroll: Enroll }): Promise<Identity> {
+  const { store, enroll } = options
+  const identity = await loadIdentity({ store })
+  if (identity === null) throw new KeyferryError('ERR_STATE', 'no identity: createIdentity first')
+  const renewed = await renewBy(enroll)(identity)
+  await keep(store, renewed)
+  return renewed
 }

@@ -12,8 +12,9 @@ import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { verifyHead } from '../shared/release.ts'
+import { parseCertificate } from '../shared/x509.ts'
 import { acceptDelivery, openChannel } from './accept.ts'
-import { type Identity } from './identity.ts'
+import { checkIdentity, type Identity } from './identity.ts'
 import { openKeys, type Keys } from './keys.ts'
 import { createPackage, isPackageDue, signRequest } from './package.ts'
 import {
@@ -58,7 +59,6 @@ type Which = 'current' | 'next'
 
 export class Session {
   readonly #options: SessionOptions
-  readonly #fingerprint: Bytes
   readonly #names: ReadonlyMap<string, string>
   /** By {@link keysId}. */
   readonly #keys = new Map<string, Promise<Keys>>()
@@ -69,7 +69,6 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options
-    this.#fingerprint = sha256(options.identity.certificates[0]!)
     this.#names = new Map([...options.config.keyrings].map(([name, id]) => [hex(id), name]))
   }
 
@@ -95,6 +94,35 @@ export class Session {
     if (stored.tenant !== '' && stored.tenant !== this.#options.config.tenant)
       throw new KeyferryError('ERR_STATE', 'the store is of another tenant')
     if (stored.revision > this.#state.revision) this.#state = stored
+    this.#takeRenewed(stored.identity)
+  }
+
+  /** Another tab may have renewed the certificate; whoever signs here does it with this object. */
+  #takeRenewed(other: Identity | null): void {
+    const { identity } = this.#options
+    if (other === null || !equal(other.key.spki, identity.key.spki)) return
+    const [end, own] = [other, identity].map(
+      (one) => parseCertificate(one.certificates[0]!).notAfter,
+    )
+    if (end! > own!) identity.certificates = other.certificates
+  }
+
+  /** The identity, with the newest certificate. */
+  get identity(): Identity {
+    return this.#options.identity
+  }
+
+  /** Takes a new certificate for the same key, stored first. Throws `ERR_CERT_PROFILE`, `ERR_STATE`, `ERR_IO`. */
+  async renewed(renewed: Identity): Promise<void> {
+    const { identity } = this.#options
+    await checkIdentity({ key: identity.key, certificates: renewed.certificates })
+    await this.#update((state) => {
+      const isStored = state.identity !== null && equal(state.identity.key.spki, identity.key.spki)
+      return isStored || state.identity === null
+        ? { ...state, identity: { ...renewed, key: identity.key } }
+        : state
+    })
+    identity.certificates = renewed.certificates
   }
 
   /** Reads, changes and writes the state with nobody in between. What `change` returns is used only once it is stored. */
@@ -208,7 +236,7 @@ export class Session {
         if (!isBase) return state
         const context = {
           ...this.#options,
-          fingerprint: this.#fingerprint,
+          fingerprint: sha256(this.#options.identity.certificates[0]!),
           keyrings,
           used,
           now: this.#options.now(),
