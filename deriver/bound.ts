@@ -20,13 +20,22 @@ export interface RevocationBound {
   direct: number
 }
 
-/** The bound as it is now. */
-export function revocationBound(store: Store, { body }: TrustDocument): RevocationBound {
+/**
+ * The bound as it is at `now`, in seconds. A head that was signed under a longer lifetime, before the trust document shortened it, counts as long as it
+ * lives.
+ */
+export function revocationBound(
+  store: Store,
+  { body }: TrustDocument,
+  now: number,
+): RevocationBound {
   const { every } = store.get<{ every: number | null }>(
     'SELECT max(every) AS every FROM crl_sources',
   )!
   const poll = Math.ceil((every ?? 0) * JITTER)
-  const { headLifetime, skew } = body
+  const { skew } = body
+  const { last } = store.get<{ last: number | null }>('SELECT max(expires) AS last FROM heads')!
+  const headLifetime = Math.max(body.headLifetime, (last ?? 0) - now)
   const direct = REKEY + headLifetime + skew
   return { poll, rekey: REKEY, headLifetime, skew, total: poll + direct, direct }
 }

@@ -141,7 +141,7 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
         nextUpdate: row.next_update,
       })),
     sources: listSources(store),
-    bound: revocationBound(store, trust),
+    bound: revocationBound(store, trust, now),
     calendar: readCalendar(store, trust, now),
     keyrings: keyrings.map((row) => ({
       name: row.name,

@@ -102,7 +102,7 @@ example: keyferry client revoke keyferry://client.acme.example/alice --reason ke
                   reason,
                 )
               : revokeClient(store, operand(invocation, 'URI'), now, reason)
-        const bound = revocationBound(store, await newestTrust(store))
+        const bound = revocationBound(store, await newestTrust(store), now)
         const json = { ...revoked, bound: bound.direct, until: now + bound.direct }
         out(options.json === true ? JSON.stringify(json) : revokedLines(revoked, json).join('\n'))
         return 0

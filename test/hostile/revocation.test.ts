@@ -134,7 +134,7 @@ describe('a revoked client', () => {
       const t0 = now()
       const revoked = revokeClient(tenant.store, 'keyferry://client.acme.example/eve', t0)
       expect(revoked).toMatchObject({ certificates: 2, keys: 2, keyrings: ['mail', 'notes'] })
-      const { direct, headLifetime, skew } = revocationBound(tenant.store, tenant.trust)
+      const { direct, headLifetime, skew } = revocationBound(tenant.store, tenant.trust, now())
       expect(direct).toBe(REKEY + headLifetime + skew)
       await service.step()
       expect(events).toContainEqual({ type: 'revoked', devices: 2, keyrings: 2 })
@@ -234,7 +234,7 @@ describe('a CA that is away', () => {
       server.answer = (response) => response.end(der)
       await service.step()
       expect(events).toContainEqual({ type: 'revoked', devices: 1, keyrings: 2 })
-      const { poll, total, direct } = revocationBound(tenant.store, tenant.trust)
+      const { poll, total, direct } = revocationBound(tenant.store, tenant.trust, now())
       expect([poll, total]).toEqual([660, 660 + direct])
       await server.close()
     },
