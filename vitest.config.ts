@@ -2,13 +2,17 @@ import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { ABSENT, hasSuites, suites } from './test/conformance/suites.ts'
 import { chromium, chromiumArgs } from './tools/chromium.ts'
 
-// The shared vectors run in all three engines: Node, workerd and Chromium.
-const vectors = 'test/vectors/**/*.test.ts'
+// The shared vectors, and other people's, run in all three engines: Node, workerd and Chromium.
+const vectors = ['test/vectors/**/*.test.ts', 'test/conformance/engines/*.test.ts']
 const tests = (...folders: string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
 
+if (!hasSuites) console.warn(ABSENT)
+
 export default defineConfig({
+  plugins: [suites()],
   test: {
     maxWorkers: Math.min(4, availableParallelism()),
     projects: [
@@ -16,7 +20,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: [...tests('unit', 'properties', 'docs'), vectors],
+          include: [
+            ...tests('unit', 'properties', 'docs'),
+            'test/conformance/*.test.ts',
+            ...vectors,
+          ],
           testTimeout: 20_000,
         },
       },
@@ -25,7 +33,7 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
         test: {
           name: 'worker',
-          include: [...tests('worker'), vectors],
+          include: [...tests('worker'), ...vectors],
           testTimeout: 20_000,
         },
       },
@@ -54,7 +62,7 @@ export default defineConfig({
         },
         test: {
           name: 'browser',
-          include: [...tests('browser'), vectors],
+          include: [...tests('browser'), ...vectors],
           testTimeout: 20_000,
           browser: {
             enabled: true,

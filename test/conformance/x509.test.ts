@@ -1,0 +1,35 @@
+// The X.509 suites through the runner that comes with them, in a process of its own: no case may fail, hang, or be skipped.
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { describe, expect, it, test } from 'vitest'
+import { hasSuites, requiresSuites, suitesFolder } from './suites.ts'
+import { runX509, X509_SUITES } from './x509-suites.ts'
+
+test.skipIf(hasSuites)('the X.509 suites are absent, see test/conformance/suites.ts', () => {
+  expect(requiresSuites, `required at ${suitesFolder}`).toBe(false)
+})
+
+describe.skipIf(!hasSuites)('X.509 suites', () => {
+  it.each(X509_SUITES)(
+    '$name: no failure, hang or skip',
+    { timeout: 120_000 },
+    async ({ file }) => {
+      const { results, code } = await runX509(file)
+      expect(results.filter((one) => one.outcome !== 'passed')).toEqual([])
+      expect(results.length).toBeGreaterThan(30)
+      expect(code).toBe(0)
+    },
+  )
+
+  it('the runner notices a validator that accepts everything', { timeout: 60_000 }, async () => {
+    const yes = 'data:text/javascript,export const verify = () => ({ ok: true })'
+    const { code } = await runX509('limbo.json', yes)
+    expect(code).not.toBe(0)
+  })
+
+  it('the command line prints a table and the sums', { timeout: 120_000 }, async () => {
+    const run = promisify(execFile)
+    const { stdout } = await run('node', ['test/conformance/run.ts', '--only', 'x509'])
+    expect(stdout).toMatch(/^\d{3,} passed, 0 failed\n$/m)
+  })
+})
