@@ -101,6 +101,7 @@ describe('name constraints [path-7]', () => {
     expect(await check([dns('*.acme.example')], [], [dns('a.acme.example')])).toBe(
       'ERR_PATH_INVALID',
     )
+    expect(await check([dns('*.acme.example')], [], [dns('a.other.test')])).toBe('ok')
     // Permitting one host does not permit the wildcard above it.
     expect(await check([dns('*.acme.example')], [dns('a.acme.example')])).toBe('ERR_PATH_INVALID')
   })
