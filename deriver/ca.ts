@@ -5,9 +5,10 @@ import { type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { issueCrl, issueLeaf, type Issuer } from '../shared/issue.ts'
+import { validatePath } from '../shared/path.ts'
 import { generateSigningKey, keyId } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
-import { storeCrl } from './crls.ts'
+import { listedName, storeCrl } from './crls.ts'
 import { isDenied } from './devices.ts'
 import { random } from './keyrings.ts'
 import { type Store } from './store.ts'
@@ -22,6 +23,14 @@ const CRL_LIFETIME = 7 * DAY
 /** Certificates begin a little earlier, for clocks that are late. */
 const BACKDATE = 300
 
+/** Built-in CAs whose CRLs a service renews. */
+export interface BuiltInCas {
+  deriver?: Issuer
+  client?: Issuer
+  /** Those that were replaced, for as long as certificates of theirs are in force. */
+  replaced?: readonly { role: Role; issuer: Issuer }[]
+}
+
 interface IssuedRow {
   serial: string
   role: Role
@@ -31,6 +40,14 @@ interface IssuedRow {
   revoked: number | null
 }
 
+/** Rows are never taken out and never un-revoked, so this only rises. */
+function countRevoked(store: Store, role: Role): number {
+  return store.get<{ n: number }>(
+    'SELECT count(*) AS n FROM issued WHERE role = ? AND revoked IS NOT NULL',
+    role,
+  )!.n
+}
+
 /** Issues the next CRL of a built-in CA over everything revoked and not expired. */
 export async function issueRoleCrl(
   store: Store,
@@ -38,6 +55,7 @@ export async function issueRoleCrl(
   role: Role,
   now: number,
 ): Promise<void> {
+  const id = await keyId(issuer.key.spki)
   const { number, rows, seen } = store.transaction(() => ({
     number: store.next(`crl-${role}`),
     rows: store.all<IssuedRow>(
@@ -45,7 +63,7 @@ export async function issueRoleCrl(
       role,
       now - DAY,
     ),
-    seen: store.counter(`revocation-${role}`),
+    seen: countRevoked(store, role),
   }))
   const revoked = rows.map((row) => ({
     serial: new Uint8Array(Buffer.from(row.serial, 'hex')),
@@ -58,10 +76,9 @@ export async function issueRoleCrl(
     nextUpdate: now + CRL_LIFETIME,
     revoked,
   })
-  const id = await keyId(issuer.key.spki)
   store.transaction(() => {
     storeCrl(store, id, number, der, now + CRL_LIFETIME)
-    store.set(`listed-${role}`, seen)
+    store.set(listedName(id), seen)
   })
 }
 
@@ -72,12 +89,13 @@ export async function renewRoleCrl(
   role: Role,
   now: number,
 ): Promise<boolean> {
+  const id = await keyId(issuer.key.spki)
   const row = store.get<{ next_update: number }>(
     'SELECT next_update FROM crls WHERE issuer = ?',
-    await keyId(issuer.key.spki),
+    id,
   )
   const fresh = row !== undefined && row.next_update - CRL_LIFETIME + DAY > now
-  if (fresh && store.counter(`listed-${role}`) === store.counter(`revocation-${role}`)) return false
+  if (fresh && store.counter(listedName(id)) === countRevoked(store, role)) return false
   try {
     await issueRoleCrl(store, issuer, role, now)
     return true
@@ -107,11 +125,28 @@ async function issue(
     notAfter,
     random,
   })
+  // What no path could hold is not handed out: a URI outside the CA's name constraint, a CA past its end.
+  await validatePath({
+    certificates: [der],
+    anchors: [issuer.certificate],
+    now,
+    eku: [OID_CLIENT_AUTH],
+    crls: 'unsafe-without-revocation',
+  })
   const serial = hex(parseCertificate(der).serial)
   const id = await keyId(spki)
   store.transaction(() => {
     if (isDenied(store, id)) throw new KeyferryError('ERR_DENIED', 'this key was revoked')
-    store.run('INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL)', serial, role, uri, id, notAfter)
+    store.run(
+      'INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL, ?, ?)',
+      serial,
+      role,
+      uri,
+      id,
+      notAfter,
+      now,
+      spki,
+    )
   })
   return der
 }
@@ -131,7 +166,7 @@ export async function issueDeriver(
 
 /**
  * Issues a client certificate for a CSR (DER). The URI is the caller's, from its own session with the user, never the CSR's.
- * Throws the codes of `parseCsr`, and `ERR_DENIED` for a key that was revoked.
+ * Throws the codes of `parseCsr`, `ERR_DENIED` for a key that was revoked, and the codes of `validatePath` for a URI that the CA may not name.
  */
 export async function issueClient(
   store: Store,

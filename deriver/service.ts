@@ -9,7 +9,7 @@ import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors
 import { type Signer } from '../shared/http-signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { type Issuer } from '../shared/issue.ts'
-import { issueDeriver } from './ca.ts'
+import { issueDeriver, type BuiltInCas } from './ca.ts'
 import { createBell, listen } from './events.ts'
 import { emptyLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
@@ -40,7 +40,7 @@ export interface ServiceOptions {
   /** Signs heads: given, or issued by the built-in CA. */
   signer: Signer | { issuer: Issuer; uri: string }
   /** Built-in CAs whose CRLs this service renews. */
-  issuers: { deriver?: Issuer; client?: Issuer }
+  issuers: BuiltInCas
   /** Addresses in place of the trust document's. */
   relays?: string[]
   invite?: string
