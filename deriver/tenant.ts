@@ -1,10 +1,11 @@
 /** Making a tenant: its keys, its CAs, its genesis trust document and its database, in one directory. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bytes, utf8 } from '../shared/bytes.ts'
 import { CRL_SIGN, KEY_CERT_SIGN, parseAnchor } from '../shared/x509.ts'
 import { documentHash, encodeEnvelope, signWithAuthority } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { encodePem } from '../shared/pem.ts'
 import { generateSigningKey, type SignatureAlgorithm } from '../shared/signature.ts'
 import { SUITES, tenantId, verifyGenesis, type Suite } from '../shared/trust.ts'
 import { makeIssuingCa, makeRootCa, type Issuer } from '../shared/issue.ts'
@@ -185,8 +186,14 @@ export async function initTenant(options: InitOptions): Promise<string> {
   const store = openStore(storePath(directory), true)
   try {
     // Where both roles have CAs of the customer's own, there is nothing for a root to sign.
-    if (clients.ca !== null || derivers.ca !== null)
+    if (clients.ca !== null || derivers.ca !== null) {
       writeKeyFile(keyPath(directory, 'ca-root'), root.file, 'ca-root', passphrase)
+      // Public, and there for `ca show` when the key is offline.
+      writeFileSync(
+        join(directory, 'ca-root.pem'),
+        encodePem('CERTIFICATE', root.issuer.certificate),
+      )
+    }
     for (const [role, { ca }] of [
       ['client', clients],
       ['deriver', derivers],
