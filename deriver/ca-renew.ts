@@ -17,14 +17,14 @@ import { equal, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { encodePem } from '../shared/pem.ts'
 import { OID_NAME_CONSTRAINTS } from '../shared/x509.ts'
-import { encodeCa, keyPath, readCa } from './key-files.ts'
+import { keyPath, readCa, type CaName } from './key-files.ts'
 import {
   nameValues,
   readExtension,
   readLenient,
   readUriConstraints,
 } from './lenient-certificate.ts'
-import { writeKeyFile } from './secret.ts'
+import { readKeyFile, writeKeyFile } from './secret.ts'
 import { caStorePath, openCaStore, type Store } from './store.ts'
 import { makeRoleCa } from './tenant.ts'
 import { newestTrust } from './trust.ts'
@@ -94,11 +94,12 @@ export async function activateCa(
       `${path(`ca-${role}-old`)} is there: take it away when its last certificate is over`,
     )
   // A key file says whose it is, so each is written anew. A stop anywhere leaves both keys, and the command can be given again.
+  const contents = (name: CaName): Bytes => readKeyFile(keyPath(directory, name), name, passphrase)
   const current = path(`ca-${role}`)
   if (older === undefined)
-    writeKeyFile(path(`ca-${role}-old`), await encodeCa(present), `ca-${role}-old`, passphrase)
+    writeKeyFile(path(`ca-${role}-old`), contents(`ca-${role}`), `ca-${role}-old`, passphrase)
   rmSync(`${current}.new`, { force: true })
-  writeKeyFile(`${current}.new`, await encodeCa(next), `ca-${role}`, passphrase)
+  writeKeyFile(`${current}.new`, contents(`ca-${role}-next`), `ca-${role}`, passphrase)
   renameSync(`${current}.new`, current)
   rmSync(path(`ca-${role}-next`))
   rmSync(certificatePath(directory, `ca-${role}-next`), { force: true })
