@@ -5,9 +5,10 @@ import { type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { type CRL_REASONS, issueCrl, issueLeaf, type Issuer } from '../shared/issue.ts'
+import { validatePath } from '../shared/path.ts'
 import { generateSigningKey, keyId } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
-import { storeCrl } from './crls.ts'
+import { listedName, storeCrl } from './crls.ts'
 import { isDenied } from './devices.ts'
 import { random } from './keyrings.ts'
 import { type Store } from './store.ts'
@@ -21,6 +22,14 @@ const DERIVER_LIFETIME = 7 * DAY
 const CRL_LIFETIME = 7 * DAY
 /** Certificates begin a little earlier, for clocks that are late. */
 const BACKDATE = 300
+
+/** Built-in CAs whose CRLs a service renews. */
+export interface BuiltInCas {
+  deriver?: Issuer
+  client?: Issuer
+  /** Those that were replaced, for as long as certificates of theirs are in force. */
+  replaced?: readonly { role: Role; issuer: Issuer }[]
+}
 
 interface IssuedRow {
   serial: string
@@ -37,6 +46,14 @@ function noteIssuer(store: Store, id: Bytes, role: Role): void {
   store.run('INSERT OR IGNORE INTO own_issuers VALUES (?, ?)', id, role)
 }
 
+/** Rows are never taken out and never un-revoked, so this only rises. */
+function countRevoked(store: Store, role: Role): number {
+  return store.get<{ n: number }>(
+    'SELECT count(*) AS n FROM issued WHERE role = ? AND revoked IS NOT NULL',
+    role,
+  )!.n
+}
+
 /** Issues the next CRL of a built-in CA over everything revoked and not expired. */
 export async function issueRoleCrl(
   store: Store,
@@ -44,6 +61,7 @@ export async function issueRoleCrl(
   role: Role,
   now: number,
 ): Promise<void> {
+  const id = await keyId(issuer.key.spki)
   const { number, rows, seen } = store.transaction(() => ({
     number: store.next(`crl-${role}`),
     rows: store.all<IssuedRow>(
@@ -51,7 +69,7 @@ export async function issueRoleCrl(
       role,
       now - DAY,
     ),
-    seen: store.counter(`revocation-${role}`),
+    seen: countRevoked(store, role),
   }))
   const revoked = rows.map((row) => ({
     serial: new Uint8Array(Buffer.from(row.serial, 'hex')),
@@ -65,11 +83,10 @@ export async function issueRoleCrl(
     nextUpdate: now + CRL_LIFETIME,
     revoked,
   })
-  const id = await keyId(issuer.key.spki)
   store.transaction(() => {
     storeCrl(store, id, number, der, now + CRL_LIFETIME)
     noteIssuer(store, id, role)
-    store.set(`listed-${role}`, seen)
+    store.set(listedName(id), seen)
   })
 }
 
@@ -87,7 +104,7 @@ export async function renewRoleCrl(
     id,
   )
   const fresh = row !== undefined && row.next_update - CRL_LIFETIME + DAY > now
-  if (fresh && store.counter(`listed-${role}`) === store.counter(`revocation-${role}`)) return false
+  if (fresh && store.counter(listedName(id)) === countRevoked(store, role)) return false
   try {
     await issueRoleCrl(store, issuer, role, now)
     return true
@@ -102,10 +119,10 @@ async function issue(
   store: Store,
   issuer: Issuer,
   role: Role,
-  leaf: { spki: Bytes; commonName: string; uri: string; lifetime: number },
+  leaf: { spki: Bytes; commonName: string; uri: string; lifetime: number; isFirst?: boolean },
   now: number,
 ): Promise<Bytes> {
-  const { spki, commonName, uri, lifetime } = leaf
+  const { spki, commonName, uri, lifetime, isFirst } = leaf
   const notAfter = now + lifetime
   const der = await issueLeaf({
     issuer,
@@ -117,11 +134,31 @@ async function issue(
     notAfter,
     random,
   })
+  // What no path could hold is not handed out: a URI outside the CA's name constraint, a CA past its end.
+  await validatePath({
+    certificates: [der],
+    anchors: [issuer.certificate],
+    now,
+    eku: [OID_CLIENT_AUTH],
+    crls: 'unsafe-without-revocation',
+  })
   const serial = hex(parseCertificate(der).serial)
   const id = await keyId(spki)
   store.transaction(() => {
     if (isDenied(store, id)) throw new KeyferryError('ERR_DENIED', 'this key was revoked')
-    store.run('INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL)', serial, role, uri, id, notAfter)
+    const other = 'SELECT 1 FROM issued WHERE role = ? AND uri = ? AND key_id <> ?'
+    if (isFirst === true && store.get(other, role, uri, id) !== undefined)
+      throw new KeyferryError('ERR_CONFLICT', 'another key was first')
+    store.run(
+      'INSERT INTO issued VALUES (?, ?, ?, ?, ?, NULL, ?, ?)',
+      serial,
+      role,
+      uri,
+      id,
+      notAfter,
+      now,
+      spki,
+    )
   })
   return der
 }
@@ -141,7 +178,8 @@ export async function issueDeriver(
 
 /**
  * Issues a client certificate for a CSR (DER). The URI is the caller's, from its own session with the user, never the CSR's.
- * Throws the codes of `parseCsr`, and `ERR_DENIED` for a key that was revoked.
+ * With `isFirst` only if no other key ever had the URI. Throws the codes of `parseCsr`, `ERR_DENIED` for a key that was revoked, `ERR_CONFLICT` where
+ * another key was first, and the codes of `validatePath` for a URI that the CA may not name.
  */
 export async function issueClient(
   store: Store,
@@ -150,7 +188,8 @@ export async function issueClient(
   uri: string,
   now: number,
   lifetime: number = 30 * DAY,
+  isFirst = false,
 ): Promise<Bytes> {
   const { spki, commonName } = await parseCsr(csr)
-  return issue(store, issuer, 'client', { spki, commonName, uri, lifetime }, now)
+  return issue(store, issuer, 'client', { spki, commonName, uri, lifetime, isFirst }, now)
 }

@@ -91,3 +91,11 @@ export function crlsByIssuer(store: Store): Map<string, Crl> {
   const crls = parsedCrls(store)
   return new Map(rows.map(({ issuer }, i) => [hex(issuer), crls[i]!]))
 }
+
+/** Counter of what the last CRL of a built-in CA listed, by its key id. */
+export const listedName = (issuer: Bytes): string => `listed-${hex(issuer)}`
+
+/** Whether a key is that of a built-in CA. */
+export function isBuiltInCa(store: Store, issuer: Bytes): boolean {
+  return store.get('SELECT 1 FROM meta WHERE name = ?', listedName(issuer)) !== undefined
+}

@@ -36,7 +36,6 @@ export function revokeDerivers(store: Store, serial: string | null, now: number)
       appendLog(store, 'certificate-revoked', now, { serial: one.serial, uri: one.uri })
       store.run('UPDATE issued SET revoked = ? WHERE serial = ?', now, one.serial)
     }
-    store.next('revocation-deriver')
     markChanged(store)
     return due.length
   })

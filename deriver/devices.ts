@@ -4,12 +4,14 @@
  */
 import { decodeBatch, encodeBatch } from '../shared/api.ts'
 import { encodeWelcome, welcomeInfo } from '../shared/bundle.ts'
-import { concat, fromBase32, type Bytes } from '../shared/bytes.ts'
+import { concat, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { sha256 } from '../shared/hash.ts'
 import { createHpke, KEM_ID } from '../shared/hpke.ts'
 import { channelIdInput, channelInput } from '../shared/kdf.ts'
 import { type KeyPackage } from '../shared/key-package.ts'
 import { keyId } from '../shared/signature.ts'
+import { parseCertificate } from '../shared/x509.ts'
+import { isBuiltInCa } from './crls.ts'
 import { random } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { macWith, type Root } from './root.ts'
@@ -88,8 +90,27 @@ export function issuedPath(device: DeviceRow): { certificate: Bytes; issuer: Byt
   }))
 }
 
+/**
+ * Remembers a certificate of the built-in CA that another host issued, so that a revocation lists it, too.
+ */
+function saveIssued(store: Store, d: DeviceRow): void {
+  const [leaf] = issuedPath(d)
+  if (leaf === undefined || !isBuiltInCa(store, leaf.issuer)) return
+  const { serial, notAfter, notBefore, spki } = parseCertificate(leaf.certificate)
+  store.run(
+    "INSERT OR IGNORE INTO issued VALUES (?, 'client', ?, ?, ?, NULL, ?, ?)",
+    hex(serial),
+    d.uri,
+    d.key_id,
+    notAfter,
+    notBefore,
+    spki,
+  )
+}
+
 /** Writes a device's row. Call it in a transaction. */
 export function saveDevice(store: Store, d: DeviceRow): void {
+  saveIssued(store, d)
   store.run(
     'INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     d.key_id,

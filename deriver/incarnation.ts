@@ -7,6 +7,7 @@ import { KeyferryError } from '../shared/errors.ts'
 import { type Issuer } from '../shared/issue.ts'
 import { keyId } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import { listedName } from './crls.ts'
 import { addVersion } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { renewGeneration, type Deriving } from './members.ts'
@@ -52,7 +53,8 @@ export async function catchUpCrls(
     store.transaction(() => {
       if (store.counter(`crl-${role}`) >= lowest) return
       store.set(`crl-${role}`, lowest - 1)
-      store.next(`revocation-${role}`)
+      // The list in force no longer counts as fresh.
+      store.set(listedName(id), -1)
     })
   }
 }

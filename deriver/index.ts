@@ -5,7 +5,7 @@ import { createRoot } from './root.ts'
 import { createService, type Service, type ServiceOptions } from './service.ts'
 import { openStore, type Store } from './store.ts'
 import { existsSync } from 'node:fs'
-import { keyPath, readAuthorityKeys, readCa } from './key-files.ts'
+import { keyPath, readAuthorityKeys, readCa, type CaName } from './key-files.ts'
 import { newestTrust } from './trust.ts'
 import { storePath } from './store.ts'
 import { type Signer } from '../shared/http-signature.ts'
@@ -14,6 +14,7 @@ import { KeyferryError } from '../shared/errors.ts'
 export { initTenant, type InitOptions } from './tenant.ts'
 export { createKeyring, rotateKeyring, type KeyringOptions } from './keyrings.ts'
 export { issueClient } from './ca.ts'
+export { openClientCa, type ClientCa, type ClientCaOptions } from './client-ca.ts'
 export { importCrl } from './crls.ts'
 export { revokeCertificate, revokeClient, revokeDevice, type Revoked } from './revocation.ts'
 export { appConfig, readStatus, type Status } from './status.ts'
@@ -56,9 +57,14 @@ export async function openDeriver(options: OpenOptions): Promise<Deriver> {
     const root = createRoot(master)
     master.fill(0)
     const authority = await readAuthorityKeys(directory, passphrase)
-    const ca = async (name: 'ca-deriver' | 'ca-client') =>
+    const ca = async (name: CaName) =>
       existsSync(keyPath(directory, name)) ? await readCa(directory, name, passphrase) : undefined
     const [derivers, clients] = [await ca('ca-deriver'), await ca('ca-client')]
+    const replaced = []
+    for (const role of ['deriver', 'client'] as const) {
+      const issuer = await ca(`ca-${role}-old`)
+      if (issuer !== undefined) replaced.push({ role, issuer })
+    }
     if (signer === undefined && derivers === undefined) {
       throw new KeyferryError(
         'ERR_USAGE',
@@ -73,7 +79,11 @@ export async function openDeriver(options: OpenOptions): Promise<Deriver> {
       root,
       authority,
       signer: signer ?? { issuer: derivers!, uri: `${host}${instance}` },
-      issuers: { ...(derivers && { deriver: derivers }), ...(clients && { client: clients }) },
+      issuers: {
+        ...(derivers && { deriver: derivers }),
+        ...(clients && { client: clients }),
+        replaced,
+      },
     })
     return { ...service, store, close: () => store.close() }
   } catch (error) {

@@ -165,7 +165,7 @@ export function inspect(data: Bytes): Inspection {
 }
 
 /** Text of a stranger's file, with nothing in it that a terminal would obey. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.replace(
     /[^\P{C}\n]/gu,
     (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,

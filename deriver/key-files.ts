@@ -5,16 +5,29 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Bytes } from '../shared/bytes.ts'
+import { type Bytes, utf8 } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type Issuer } from '../shared/issue.ts'
 import { type SigningKey } from '../shared/signature.ts'
 import { readKeyFile } from './secret.ts'
 
 /** Key files of a directory. */
-export const KEY_FILES = ['master', 'authority', 'ca-deriver', 'ca-client'] as const
+export const KEY_FILES = [
+  'master',
+  'authority',
+  'ca-root',
+  'ca-deriver',
+  'ca-client',
+  // An issuing CA that waits for its trust document, and one that was replaced and only signs CRLs.
+  'ca-deriver-next',
+  'ca-client-next',
+  'ca-deriver-old',
+  'ca-client-old',
+] as const
 /** Name of a key file, which is also its purpose. */
 export type KeyName = (typeof KEY_FILES)[number]
+/** Those that hold a CA. */
+export type CaName = Extract<KeyName, `ca-${string}`>
 
 /** Path of a key file. */
 export function keyPath(directory: string, name: KeyName): string {
@@ -75,10 +88,18 @@ interface CaFile {
   key: string
 }
 
-/** Reads a built-in CA: its key and certificate. */
+/** Contents of the key file of a CA. */
+export async function encodeCa({ key, certificate }: Issuer): Promise<Bytes> {
+  const encode = (data: Uint8Array): string => Buffer.from(data).toString('base64url')
+  return utf8(
+    JSON.stringify({ certificate: encode(certificate), key: encode(await exportKey(key)) }),
+  )
+}
+
+/** Reads a built-in CA: its key and certificate. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
 export async function readCa(
   directory: string,
-  name: 'ca-deriver' | 'ca-client',
+  name: CaName,
   passphrase: string | null,
 ): Promise<Issuer> {
   const file = JSON.parse(

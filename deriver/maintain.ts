@@ -1,7 +1,6 @@
 /** What is due by time or by revocation: CRLs, departures, rotations, generations. Needs no relay. */
 import { hex } from '../shared/bytes.ts'
-import { type Issuer } from '../shared/issue.ts'
-import { renewRoleCrl } from './ca.ts'
+import { renewRoleCrl, type BuiltInCas } from './ca.ts'
 import { crlsByIssuer } from './crls.ts'
 import { expiredDevices, leavingDevices } from './revocation.ts'
 import { isDenied } from './devices.ts'
@@ -22,7 +21,7 @@ const LOOK_AGAIN = 60
 export function createMaintenance(
   store: Store,
   deriving: Deriving,
-  issuers: { deriver?: Issuer; client?: Issuer },
+  issuers: BuiltInCas,
   report: (event: MaintenanceEvent) => void,
 ): (now: number) => Promise<void> {
   let seen = ''
@@ -73,6 +72,8 @@ export function createMaintenance(
       const issuer = issuers[role]
       if (issuer !== undefined) await renewRoleCrl(store, issuer, role, now)
     }
+    for (const { role, issuer } of issuers.replaced ?? [])
+      await renewRoleCrl(store, issuer, role, now)
     removeLeaving(now)
     const rotated = rotateDue(store, now)
     if (rotated.length > 0) report({ type: 'rotated', keyrings: rotated })

@@ -148,11 +148,12 @@ function revoke(
       )
       if (own !== undefined) {
         store.run(
-          "INSERT OR IGNORE INTO issued VALUES (?, 'client', ?, ?, ?, NULL)",
+          "INSERT OR IGNORE INTO issued VALUES (?, 'client', ?, ?, ?, NULL, ?, X'')",
           serial,
           uri,
           key_id,
           notAfter,
+          now,
         )
       } else if (notAfter >= now) {
         foreign.set(serial, { issuer: hex(issuer), serial, uri })
@@ -181,7 +182,6 @@ function revoke(
     }
     // Of a customer's CA the serials can be asked for again.
     if (fresh.length === 0 && certificates === 0 && foreign.size === 0) throw notFound(what)
-    store.next('revocation-client')
     markChanged(store)
     return {
       uris: [...new Set(targets.map(({ uri }) => uri))].toSorted(),

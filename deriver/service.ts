@@ -10,7 +10,7 @@ import { type Signer } from '../shared/http-signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { type Issuer } from '../shared/issue.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
-import { issueDeriver } from './ca.ts'
+import { issueDeriver, type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
 import { parsedCrls } from './crls.ts'
 import { createBell, listen } from './events.ts'
@@ -47,7 +47,7 @@ export interface ServiceOptions {
   /** Signs heads: given, read again before each step, or issued by the built-in CA. */
   signer: Signer | (() => Promise<Signer>) | { issuer: Issuer; uri: string }
   /** Built-in CAs whose CRLs this service renews. */
-  issuers: { deriver?: Issuer; client?: Issuer }
+  issuers: BuiltInCas
   /** Addresses in place of the trust document's. */
   relays?: string[]
   invite?: string

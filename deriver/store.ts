@@ -3,10 +3,11 @@
  * has which keyring; keys are not in it, but the salts that derive them are.
  */
 import { chmodSync, existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { CA_FORMAT, caFormat, COPY_TO_CA, migrateCa, MOVE_TO_CA } from './ca-schema.ts'
 
 /**
  * Steps from an empty database to the present one, each in a transaction of its own; `user_version` counts those that were done. A step that was
@@ -77,6 +78,7 @@ CREATE TABLE own_issuers (key_id BLOB PRIMARY KEY, role TEXT NOT NULL) STRICT, W
 CREATE TABLE revocation_reasons (serial TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE alarms (what TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `,
+  MOVE_TO_CA,
 ]
 
 /** A row as node:sqlite returns it. */
@@ -105,6 +107,34 @@ export function storePath(directory: string): string {
   return join(directory, 'deriver.db')
 }
 
+/** Path of the CA's tables in a directory. */
+export function caStorePath(directory: string): string {
+  return join(directory, 'ca.db')
+}
+
+const PRAGMAS = (name: string): string =>
+  `PRAGMA ${name}.journal_mode = WAL; PRAGMA ${name}.synchronous = FULL; PRAGMA ${name}.secure_delete = ON;`
+
+/**
+ * Attaches the CA's tables, so that plain SQL finds them. Without them the deriver would forget whom it denied: once they were moved there, the
+ * file has to be there.
+ */
+function attachCa(db: DatabaseSync, path: string): void {
+  const hasOwn =
+    db.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = 'denied'").get() !== undefined
+  const isMoved = caFormat(db, 'main') > 0 && !hasOwn
+  if (isMoved && !existsSync(path))
+    throw new KeyferryError('ERR_IO', `${path} is not there: it holds which keys are denied`)
+  db.prepare('ATTACH DATABASE ? AS ca').run(path)
+  chmodSync(path, 0o600)
+  const format = caFormat(db, 'ca')
+  if (format > CA_FORMAT || (isMoved && format === 0))
+    throw new KeyferryError('ERR_STATE', `${path} does not hold a CA's tables of this version`)
+  db.exec(PRAGMAS('ca'))
+  migrateCa(db, 'ca')
+  if (hasOwn) db.exec(`BEGIN IMMEDIATE; ${COPY_TO_CA} COMMIT;`)
+}
+
 /** Does a step unless it was done, perhaps by another process just now. */
 function migrate(db: DatabaseSync, version: number, step: string): void {
   db.exec('BEGIN IMMEDIATE')
@@ -121,16 +151,36 @@ export function openStore(path: string, create = false): Store {
     if (!create && !existsSync(path)) throw new KeyferryError('ERR_IO', `${path} is not there`)
     db = new DatabaseSync(path)
     if (create) chmodSync(path, 0o600)
-    db.exec(
-      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON;',
-    )
+    db.exec(`PRAGMA busy_timeout = 10000; ${PRAGMAS('main')}`)
     const format = (db.prepare('PRAGMA user_version').get() as { user_version: number })
       .user_version
     if (create && format !== 0)
       throw new KeyferryError('ERR_EXISTS', `${path} is a deriver's database already`)
     if ((!create && format === 0) || format > MIGRATIONS.length)
       throw new KeyferryError('ERR_STATE', `${path} is not a deriver's database of this version`)
+    attachCa(db, caStorePath(dirname(path)))
     for (const [i, step] of MIGRATIONS.entries()) migrate(db, i + 1, step)
+  } catch (cause) {
+    db?.close()
+    if (cause instanceof KeyferryError) throw cause
+    throw new KeyferryError('ERR_IO', `${path} cannot be opened`, { cause })
+  }
+  return storeOver(db)
+}
+
+/**
+ * Opens the CA's tables alone, for an enrolment service; they are made where there are none. Of a {@link Store} it has statements and
+ * transactions, and no counters. Throws `ERR_IO`, `ERR_STATE`.
+ */
+export function openCaStore(path: string): Store {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path)
+    chmodSync(path, 0o600)
+    db.exec(`PRAGMA busy_timeout = 10000; ${PRAGMAS('main')}`)
+    if (caFormat(db, 'main') > CA_FORMAT)
+      throw new KeyferryError('ERR_STATE', `${path} is of a later version`)
+    migrateCa(db, 'main')
   } catch (cause) {
     db?.close()
     if (cause instanceof KeyferryError) throw cause

@@ -1,15 +1,16 @@
 /** Making a tenant: its keys, its CAs, its genesis trust document and its database, in one directory. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bytes, utf8 } from '../shared/bytes.ts'
 import { CRL_SIGN, KEY_CERT_SIGN, parseAnchor } from '../shared/x509.ts'
 import { documentHash, encodeEnvelope, signWithAuthority } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { encodePem } from '../shared/pem.ts'
 import { generateSigningKey, type SignatureAlgorithm } from '../shared/signature.ts'
 import { SUITES, tenantId, verifyGenesis, type Suite } from '../shared/trust.ts'
-import { makeIssuingCa, type Issuer } from '../shared/issue.ts'
+import { makeIssuingCa, makeRootCa, type Issuer } from '../shared/issue.ts'
 import { OID_CLIENT_AUTH, issueRoleCrl } from './ca.ts'
-import { exportKey, keyPath } from './key-files.ts'
+import { encodeCa, exportKey, keyPath } from './key-files.ts'
 import { random } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { writeKeyFile } from './secret.ts'
@@ -40,26 +41,53 @@ export interface InitOptions {
   now: number
 }
 
-async function makeCa(
-  options: InitOptions,
-  role: 'deriver' | 'client',
-): Promise<{ issuer: Issuer; file: Bytes }> {
+/** Validity of the built-in CAs, seconds. */
+const ROOT_LIFETIME = 20 * YEAR
+const CA_LIFETIME = 10 * YEAR
+
+/** A CA made by `init`, with the contents of its key file. */
+interface MadeCa {
+  issuer: Issuer
+  file: Bytes
+}
+
+async function makeRoot(options: InitOptions): Promise<MadeCa> {
   const key = await generateSigningKey(options.algorithm ?? 'ES256', true)
-  const certificate = await makeIssuingCa({
+  const certificate = await makeRootCa({
     key,
-    commonName: `${options.organization} ${role}s`,
+    commonName: `${options.organization} root`,
     organization: options.organization,
-    host: `${role}.${options.domain}`,
-    eku: [OID_CLIENT_AUTH],
+    hosts: [`client.${options.domain}`, `deriver.${options.domain}`],
     notBefore: options.now - 3_600,
-    notAfter: options.now + 10 * YEAR,
+    notAfter: options.now + ROOT_LIFETIME,
     random,
   })
-  const encode = (data: Uint8Array): string => Buffer.from(data).toString('base64url')
-  const file = new TextEncoder().encode(
-    JSON.stringify({ certificate: encode(certificate), key: encode(await exportKey(key)) }),
-  )
-  return { issuer: { key, certificate }, file }
+  const issuer = { key, certificate }
+  return { issuer, file: await encodeCa(issuer) }
+}
+
+/** An issuing CA of a role under the root, constrained to `host`; it ends no later than the root. */
+export async function makeRoleCa(
+  root: Issuer,
+  role: 'deriver' | 'client',
+  named: { organization: string; host: string; algorithm: SignatureAlgorithm },
+  now: number,
+): Promise<MadeCa> {
+  const key = await generateSigningKey(named.algorithm, true)
+  const until = parseAnchor(root.certificate).notAfter
+  const certificate = await makeIssuingCa({
+    key,
+    issuer: root,
+    commonName: `${named.organization} ${role}s`,
+    organization: named.organization,
+    host: named.host,
+    eku: [OID_CLIENT_AUTH],
+    notBefore: now - 3_600,
+    notAfter: Math.min(now + CA_LIFETIME, until),
+    random,
+  })
+  const issuer = { key, certificate }
+  return { issuer, file: await encodeCa(issuer) }
 }
 
 /** An origin without a path, as trust documents hold them. Throws `ERR_USAGE`. */
@@ -99,16 +127,19 @@ function checkAnchors(anchors: readonly Bytes[]): Bytes[] {
 
 interface MadeRole {
   rules: { anchors: Bytes[]; ekus: string[]; sans: string[] }
-  ca: { issuer: Issuer; file: Bytes } | null
+  ca: MadeCa | null
 }
 
 async function makeRole(
   options: InitOptions,
   role: 'deriver' | 'client',
   own: Bytes[] | undefined,
+  root: MadeCa,
 ): Promise<MadeRole> {
-  const ca = own === undefined ? await makeCa(options, role) : null
-  const anchors = own === undefined ? [ca!.issuer.certificate] : checkAnchors(own)
+  const { organization, domain, algorithm = 'ES256', now } = options
+  const named = { organization, host: `${role}.${domain}`, algorithm }
+  const ca = own === undefined ? await makeRoleCa(root.issuer, role, named, now) : null
+  const anchors = ca === null ? checkAnchors(own!) : [ca.issuer.certificate]
   const sans = [`keyferry://${role}.${options.domain}/*`]
   return { rules: { anchors, ekus: [OID_CLIENT_AUTH], sans }, ca }
 }
@@ -126,8 +157,9 @@ export async function initTenant(options: InitOptions): Promise<string> {
   if (existsSync(storePath(directory)))
     throw new KeyferryError('ERR_EXISTS', `${directory} holds a tenant already`)
   const authority = await generateSigningKey('Ed25519', true)
-  const clients = await makeRole(options, 'client', anchors?.clients)
-  const derivers = await makeRole(options, 'deriver', anchors?.derivers)
+  const root = await makeRoot(options)
+  const clients = await makeRole(options, 'client', anchors?.clients, root)
+  const derivers = await makeRole(options, 'deriver', anchors?.derivers, root)
   const body = {
     authority: { keys: [authority.spki], threshold: 1 },
     clients: clients.rules,
@@ -153,6 +185,15 @@ export async function initTenant(options: InitOptions): Promise<string> {
   writeKeyFile(keyPath(directory, 'authority'), await exportKey(authority), 'authority', passphrase)
   const store = openStore(storePath(directory), true)
   try {
+    // Where both roles have CAs of the customer's own, there is nothing for a root to sign.
+    if (clients.ca !== null || derivers.ca !== null) {
+      writeKeyFile(keyPath(directory, 'ca-root'), root.file, 'ca-root', passphrase)
+      // Public, and there for `ca show` when the key is offline.
+      writeFileSync(
+        join(directory, 'ca-root.pem'),
+        encodePem('CERTIFICATE', root.issuer.certificate),
+      )
+    }
     for (const [role, { ca }] of [
       ['client', clients],
       ['deriver', derivers],

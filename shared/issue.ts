@@ -119,13 +119,56 @@ function readIssuer({ key, certificate }: Issuer): Certificate & { subjectKeyId:
   return { ...parsed, subjectKeyId: id }
 }
 
+/** A critical name constraint to URIs of these hosts. One that is no host name would make the CA unusable: `ERR_CERT_PROFILE`. */
+function permittedHosts(hosts: readonly string[]): Bytes {
+  const trees = hosts.map((host) => {
+    const bare = host.replace(/^\./, '').toLowerCase()
+    if (readUriHost(`keyferry://${bare}`) !== bare) {
+      throw new KeyferryError('ERR_CERT_PROFILE', 'not a host name')
+    }
+    return derSequence(der(TAG_URI, utf8(host)))
+  })
+  return extension(OID_NAME_CONSTRAINTS, derSequence(derExplicit(0, ...trees)), true)
+}
+
+/** basicConstraints with this path length, and keyUsage keyCertSign (5) and cRLSign (6). */
+function caExtensions(pathLength: number): Bytes[] {
+  return [
+    extension(OID_BASIC_CONSTRAINTS, derSequence(derBoolean(true), derInteger(pathLength)), true),
+    extension(OID_KEY_USAGE, derBits(Uint8Array.of(0x06), 1), true),
+  ]
+}
+
 /**
- * A self-signed CA certificate (DER), to be pinned as an anchor: path length 0, key usage for certificates and CRLs,
- * and a critical name constraint to URIs of `host` (`host` itself, or with a leading dot every host below it).
+ * A self-signed root (DER): path length 1, key usage for certificates and CRLs, and a critical name constraint to URIs
+ * of `hosts` (each that host itself, or with a leading dot every host below it). Throws `ERR_CERT_PROFILE` for what is no host.
+ */
+export async function makeRootCa(
+  options: {
+    readonly key: SigningKey
+    readonly commonName: string
+    readonly organization: string
+    readonly hosts: readonly string[]
+  } & Validity,
+): Promise<Bytes> {
+  const { key, hosts } = options
+  const name = makeName(options.commonName, options.organization)
+  return makeCertificate(key, name, name, key.spki, options, [
+    ...caExtensions(1),
+    permittedHosts(hosts),
+    extension(OID_SUBJECT_KEY_ID, derOctets(await subjectKeyId(key.spki))),
+  ])
+}
+
+/**
+ * An issuing CA (DER), to be pinned as an anchor: signed by `issuer`, or by itself without one; path length 0, key usage
+ * for certificates and CRLs, and a critical name constraint to URIs of `host` (`host` itself, or with a leading dot every
+ * host below it). Throws `ERR_CERT_PROFILE` for what is no host and for an issuer that is no CA.
  */
 export async function makeIssuingCa(
   options: {
     readonly key: SigningKey
+    readonly issuer?: Issuer
     readonly commonName: string
     readonly organization: string
     readonly host: string
@@ -133,21 +176,16 @@ export async function makeIssuingCa(
     readonly eku: readonly string[]
   } & Validity,
 ): Promise<Bytes> {
-  const { key, host } = options
-  // A constraint that is no host name would make the CA unusable.
-  const bare = host.replace(/^\./, '').toLowerCase()
-  if (readUriHost(`keyferry://${bare}`) !== bare) {
-    throw new KeyferryError('ERR_CERT_PROFILE', 'not a host name')
-  }
+  const { key, host, issuer } = options
   const name = makeName(options.commonName, options.organization)
-  const permitted = derExplicit(0, derSequence(der(TAG_URI, utf8(host))))
-  return makeCertificate(key, name, name, key.spki, options, [
-    extension(OID_BASIC_CONSTRAINTS, derSequence(derBoolean(true), derInteger(0)), true),
-    // keyCertSign (5) and cRLSign (6)
-    extension(OID_KEY_USAGE, derBits(Uint8Array.of(0x06), 1), true),
+  const above = issuer === undefined ? undefined : readIssuer(issuer)
+  const signer = issuer?.key ?? key
+  return makeCertificate(signer, above?.subject ?? name, name, key.spki, options, [
+    ...caExtensions(0),
     extendedKeyUsage(options.eku),
-    extension(OID_NAME_CONSTRAINTS, derSequence(permitted), true),
+    permittedHosts([host]),
     extension(OID_SUBJECT_KEY_ID, derOctets(await subjectKeyId(key.spki))),
+    ...(above === undefined ? [] : [authorityKeyId(above.subjectKeyId)]),
   ])
 }
 

@@ -22,15 +22,17 @@ import {
   type Command,
 } from './command.ts'
 
-export const clientCommands: Record<string, Command> = {
-  'client issue': command({
+/** Issuing, under each of its two names. */
+export const issueCommand = (name: 'client issue' | 'ca issue'): Command =>
+  command({
     summary: 'issue a certificate for a CSR',
     options: { csr: TEXT, uri: TEXT, days: TEXT },
-    help: `usage: keyferry client issue --csr FILE --uri URI [--days N]
+    help: `usage: keyferry ${name} --csr FILE --uri URI [--days N]
 
-Issues a client certificate of the built-in CA for a CSR (PEM) and prints it. The URI is yours to decide, never the CSR's.
+Issues a client certificate of the built-in CA for a CSR (PEM) and prints it. The URI is yours to decide, never the CSR's; it has the host that
+the CA is constrained to. \`client issue\` and \`ca issue\` are the same.
 
-example: keyferry client issue --csr alice.csr --uri keyferry://client.acme.example/alice
+example: keyferry ${name} --csr alice.csr --uri keyferry://client.acme.example/alice
 `,
     run: (invocation) =>
       withStore(invocation, async (store) => {
@@ -53,7 +55,10 @@ example: keyferry client issue --csr alice.csr --uri keyferry://client.acme.exam
         out(options.json === true ? JSON.stringify({ uri, certificate: pem }) : pem.trimEnd())
         return 0
       }),
-  }),
+  })
+
+export const clientCommands: Record<string, Command> = {
+  'client issue': issueCommand('client issue'),
   'client list': command({
     summary: 'list devices that were given keys',
     options: {},

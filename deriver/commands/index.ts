@@ -1,4 +1,5 @@
 /** The commands of the command line, by name. */
+import { caCommands } from './ca.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
 import { crlCommands } from './crls.ts'
@@ -15,6 +16,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...keyringCommands,
   ...serviceCommands,
   ...clientCommands,
+  ...caCommands,
   ...crlCommands,
   ...trustCommands,
   ...trustProposeCommands,
@@ -22,7 +24,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 }
 
 function summaries(names: readonly string[]): string {
-  return names.map((name) => `  ${name.padEnd(18)} ${COMMANDS[name]!.summary}`).join('\n')
+  return names.map((name) => `  ${name.padEnd(19)} ${COMMANDS[name]!.summary}`).join('\n')
 }
 
 /** The usage text of all commands. */

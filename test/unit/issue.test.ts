@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import { issueCrl, issueLeaf, type Issuer, makeIssuingCa } from '../../shared/issue.ts'
+import { issueCrl, issueLeaf, type Issuer, makeIssuingCa, makeRootCa } from '../../shared/issue.ts'
 import { type Bytes, equal, fromHex } from '../../shared/bytes.ts'
 import { parseCrl } from '../../shared/crl.ts'
 import { createCsr, parseCsr } from '../../shared/csr.ts'
@@ -75,6 +75,56 @@ describe.each(['Ed25519', 'ES256'] as const)('the built-in CA, %s', async (alg) 
     const last = parseCertificate(leaf)
     expect(last.critical).toEqual(['2.5.29.19', '2.5.29.15'])
     expect([last.notBefore, last.notAfter]).toEqual([validity.notBefore, validity.notAfter])
+  })
+
+  it('a root signs issuing CAs: each is an anchor by itself, and openssl follows it to the root', async () => {
+    const rootKey = await generateSigningKey(alg, false)
+    const rootOptions = { ...caOptions, key: rootKey, commonName: 'Root' }
+    const hosts = ['client.acme.example', 'deriver.acme.example']
+    const root = await makeRootCa({ ...rootOptions, hosts })
+    const above = { key: rootKey, certificate: root }
+    const under = { ...caOptions, commonName: 'Clients', host: 'client.acme.example' }
+    const clients = await makeIssuingCa({ ...under, issuer: above })
+    const own = { ...leafOptions, issuer: { key, certificate: clients } }
+    const alice = await issueLeaf(own)
+    const list = await issueCrl({ ...crlOptions, issuer: { key, certificate: clients } })
+    const rootList = await issueCrl({ ...crlOptions, issuer: above })
+
+    const read = parseCertificate(clients)
+    expect(equal(read.issuer, parseCertificate(root).subject)).toBe(true)
+    expect(read.authorityKeyId).toEqual(parseCertificate(root).subjectKeyId)
+    expect([read.isCa, read.pathLength, parseCertificate(root).pathLength]).toEqual([true, 0, 1])
+    // The issuing CA as anchor: its own CRL is all that is asked for.
+    const input = { now, eku: [CLIENT_AUTH] }
+    const short = { ...input, certificates: [alice], anchors: [clients], crls: [list] }
+    expect(await errorCode(() => validatePath(short))).toBe('ok')
+    const long = { ...input, certificates: [alice, clients], anchors: [root] }
+    expect(await errorCode(() => validatePath({ ...long, crls: [list, rootList] }))).toBe('ok')
+    expect(await errorCode(() => validatePath({ ...long, crls: [list] }))).toBe('ERR_CRL')
+    expect(await openssl.verify([alice, clients], root, [list, rootList])).toContain(': OK')
+
+    const wider = await makeIssuingCa({ ...under, host: '.example', issuer: above })
+    const evil = await issueLeaf({
+      ...own,
+      issuer: { key, certificate: wider },
+      uri: 'keyferry://client.evil.example/alice',
+    })
+    const crls = [await issueCrl({ ...crlOptions, issuer: { key, certificate: wider } }), rootList]
+    const beyond = { ...input, certificates: [evil, wider], anchors: [root], crls }
+    expect(await errorCode(() => validatePath(beyond))).toBe('ERR_PATH_INVALID')
+    expect(await openssl.verify([evil, wider], root, crls)).toContain('permitted subtree violation')
+    // A path length of 1: no CA below the issuing CA.
+    const third = await makeIssuingCa({ ...caOptions, issuer: { key, certificate: clients } })
+    const deep = await issueLeaf({ ...leafOptions, issuer: { key, certificate: third } })
+    const chain = [deep, third, clients]
+    const tooLong = { ...input, certificates: chain, anchors: [root], crls: [list, rootList] }
+    expect(await errorCode(() => validatePath(tooLong))).toBe('ERR_PATH_INVALID')
+    expect(
+      await errorCode(() => makeIssuingCa({ ...under, issuer: { key, certificate: leaf } })),
+    ).toBe('ERR_CERT_PROFILE')
+    expect(await errorCode(() => makeRootCa({ ...rootOptions, hosts: ['acme.example/'] }))).toBe(
+      'ERR_CERT_PROFILE',
+    )
   })
 
   it('gives serials of 16 octets from 0x40 to 0x7f', async () => {

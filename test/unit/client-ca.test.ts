@@ -1,0 +1,228 @@
+/** What an enrolment backend holds: the client-issuing CA and its tables, and nothing of the deriver's. */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { issueClient, issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
+import { openClientCa, type ClientCa } from '../../deriver/client-ca.ts'
+import { parsedCrls } from '../../deriver/crls.ts'
+import { isDenied } from '../../deriver/devices.ts'
+import { revokeClient } from '../../deriver/revocation.ts'
+import { caStorePath, openStore, storePath } from '../../deriver/store.ts'
+import { hex, type Bytes } from '../../shared/bytes.ts'
+import { createCsr } from '../../shared/csr.ts'
+import { decodePem } from '../../shared/pem.ts'
+import { validatePath } from '../../shared/path.ts'
+import { generateSigningKey, keyId, type SigningKey } from '../../shared/signature.ts'
+import { parseCertificate } from '../../shared/x509.ts'
+import { ask, codeOf, maintenance, members, tenant, useTenant } from '../lib/deriver.ts'
+import { makeClient, makePackage } from '../lib/tenant.ts'
+
+const URI = 'keyferry://client.acme.example/ada'
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+
+useTenant()
+
+let directory: string
+let ca: ClientCa | undefined
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+})
+afterEach(() => {
+  ca?.close()
+  ca = undefined
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const now = (): number => tenant.clock.now
+
+async function newRequest(): Promise<{ key: SigningKey; csr: Bytes }> {
+  const key = await generateSigningKey('ES256', false)
+  return { key, csr: await createCsr(key, 'ada') }
+}
+
+/** A directory with the CA's key file alone, and the tables if they are shared. */
+function backend(withTables: boolean): string {
+  mkdirSync(join(directory, 'keys'))
+  cpSync(join(tenant.directory, 'keys/ca-client.json'), join(directory, 'keys/ca-client.json'))
+  if (withTables) {
+    // Folded into the file, as a copy of a live database has to be.
+    tenant.store.all('PRAGMA ca.wal_checkpoint(TRUNCATE)')
+    cpSync(caStorePath(tenant.directory), caStorePath(directory))
+  }
+  return directory
+}
+
+async function open(where: string, deny?: string): Promise<ClientCa> {
+  ca = await openClientCa({
+    directory: where,
+    passphrase: null,
+    now,
+    ...(deny === undefined ? {} : { deny }),
+  })
+  return ca
+}
+
+describe('the client CA', () => {
+  it('issues what is valid under the trust document, from two files alone', async () => {
+    const { key, csr } = await newRequest()
+    const opened = await open(backend(false))
+    const certificates = decodePem(
+      await opened.issue({ csr, uri: URI, lifetime: 600 }),
+      'CERTIFICATE',
+    )
+    const path = await validatePath({
+      certificates,
+      anchors: tenant.trust.body.clients.anchors,
+      now: now(),
+      eku: [CLIENT_AUTH],
+      crls: parsedCrls(tenant.store),
+    })
+    expect([path.uri, hex(path.spki)]).toEqual([URI, hex(key.spki)])
+    expect(path.notAfter).toBe(now() + 600)
+    expect(existsSync(storePath(directory))).toBe(false)
+    expect(statSync(caStorePath(directory)).mode & 0o777).toBe(0o600)
+  })
+
+  it('names no URI outside its constraint, and takes no broken request', async () => {
+    const opened = await open(backend(false))
+    const { csr } = await newRequest()
+    for (const uri of [
+      'keyferry://deriver.acme.example/deriver-1',
+      'keyferry://client.evil.example/a',
+    ])
+      expect(await codeOf(opened.issue({ csr, uri }))).toBe('ERR_PATH_INVALID')
+    expect(await codeOf(opened.issue({ csr: csr.with(csr.length - 1, csr.at(-1)! ^ 1), uri: URI }))).toBe(
+      'ERR_SIGNATURE',
+    )
+    expect(await opened.keysOf(URI)).toEqual([])
+  })
+
+  it('knows the keys of a URI, newest first, each once, while they are in force', async () => {
+    const opened = await open(tenant.directory)
+    const [one, two] = [await newRequest(), await newRequest()]
+    await opened.issue({ csr: one.csr, uri: URI, lifetime: 1_000 })
+    tenant.clock.now += 10
+    await opened.issue({ csr: two.csr, uri: URI, lifetime: 100 })
+    await opened.issue({ csr: two.csr, uri: URI, lifetime: 200 })
+    await opened.issue({ csr: two.csr, uri: `${URI}/other` })
+    expect(await opened.keysOf(URI)).toEqual([
+      { keyId: await keyId(two.key.spki), spki: two.key.spki, notAfter: now() + 200 },
+      { keyId: await keyId(one.key.spki), spki: one.key.spki, notAfter: now() + 990 },
+    ])
+    tenant.clock.now += 201
+    expect((await opened.keysOf(URI)).map(({ spki }) => hex(spki))).toEqual([hex(one.key.spki)])
+  })
+
+  it('shares its tables with the deriver: a revoked key gets nothing more, and its serial is listed', async () => {
+    const opened = await open(tenant.directory)
+    const { csr, key } = await newRequest()
+    const [der] = decodePem(await opened.issue({ csr, uri: URI }), 'CERTIFICATE')
+    expect(revokeClient(tenant.store, URI, now())).toEqual({ certificates: 1, keys: 1 })
+    expect(isDenied(tenant.store, await keyId(key.spki))).toBe(true)
+    expect(await opened.keysOf(URI)).toEqual([])
+    expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_DENIED')
+    expect(await renewRoleCrl(tenant.store, tenant.clients, 'client', now())).toBe(true)
+    expect(await renewRoleCrl(tenant.store, tenant.clients, 'client', now())).toBe(false)
+    const serial = hex(parseCertificate(der!).serial)
+    expect(parsedCrls(tenant.store).some((crl) => crl.revoked.has(serial))).toBe(true)
+  })
+
+  it('on another host, refuses who stands in the deny list, and everyone when it cannot be read', async () => {
+    const list = join(directory, 'denied')
+    writeFileSync(list, '')
+    const opened = await open(backend(false), list)
+    const { csr, key } = await newRequest()
+    await opened.issue({ csr, uri: URI })
+    writeFileSync(list, `${'00'.repeat(32)}\n${hex(await keyId(key.spki))}\n`)
+    expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_DENIED')
+    expect(await opened.keysOf(URI)).toEqual([])
+    for (const bad of ['not a key id\n', 'x'.repeat(1_048_577)]) {
+      writeFileSync(list, bad)
+      expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_IO')
+    }
+    rmSync(list)
+    expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_IO')
+  })
+
+  it('what another host issued is listed and denied once the deriver has seen it', async () => {
+    const opened = await open(backend(false))
+    const { csr, key } = await newRequest()
+    const certificates = decodePem(await opened.issue({ csr, uri: URI }), 'CERTIFICATE')
+    const client = { key, certificates, uri: URI }
+    await ask({ ...client, ...(await makePackage(tenant, client, 1)) })
+    expect(members()).toEqual([URI])
+    expect(revokeClient(tenant.store, URI, now())).toEqual({ certificates: 1, keys: 1 })
+    await maintenance()(now())
+    expect(members()).toEqual([])
+    const serial = hex(parseCertificate(certificates[0]!).serial)
+    expect(parsedCrls(tenant.store).some((crl) => crl.revoked.has(serial))).toBe(true)
+  })
+})
+
+describe('the tables', () => {
+  /** A copy of the tenant's database, with the tables of the CA or as an older version had them: in the deriver's own file. */
+  function copy(isOld: boolean): string {
+    backend(true)
+    tenant.store.all('PRAGMA main.wal_checkpoint(TRUNCATE)')
+    const path = storePath(directory)
+    cpSync(storePath(tenant.directory), path)
+    if (!isOld) return path
+    const db = new DatabaseSync(path)
+    db.prepare('ATTACH DATABASE ? AS ca').run(caStorePath(directory))
+    db.exec(`
+      CREATE TABLE main.issued (
+        serial TEXT PRIMARY KEY, role TEXT NOT NULL, uri TEXT NOT NULL, key_id BLOB NOT NULL, not_after INTEGER NOT NULL, revoked INTEGER
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE main.denied (key_id BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+      INSERT INTO main.issued SELECT serial, role, uri, key_id, not_after, revoked FROM ca.issued;
+      INSERT INTO main.denied SELECT * FROM ca.denied;
+      PRAGMA main.user_version = 1;
+    `)
+    db.close()
+    rmSync(caStorePath(directory))
+    return path
+  }
+
+  it('move out of an older database with every row, and the CRL goes on', async () => {
+    const [ada, ben] = [await makeClient(tenant, 'ada'), await makeClient(tenant, 'ben')]
+    revokeClient(tenant.store, ada.uri, now())
+    const store = openStore(copy(true))
+    try {
+      expect(isDenied(store, await keyId(ada.key.spki))).toBe(true)
+      const own = "SELECT 1 FROM main.sqlite_schema WHERE name IN ('issued', 'denied')"
+      expect(store.get(own)).toBe(undefined)
+      await issueRoleCrl(store, tenant.clients, 'client', now())
+      const listed = parsedCrls(store).flatMap((crl) => [...crl.revoked])
+      expect(listed).toEqual([hex(parseCertificate(ada.certificates[0]!).serial)])
+      // A key that was not kept is known by its id, and verifies nothing.
+      const opened = await open(directory)
+      expect(await opened.keysOf(ben.uri)).toEqual([
+        { keyId: await keyId(ben.key.spki), spki: new Uint8Array(), notAfter: now() + 30 * 86_400 },
+      ])
+      await issueClient(store, tenant.clients, await createCsr(ben.key, 'ben'), ben.uri, now())
+      const spkis = (await opened.keysOf(ben.uri)).map(({ spki }) => hex(spki))
+      expect(spkis).toEqual([hex(ben.key.spki)])
+    } finally {
+      store.close()
+    }
+  })
+
+  it('are never made anew for a deriver that has denied somebody', () => {
+    const path = copy(false)
+    openStore(path).close()
+    rmSync(caStorePath(directory))
+    expect(() => openStore(path)).toThrow(expect.objectContaining({ code: 'ERR_IO' }) as Error)
+    writeFileSync(caStorePath(directory), '')
+    expect(() => openStore(path)).toThrow(expect.objectContaining({ code: 'ERR_STATE' }) as Error)
+  })
+})
