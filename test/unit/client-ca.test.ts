@@ -101,9 +101,9 @@ describe('the client CA', () => {
       'keyferry://client.evil.example/a',
     ])
       expect(await codeOf(opened.issue({ csr, uri }))).toBe('ERR_PATH_INVALID')
-    expect(await codeOf(opened.issue({ csr: csr.with(csr.length - 1, csr.at(-1)! ^ 1), uri: URI }))).toBe(
-      'ERR_SIGNATURE',
-    )
+    expect(
+      await codeOf(opened.issue({ csr: csr.with(csr.length - 1, csr.at(-1)! ^ 1), uri: URI })),
+    ).toBe('ERR_SIGNATURE')
     expect(await opened.keysOf(URI)).toEqual([])
   })
 
