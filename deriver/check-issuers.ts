@@ -1,7 +1,7 @@
 /** The CAs above a certificate, in words: found, allowed to issue it, constrained so that they may. */
 import { equal, type Bytes } from '../shared/bytes.ts'
+import { verifyCertificateSignature } from '../shared/certificate-signature.ts'
 import { isKeyferryError } from '../shared/errors.ts'
-import { importVerifyKey, verifySignature } from '../shared/signature.ts'
 import {
   CRL_SIGN,
   KEY_CERT_SIGN,
@@ -97,9 +97,7 @@ async function isSigned(
 ): Promise<boolean | null> {
   try {
     const { signed, tbs } = parseCertificate(one.der)
-    const key = await importVerifyKey(issuer.spki)
-    if (signed === undefined) return null
-    return signed.alg === key.alg && (await verifySignature(key, signed.signature, tbs))
+    return signed === undefined ? null : await verifyCertificateSignature(issuer.spki, signed, tbs)
   } catch (error) {
     if (isKeyferryError(error)) return null
     throw error

@@ -101,13 +101,13 @@ describe('the client CA', () => {
       'keyferry://client.evil.example/a',
     ])
       expect(await codeOf(opened.issue({ csr, uri }))).toBe('ERR_PATH_INVALID')
-    expect(await codeOf(opened.issue({ csr: csr.with(csr.length - 1, csr.at(-1)! ^ 1), uri: URI }))).toBe(
-      'ERR_SIGNATURE',
-    )
+    expect(
+      await codeOf(opened.issue({ csr: csr.with(csr.length - 1, csr.at(-1)! ^ 1), uri: URI })),
+    ).toBe('ERR_SIGNATURE')
     expect(await opened.keysOf(URI)).toEqual([])
   })
 
-  it('knows the keys of a URI, newest first, each once, while they are in force', async () => {
+  it('knows every key that a URI ever had, newest first, each once', async () => {
     const opened = await open(tenant.directory)
     const [one, two] = [await newRequest(), await newRequest()]
     await opened.issue({ csr: one.csr, uri: URI, lifetime: 1_000 })
@@ -116,20 +116,45 @@ describe('the client CA', () => {
     await opened.issue({ csr: two.csr, uri: URI, lifetime: 200 })
     await opened.issue({ csr: two.csr, uri: `${URI}/other` })
     expect(await opened.keysOf(URI)).toEqual([
-      { keyId: await keyId(two.key.spki), spki: two.key.spki, notAfter: now() + 200 },
-      { keyId: await keyId(one.key.spki), spki: one.key.spki, notAfter: now() + 990 },
+      {
+        keyId: await keyId(two.key.spki),
+        spki: two.key.spki,
+        notAfter: now() + 200,
+        isRevoked: false,
+      },
+      {
+        keyId: await keyId(one.key.spki),
+        spki: one.key.spki,
+        notAfter: now() + 990,
+        isRevoked: false,
+      },
     ])
     tenant.clock.now += 201
-    expect((await opened.keysOf(URI)).map(({ spki }) => hex(spki))).toEqual([hex(one.key.spki)])
+    expect((await opened.keysOf(URI)).map(({ spki }) => hex(spki))).toEqual([
+      hex(two.key.spki),
+      hex(one.key.spki),
+    ])
+  })
+
+  it('lets only one key be the first', async () => {
+    const opened = await open(tenant.directory)
+    const [one, two] = [await newRequest(), await newRequest()]
+    await opened.issue({ csr: one.csr, uri: URI, isFirst: true })
+    expect(await codeOf(opened.issue({ csr: two.csr, uri: URI, isFirst: true }))).toBe(
+      'ERR_CONFLICT',
+    )
+    await opened.issue({ csr: one.csr, uri: URI, isFirst: true })
+    await opened.issue({ csr: two.csr, uri: URI, isFirst: false })
+    expect((await opened.keysOf(URI)).length).toBe(2)
   })
 
   it('shares its tables with the deriver: a revoked key gets nothing more, and its serial is listed', async () => {
     const opened = await open(tenant.directory)
     const { csr, key } = await newRequest()
     const [der] = decodePem(await opened.issue({ csr, uri: URI }), 'CERTIFICATE')
-    expect(revokeClient(tenant.store, URI, now())).toEqual({ certificates: 1, keys: 1 })
+    expect(revokeClient(tenant.store, URI, now())).toMatchObject({ certificates: 1, keys: 1 })
     expect(isDenied(tenant.store, await keyId(key.spki))).toBe(true)
-    expect(await opened.keysOf(URI)).toEqual([])
+    expect(await opened.keysOf(URI)).toMatchObject([{ isRevoked: true }])
     expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_DENIED')
     expect(await renewRoleCrl(tenant.store, tenant.clients, 'client', now())).toBe(true)
     expect(await renewRoleCrl(tenant.store, tenant.clients, 'client', now())).toBe(false)
@@ -145,7 +170,7 @@ describe('the client CA', () => {
     await opened.issue({ csr, uri: URI })
     writeFileSync(list, `${'00'.repeat(32)}\n${hex(await keyId(key.spki))}\n`)
     expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_DENIED')
-    expect(await opened.keysOf(URI)).toEqual([])
+    expect(await opened.keysOf(URI)).toMatchObject([{ isRevoked: true }])
     for (const bad of ['not a key id\n', 'x'.repeat(1_048_577)]) {
       writeFileSync(list, bad)
       expect(await codeOf(opened.issue({ csr, uri: URI }))).toBe('ERR_IO')
@@ -161,7 +186,7 @@ describe('the client CA', () => {
     const client = { key, certificates, uri: URI }
     await ask({ ...client, ...(await makePackage(tenant, client, 1)) })
     expect(members()).toEqual([URI])
-    expect(revokeClient(tenant.store, URI, now())).toEqual({ certificates: 1, keys: 1 })
+    expect(revokeClient(tenant.store, URI, now())).toMatchObject({ certificates: 1, keys: 1 })
     await maintenance()(now())
     expect(members()).toEqual([])
     const serial = hex(parseCertificate(certificates[0]!).serial)
@@ -186,7 +211,7 @@ describe('the tables', () => {
       CREATE TABLE main.denied (key_id BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
       INSERT INTO main.issued SELECT serial, role, uri, key_id, not_after, revoked FROM ca.issued;
       INSERT INTO main.denied SELECT * FROM ca.denied;
-      PRAGMA main.user_version = 1;
+      PRAGMA main.user_version = 3;
     `)
     db.close()
     rmSync(caStorePath(directory))
@@ -207,7 +232,12 @@ describe('the tables', () => {
       // A key that was not kept is known by its id, and verifies nothing.
       const opened = await open(directory)
       expect(await opened.keysOf(ben.uri)).toEqual([
-        { keyId: await keyId(ben.key.spki), spki: new Uint8Array(), notAfter: now() + 30 * 86_400 },
+        {
+          keyId: await keyId(ben.key.spki),
+          spki: new Uint8Array(),
+          notAfter: now() + 30 * 86_400,
+          isRevoked: false,
+        },
       ])
       await issueClient(store, tenant.clients, await createCsr(ben.key, 'ben'), ben.uri, now())
       const spkis = (await opened.keysOf(ben.uri)).map(({ spki }) => hex(spki))
