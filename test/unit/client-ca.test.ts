@@ -25,6 +25,7 @@ import { validatePath } from '../../shared/path.ts'
 import { generateSigningKey, keyId, type SigningKey } from '../../shared/signature.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { ask, codeOf, maintenance, members, tenant, useTenant } from '../lib/deriver.ts'
+import { makeBackend, makeCa, newKey } from '../lib/enrolment.ts'
 import { makeClient, makePackage } from '../lib/tenant.ts'
 
 const URI = 'keyferry://client.acme.example/ada'
@@ -160,6 +161,26 @@ describe('the client CA', () => {
     expect(await renewRoleCrl(tenant.store, tenant.clients, 'client', now())).toBe(false)
     const serial = hex(parseCertificate(der!).serial)
     expect(parsedCrls(tenant.store).some((crl) => crl.revoked.has(serial))).toBe(true)
+  })
+
+  it('is the CA of an enrolment handler: first key, known key, further key, revoked key', async () => {
+    const opened = await open(tenant.directory)
+    const app = makeBackend(await makeCa('client', now()), now(), { ca: opened })
+    const [first, second] = [await newKey(), await newKey()]
+    const { json } = await app.post('kim', first)
+    const certificates = decodePem(json['certificates']!, 'CERTIFICATE')
+    const anchors = [tenant.clients.certificate]
+    const crls = parsedCrls(tenant.store)
+    const rules = { anchors, crls, now: now(), eku: [CLIENT_AUTH] }
+    const path = await validatePath({ certificates, ...rules })
+    expect([path.uri, path.spki]).toEqual([app.sessions['kim']!.uri, first.spki])
+    expect((await app.post('kim', first)).code).toBe('ok')
+    expect((await app.post('kim', second)).code).toBe('ERR_NEW_KEY')
+    expect((await app.post('kim', second, { by: first })).code).toBe('ok')
+    revokeClient(tenant.store, path.uri, now())
+    expect((await app.post('kim', first)).code).toBe('ERR_DENIED')
+    // Nobody is the first again.
+    expect((await app.post('kim', await newKey())).code).toBe('ERR_NEW_KEY')
   })
 
   it('on another host, refuses who stands in the deny list, and everyone when it cannot be read', async () => {
