@@ -1,5 +1,5 @@
 /** A real browser and a Node service of one tenant: a file of tens of MiB from one to the other and back, keys that never leave, reload. */
-import { createHash, randomFillSync } from 'node:crypto'
+import { createHash, randomBytes, randomFillSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
@@ -13,7 +13,9 @@ import {
   appConfig,
   createKeyring,
   initTenant,
+  openClientCa,
   openDeriver,
+  type ClientCa,
   type Deriver,
 } from '../../deriver/index.ts'
 import { readCa } from '../../deriver/key-files.ts'
@@ -21,6 +23,7 @@ import { decodePem, encodePem } from '../../shared/pem.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
 import { createIdentity } from '../../web/enroll.ts'
+import { createEnrolment, toListener, type EnrolmentEvent } from '../../web/enrolment/index.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const MEBIBYTES = 40
@@ -39,6 +42,24 @@ let service: Keyferry
 const stop = new AbortController()
 const uploads = new Map<string, Buffer>()
 const consoleErrors: string[] = []
+const enrolments: EnrolmentEvent[] = []
+let clientCa: ClientCa
+let enrolment: ReturnType<typeof toListener>
+
+/** The app knows its user by a cookie. */
+function startEnrolment(): void {
+  const handler = createEnrolment({
+    ca: clientCa,
+    session: (request) =>
+      request.headers.get('cookie') === 'session=42'
+        ? { id: 'session 42', uri: 'keyferry://client.acme.example/browser' }
+        : null,
+    secret: new Uint8Array(randomBytes(32)),
+    origins: [origin],
+    report: (event) => enrolments.push(event),
+  })
+  enrolment = toListener(handler)
+}
 
 async function certify(csrPem: string, name: string): Promise<string> {
   const issuer = await readCa(join(directory, 'tenant'), 'ca-client', null)
@@ -69,17 +90,21 @@ async function startApp(): Promise<void> {
   const script = bundle.outputFiles[0]!.text
   const csp = `default-src 'none'; script-src 'self'; connect-src 'self' ${relay.url} ${relay.url.replace('http', 'ws')}; require-trusted-types-for 'script'`
   app = createServer((request, response) => {
+    if (request.url === '/enroll') {
+      void enrolment(request, response)
+      return
+    }
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const body = Buffer.concat(chunks)
       const url = request.url ?? '/'
       const answer = (type: string, data: string | Buffer): void => {
-        response.writeHead(200, { 'content-type': type, 'content-security-policy': csp }).end(data)
+        const headers = { 'content-type': type, 'content-security-policy': csp }
+        const cookie = 'session=42; HttpOnly; SameSite=Strict; Path=/'
+        response.writeHead(200, { ...headers, 'set-cookie': cookie }).end(data)
       }
       if (url === '/keyferry.js') answer('text/javascript', script)
-      else if (url === '/enroll')
-        void certify(body.toString(), 'browser').then((pem) => answer('text/plain', pem))
       else if (url.startsWith('/files/') && request.method === 'PUT') {
         uploads.set(url, body)
         answer('text/plain', '')
@@ -112,6 +137,8 @@ beforeAll(async () => {
     passphrase: null,
     invite: 'invite',
   })
+  clientCa = await openClientCa({ directory: join(directory, 'tenant'), passphrase: null })
+  startEnrolment()
   createKeyring(
     deriver.store,
     { name: 'files', rules: ['keyferry://client.acme.example/*'] },
@@ -127,7 +154,7 @@ beforeAll(async () => {
   })
   service = await connect({ config, identity, store })
   browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
-  page = await browser.newPage()
+  page = await (await browser.newContext()).newPage()
   page.on('console', (message) => {
     if (message.type() === 'error') consoleErrors.push(message.text())
   })
@@ -141,6 +168,7 @@ afterAll(async () => {
   stop.abort()
   await running
   deriver?.close()
+  clientCa?.close()
   app?.close()
   await relay?.stop()
   rmSync(directory, { recursive: true, force: true })
@@ -157,7 +185,7 @@ async function openInPage(config: unknown): Promise<void> {
     (await keyferry.createIdentity({
       name: 'browser',
       store,
-      enroll: async (csr) => (await fetch('/enroll', { method: 'POST', body: csr })).text(),
+      enroll: keyferry.enrollAt('/enroll'),
     }))
   const client = await keyferry.connect({ config: config as never, identity, store })
   const keyring = await client.keyring('files')
@@ -277,4 +305,80 @@ it('after a reload the same identity opens the keyring again, also with the rela
 
 it('the page worked under a strict content security policy without an error', () => {
   expect(consoleErrors.filter((text) => !text.includes('ERR_FAILED'))).toEqual([])
+})
+
+it('[enrol-2] a foreign page with the cookie of the user enrols nobody', async () => {
+  const before = enrolments.length
+  // Another port of the same host: the cookie goes along, the origin is another one.
+  const foreign = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>')
+  })
+  await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve))
+  const other = await page.context().newPage()
+  await other.goto(`http://127.0.0.1:${(foreign.address() as AddressInfo).port}`)
+  const seen = await other.evaluate(async (url) => {
+    const credentials = 'include' as const
+    const tries: RequestInit[] = [
+      { credentials },
+      { credentials, mode: 'no-cors' },
+      { credentials, mode: 'no-cors', method: 'POST', body: '{}' },
+      { credentials, method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } },
+    ]
+    const out: string[] = []
+    for (const init of tries) {
+      try {
+        out.push(await (await fetch(url, init)).text())
+      } catch {
+        out.push('')
+      }
+    }
+    return out
+  }, `${origin}/enroll`)
+  await other.close()
+  foreign.close()
+  expect(seen).toEqual(['', '', '', ''])
+  const events = enrolments.slice(before)
+  expect(events.length).toBeGreaterThan(1)
+  expect(events.every((one) => one.type === 'refused' && ['ERR_ORIGIN', 'ERR_METHOD'].includes(one.code))).toBe(true) // prettier-ignore
+})
+
+it('script in the page can make what the session and its key can, and nothing else', async () => {
+  const before = enrolments.length
+  const outcome = await page.evaluate(async () => {
+    const { keyferry, identity } = globalThis as unknown as {
+      keyferry: typeof import('../../web/index.ts') & typeof import('../../web/enroll.ts')
+      identity: import('../../web/index.ts').Identity
+    }
+    const codes: string[] = []
+    const enroll = keyferry.enrollAt('/enroll')
+    const make = async (run: (csr: string) => Promise<string>): Promise<void> => {
+      const store = keyferry.createMemoryStore()
+      try {
+        await keyferry.createIdentity({ name: 'admin', store, enroll: run })
+        codes.push('ok')
+      } catch (error) {
+        codes.push((error as { code: string }).code)
+      }
+    }
+    // A key of its own: the session alone is not enough.
+    await make((csr) => enroll(csr))
+    // The key of the page signs for it: whoever runs script in the page can use its keys.
+    await make((csr) => enroll(csr, identity))
+    // The very same call again.
+    let sent: RequestInit | undefined
+    const recording = keyferry.enrollAt('/enroll', {
+      fetch: (input, init) => {
+        if (init?.method === 'POST') sent = init
+        return fetch(input, init)
+      },
+    })
+    await make((csr) => recording(csr, identity))
+    const { signal: _, ...again } = sent!
+    codes.push(((await (await fetch('/enroll', again)).json()) as { code: string }).code)
+    return codes
+  })
+  expect(outcome).toEqual(['ERR_NEW_KEY', 'ok', 'ok', 'ERR_REPLAY'])
+  // Whatever name was asked for, the URI was that of the session.
+  const uris = enrolments.slice(before).map((one) => one.uri)
+  expect(new Set(uris)).toEqual(new Set(['keyferry://client.acme.example/browser']))
 })
