@@ -60,9 +60,9 @@ async function findAnchor(
 }
 
 // PROTOCOL [path-6]
-function checkUri({ uris: [uri, ...others] }: Certificate): void {
-  if (uri === undefined || others.length > 0) throw profile('not exactly one URI')
-  readUriHost(uri)
+function checkUri({ uris }: Certificate): void {
+  if (uris.length !== 1) throw profile('not exactly one URI')
+  readUriHost(uris[0]!)
 }
 
 /**

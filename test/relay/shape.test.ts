@@ -31,6 +31,9 @@ describe('[relay-1] shape', () => {
     [`/v1/${'a'.repeat(52)}/nothing`, 'GET'],
     [`/v1/${'a'.repeat(52)}/head/more`, 'GET'],
     [`/v1/${'A'.repeat(52)}/head`, 'GET'],
+    // Certificates are the customer's business: a relay has no part in enrolment.
+    ['/enroll', 'POST'],
+    [`/v1/${'a'.repeat(52)}/enroll`, 'POST'],
   ] as const)('[relay-1] there is nothing at %s', async (path, method) => {
     const answer = await send(relay, path, null, { method })
     expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })

@@ -1,5 +1,8 @@
 /** The running service at its edges: it ends when it should, and says what it cannot do. The whole of it runs in test/e2e. */
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { exportKey } from '../../deriver/key-files.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import {
   openDeriver,
@@ -7,6 +10,9 @@ import {
   type OpenOptions,
   type ServiceEvent,
 } from '../../deriver/index.ts'
+import { writeKeyFile } from '../../deriver/secret.ts'
+import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
+import { generateSigningKey, keyId } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeTenant, type TestTenant } from '../lib/tenant.ts'
 
@@ -69,5 +75,75 @@ it('signs heads no later than half of their life, and refuses a heartbeat that w
   clock.now += 30
   await deriver.step()
   expect(heads()).toBe(2)
+  deriver.close()
+})
+
+it('says what keeps it from signing heads, and goes on once a person has mended it', async () => {
+  const second = await generateSigningKey('Ed25519', true)
+  const { body } = tenant.trust
+  const next = {
+    ...body,
+    authority: { keys: [...body.authority.keys, second.spki], threshold: 2 },
+    number: 2,
+    previous: tenant.trust.hash,
+    tenant: tenant.trust.tenant,
+  }
+  let draft = makeDraft(next, tenant.trust)
+  for (const key of [...tenant.keys.authority, second])
+    draft = await signDraft(draft, key, tenant.trust)
+  await publishTrust(tenant.store, draft, tenant.clock.now)
+  const alone = await open()
+  await alone.step()
+  const heads = () => tenant.store.get<{ n: number }>('SELECT count(*) AS n FROM heads')!.n
+  expect(heads()).toBe(0)
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: 'alarm', what: 'no heads are signed', state: 'failed' }),
+  )
+  alone.close()
+  const file = join(tenant.directory, 'keys/authority-2.json')
+  writeKeyFile(file, await exportKey(second), 'authority', null)
+  const both = await open()
+  await both.step()
+  expect(heads()).toBe(1)
+  both.close()
+})
+
+it('signs no head while a list is below the number that the trust document asks for', async () => {
+  const { body } = tenant.trust
+  const issuer = await keyId(tenant.clients.key.spki)
+  const next = {
+    ...body,
+    incarnation: 2,
+    lowestCrls: [{ issuer, number: 50 }],
+    number: 2,
+    previous: tenant.trust.hash,
+    tenant: tenant.trust.tenant,
+  }
+  const draft = await signDraft(
+    makeDraft(next, tenant.trust),
+    tenant.keys.authority[0]!,
+    tenant.trust,
+  )
+  await publishTrust(tenant.store, draft, tenant.clock.now)
+  // Another process holds the client CA: this one cannot make its list.
+  const path = join(tenant.directory, 'keys/ca-client.json')
+  renameSync(path, `${path}.away`)
+  const without = await open()
+  await without.step()
+  const heads = () => tenant.store.get<{ n: number }>('SELECT count(*) AS n FROM heads')!.n
+  expect(heads()).toBe(0)
+  expect(events.some((one) => one.type === 'alarm' && one.by.includes('CRL 50 or later'))).toBe(
+    true,
+  )
+  without.close()
+  renameSync(`${path}.away`, path)
+  const deriver = await open()
+  await deriver.step()
+  expect(heads()).toBe(1)
+  const list = tenant.store.get<{ number: number }>(
+    'SELECT number FROM crls WHERE issuer = ?',
+    issuer,
+  )
+  expect(list!.number).toBe(50)
   deriver.close()
 })
