@@ -1,6 +1,6 @@
 /** Says what any Keyferry file is, and what it claims, without secrets and without believing it. */
 import { decodeBundle, decodeWelcome } from '../shared/bundle.ts'
-import { base64url, hex, utf8, type Bytes } from '../shared/bytes.ts'
+import { base64url, fromBase64url, hex, utf8, type Bytes } from '../shared/bytes.ts'
 import { parseAppConfig } from '../shared/config.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
@@ -12,6 +12,7 @@ import { isMessage, parseMessageHeader } from '../shared/message.ts'
 import { decodePem } from '../shared/pem.ts'
 import { decodeRelease } from '../shared/release.ts'
 import { tenantId } from '../shared/trust.ts'
+import { nameText } from './lenient-certificate.ts'
 import { decodeDraft } from './trust-change.ts'
 import { parseAnchor } from '../shared/x509.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -77,12 +78,34 @@ function readEnvelope(data: Bytes): Envelope {
   }
 }
 
+/** What a person can compare of an anchor. */
+function anchorClaims(text: string): object {
+  const der = fromBase64url(text)
+  const { subject, notAfter, spki } = parseAnchor(der)
+  return {
+    subject: nameText(subject),
+    certificate: hex(sha256(der)),
+    key: hex(sha256(spki)),
+    until: time(notAfter),
+  }
+}
+
+/** Anchors in words in place of their bytes. */
+function trustClaims(body: Record<string, unknown>): Record<string, unknown> {
+  const out = { ...body }
+  for (const role of ['clients', 'derivers']) {
+    const rules = out[role] as { anchors: string[] }
+    out[role] = { ...rules, anchors: rules.anchors.map(anchorClaims) }
+  }
+  return out
+}
+
 function envelope(data: Bytes): Inspection {
   const signed = readEnvelope(data)
   const type = /keyferry\.([a-z]+)\./.exec(signed.payloadType)?.[1] ?? 'document'
   const body = decodeJson(signed.payload, MAX_ENVELOPE) as Record<string, unknown>
   const claims: Record<string, unknown> = {
-    ...(readableTimes(body) as object),
+    ...(readableTimes(type === 'trust' ? trustClaims(body) : body) as object),
     documentHash: base64url(documentHash(signed)),
     signedBy: signed.signatures.map(({ keyid }) => base64url(keyid)),
     signerUris: signed.certificates.slice(0, 1).flatMap((der) => parseAnchor(der).uris),

@@ -180,15 +180,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function publishDue(): Promise<void> {
-    if (!isPublishDue()) return
-    try {
-      await publish(store, keys(), trust(), log, now(), lifetime())
-    } catch (error) {
-      // What a person has to mend: an authority below its threshold, a list below the number that the trust document asks for. It is tried again.
-      if (!isKeyferryError(error, 'ERR_SIGNATURE') && !isKeyferryError(error, 'ERR_CRL'))
-        throw error
-      alarm('no heads are signed', 'failed', now(), error.message)
-    }
+    if (isPublishDue()) await publish(store, keys(), trust(), log, now(), lifetime())
   }
 
   function complain(url: string): (error: unknown) => void {
@@ -272,6 +264,18 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     }
   }
 
+  /** What a person has to mend ends no service: an authority below its threshold, a list below the number that the trust document asks for. */
+  async function workOrAlarm(): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!isKeyferryError(error, 'ERR_SIGNATURE') && !isKeyferryError(error, 'ERR_CRL'))
+        throw error
+      isAble = false
+      alarm('no heads are signed', 'failed', now(), error.message)
+    }
+  }
+
   async function run(signal: AbortSignal): Promise<void> {
     const bell = createBell()
     const stop = new AbortController()
@@ -299,7 +303,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       while (!stop.signal.aborted) {
         if (failure !== undefined) throw failure as Error
         poll()
-        await work()
+        await workOrAlarm()
         if (sockets.length === 0) {
           sockets = relayUrls().map((url) =>
             listen(access(url), bell.ring, stop.signal, complain(url)),
