@@ -140,6 +140,8 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
     if (!has(name)) createKeyring(store, { name, rules: [uriOf('*')] }, now())
   }
   const clientCa = await readCa(directory, 'ca-client', null)
+  // A page that is opened at once finds a head at the relay.
+  await deriver.step()
   const stopping = new AbortController()
   const running = deriver.run(stopping.signal)
   running.catch((error: unknown) => note(`The deriver stopped: ${String(error)}`))
