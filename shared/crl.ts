@@ -4,15 +4,7 @@
  * attribute certificates are not usable. Every refusal but that of size is `ERR_CRL`, with what was wrong as its cause or message.
  */
 import { type Bytes, equal, hex } from './bytes.ts'
-import {
-  type DerReader,
-  ENUMERATED,
-  GENERALIZED_TIME,
-  INTEGER,
-  readDer,
-  SEQUENCE,
-  UTC_TIME,
-} from './der.ts'
+import { type DerReader, ENUMERATED, GENERALIZED_TIME, readDer, SEQUENCE, UTC_TIME } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import {
   type CertificateSignature,
@@ -136,7 +128,7 @@ function readTbs(
   identifier: Bytes,
   rules: UnsafeCrlRules,
 ): Omit<Crl, typeof parsed | 'der' | 'tbs' | 'signed'> {
-  if (!reader.has(INTEGER) || reader.count() !== 1) throw unusable('not version 2')
+  if (reader.count() !== 1) throw unusable('not version 2')
   if (!equal(reader.element(SEQUENCE).raw, identifier)) throw unusable('two signature algorithms')
   const issuer = readName(reader)
   const thisUpdate = reader.time()
