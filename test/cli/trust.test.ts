@@ -89,7 +89,7 @@ it('a stolen deriver key: revoked, the incarnation raised, every keyring re-keye
   expect(keyrings).toMatchObject([{ version: 2, generation: 2 }])
 })
 
-it('bad options and a key that comes back are exit 2', async () => {
+it('bad options are exit 2', async () => {
   for (const bad of [
     ['--remove-authority', '00'],
     ['--remove-relay', 'https://none.example'],
