@@ -127,8 +127,9 @@ export async function pushToRelay(
   if (row().head_version === head.version) return null
   let enrolled = false
   let complete = false
+  let told = false
   let match = row().head
-  for (let tries = 0; tries < 4; tries++) {
+  for (let tries = 0; tries < 5; tries++) {
     try {
       // First of all: it may be what admits this deriver's certificate.
       for (const [i, next] of trust.entries()) {
@@ -148,7 +149,13 @@ export async function pushToRelay(
       )
       return head.version
     } catch (error) {
-      if (isKeyferryError(error, 'ERR_NOT_FOUND') && invite !== undefined && !enrolled) {
+      const isBehind = isKeyferryError(error, 'ERR_HASH') || isKeyferryError(error, 'ERR_NOT_FOUND')
+      if (isBehind && !told && trust.length > 1 && row().trust > 1) {
+        // The relay was set back: it does not know the trust document that the head names, or that admits this certificate. Number 1 it has from
+        // its enrolment; if not, the next round enrols.
+        store.run('UPDATE relays SET trust = 1 WHERE url = ?', url)
+        told = true
+      } else if (isKeyferryError(error, 'ERR_NOT_FOUND') && invite !== undefined && !enrolled) {
         await enrol(store, access, trust, invite)
         store.run(
           'UPDATE relays SET head = NULL, head_version = 0, uploaded = 0, trust = ? WHERE url = ?',
