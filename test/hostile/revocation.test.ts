@@ -11,7 +11,9 @@ import { createService, type Service, type ServiceEvent } from '../../deriver/se
 import { appConfig } from '../../deriver/status.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { fromUtf8, hex } from '../../shared/bytes.ts'
-import { type Envelope } from '../../shared/envelope.ts'
+import { parseCrl } from '../../shared/crl.ts'
+import { signWithCertificate, type Envelope } from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { issueCrl } from '../../shared/issue.ts'
 import { parseMessageHeader } from '../../shared/message.ts'
 import { generateSigningKey, keyId, type SigningKey } from '../../shared/signature.ts'
@@ -199,6 +201,65 @@ describe('a revoked client', () => {
       const devices = await Promise.all([first, second].map(({ key }) => keyId(key.spki)))
       for (const device of devices)
         expect(tenant.store.get('SELECT 1 FROM members WHERE device = ?', device)).toBe(undefined)
+    },
+  )
+})
+
+describe('a stolen deriver key', () => {
+  it(
+    'holds clients on old keys until the bound of docs/revocation.md, and no longer',
+    { timeout: 60_000 },
+    async () => {
+      const ada = await identityOf('ada')
+      const store = createMemoryStore()
+      await join(ada, store)
+      const held = keyIds()
+      // Lists and certificate are of the first day; the catalog is signed again on the second.
+      service = await makeService(false)
+      tenant.clock.now += DAY + 3_600
+      await service.step()
+      const honest = relay.pushes.at(-1)!
+      const { key, certificates } = tenant.keys.signer
+      const { headLifetime, skew } = tenant.trust.body
+
+      /** What a thief can sign at a moment, over what an honest deriver once published. */
+      let version = 1_000
+      const forge = async (at: number): Promise<void> => {
+        const body = JSON.parse(fromUtf8(honest.head.payload)) as object
+        const times = { issuedAt: at, expiresAt: at + headLifetime, version: version++ }
+        const signer = sha256(certificates[0]!)
+        const head = await signWithCertificate(
+          'head',
+          { ...body, ...times, signer },
+          key,
+          certificates,
+        )
+        relay.pushes.push({ ...honest, head })
+      }
+      const tryAt = async (at: number): Promise<string> => {
+        tenant.clock.now = at
+        for (const client of open.splice(0)) client.close()
+        return tryEncrypt(await start(ada, store), 'notes')
+      }
+
+      const lists = honest.crls.map((der) => parseCrl(der).nextUpdate)
+      const signs = Math.min(...lists, parseCertificate(certificates[0]!).notAfter)
+      const catalog = expiryOf(honest.catalog)
+      const bound = Math.min(signs + headLifetime, catalog) + skew
+      expect(bound).toBe(signs + headLifetime + skew)
+
+      // The last head that a thief can get accepted lives for as long as a head may.
+      await forge(signs)
+      expect(held).toContain(await tryAt(signs))
+      await forge(signs + 1)
+      expect(held).toContain(await tryAt(bound))
+      expect(await tryAt(bound + 1)).toBe('ERR_STALE')
+
+      // One that saw none of it takes none of it.
+      tenant.clock.now = bound + 1
+      await forge(bound + 1)
+      const stateless = await start(ada, await withoutHead(store))
+      expect(await tryEncrypt(stateless, 'notes')).toBeOneOf(['ERR_CRL', 'ERR_CERT_EXPIRED'])
     },
   )
 })
