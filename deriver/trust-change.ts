@@ -31,9 +31,12 @@ const draftSchema = object({
   signatures: list(object({ keyid: bytes(32), sig: bytes(64) }), 0, 32),
 })
 
+/** Bytes of a file with a trust document at most: white space around it is nothing. */
+export const MAX_DRAFT: number = 2 * MAX_ENVELOPE
+
 /** Reads a proposed trust document. White space around it is nothing. Throws the codes of decoding. */
 export function decodeDraft(data: Bytes): Envelope {
-  if (data.length > 2 * MAX_ENVELOPE) throw new KeyferryError('ERR_TOO_LARGE')
+  if (data.length > MAX_DRAFT) throw new KeyferryError('ERR_TOO_LARGE')
   const trimmed = new TextEncoder().encode(new TextDecoder().decode(data).trim())
   return draftSchema(decodeJson(trimmed, MAX_ENVELOPE), '')
 }

@@ -1,7 +1,7 @@
 /** What a command of the command line is, and what commands share: reading options and files, opening the database. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type Bytes } from '../../shared/bytes.ts'
-import { KeyferryError } from '../../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { decodePem } from '../../shared/pem.ts'
 import { needsPassphrase } from '../index.ts'
 import { readStatus, type Status } from '../status.ts'
@@ -93,11 +93,27 @@ export function seconds(value: string | undefined, name: string): number | undef
   return number(value, name, 'seconds', 3_155_760_000)
 }
 
-export function readFile(path: string): Bytes {
+/** A file of at most `most` bytes. Throws `ERR_TOO_LARGE` before it reads a larger one, `ERR_IO`. */
+export function readFile(path: string, most = Infinity): Bytes {
   try {
+    if (statSync(path).size > most)
+      throw new KeyferryError('ERR_TOO_LARGE', `${path} has more than ${most} bytes`)
     return new Uint8Array(readFileSync(path))
   } catch (cause) {
+    if (isKeyferryError(cause)) throw cause
     throw new KeyferryError('ERR_IO', `${path} cannot be read`, { cause })
+  }
+}
+
+/** Writes a file as a whole: what was there stays until the new one is. Throws `ERR_IO`. */
+export function writeFileWhole(path: string, bytes: Uint8Array): void {
+  const part = `${path}.${process.pid}.part`
+  try {
+    writeFileSync(part, bytes, { flag: 'wx' })
+    renameSync(part, path)
+  } catch (cause) {
+    rmSync(part, { force: true })
+    throw new KeyferryError('ERR_IO', `${path} cannot be written`, { cause })
   }
 }
 

@@ -1,5 +1,4 @@
 /** The trust document: shown, and followed by the next one. */
-import { writeFileSync } from 'node:fs'
 import { base64url, hex } from '../../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope, verifyByAuthorities } from '../../shared/envelope.ts'
 import { encodePem } from '../../shared/pem.ts'
@@ -11,6 +10,7 @@ import { exportKey, importPrivateKey, keyPath } from '../key-files.ts'
 import { isSealed, readKeyFile, writeKeyFile } from '../secret.ts'
 import {
   decodeDraft,
+  MAX_DRAFT,
   missingSignatures,
   publishTrust,
   signDraft,
@@ -27,6 +27,7 @@ import {
   required,
   TEXT,
   withStore,
+  writeFileWhole,
   type Command,
   type Invocation,
 } from './command.ts'
@@ -36,7 +37,7 @@ export const changeLines = (changes: readonly TrustChange[]): string[] =>
 
 /** A trust document out of a file that the signer vouches for. */
 async function readCurrent(path: string): Promise<TrustDocument> {
-  const envelope = decodeEnvelope(readFile(path))
+  const envelope = decodeEnvelope(readFile(path, MAX_DRAFT))
   const body = decodeTrust(envelope)
   await verifyByAuthorities(envelope, [body.authority])
   const tenant = body.number === 1 ? tenantId(envelope) : body.tenant
@@ -66,7 +67,7 @@ example: keyferry trust show
         const { options, out } = invocation
         const all = await loadTrust(store)
         const trust = all.at(-1)!
-        if (options.out !== undefined) writeFileSync(options.out, encodeEnvelope(trust.envelope))
+        if (options.out !== undefined) writeFileWhole(options.out, encodeEnvelope(trust.envelope))
         if (options.all === true) {
           const rows = all.map(({ body, hash }) => ({ number: body.number, hash: base64url(hash) }))
           if (options.json === true) out(JSON.stringify(rows))
@@ -113,7 +114,7 @@ example: keyferry trust sign next.json --key authority-2.json
     run: async (invocation) => {
       const { options, out, directory } = invocation
       const path = operand(invocation, 'file')
-      const draft = decodeDraft(readFile(path))
+      const draft = decodeDraft(readFile(path, MAX_DRAFT))
       const current =
         options.current === undefined
           ? await withStore(invocation, newestTrust)
@@ -122,7 +123,7 @@ example: keyferry trust sign next.json --key authority-2.json
       const signed = await signDraft(draft, key, current)
       const changes = await trustChanges(current.body, decodeTrust(signed))
       const missing = await missingSignatures(signed, current)
-      writeFileSync(path, encodeEnvelope(signed))
+      writeFileWhole(path, encodeEnvelope(signed))
       const hash = base64url(documentHash(signed))
       if (options.json === true) out(JSON.stringify({ hash, changes, missing }))
       else {
@@ -145,7 +146,7 @@ example: keyferry trust publish next.json
     run: (invocation) =>
       withStore(invocation, async (store) => {
         const { options, out, now } = invocation
-        const draft = decodeDraft(readFile(operand(invocation, 'file')))
+        const draft = decodeDraft(readFile(operand(invocation, 'file'), MAX_DRAFT))
         const { body, hash } = await publishTrust(store, draft, now())
         const floor = { number: body.number, hash: base64url(hash) }
         out(

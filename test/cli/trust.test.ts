@@ -1,6 +1,7 @@
 /** The trust document's life on the command line: proposed, signed by two people, published; and what is refused leaves everything as it was. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash, createPublicKey } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -98,4 +99,37 @@ it('bad options are exit 2', async () => {
     ['--expires', '401'],
   ])
     expect([bad, (await keyferry('trust', 'propose', ...bad)).status]).toEqual([bad, 2])
+})
+
+it('a file that is too large is not read, and one that is no document stays as it was', async () => {
+  writeFileSync(join(directory, 'large.json'), ' '.repeat(131_073))
+  for (const command of ['sign', 'publish']) {
+    const { status, stderr } = await keyferry('trust', command, 'large.json')
+    expect([command, status, stderr]).toEqual([
+      command,
+      1,
+      expect.stringContaining('ERR_TOO_LARGE'),
+    ])
+  }
+  writeFileSync(join(directory, 'bad.json'), '{"payload":1}')
+  expect((await keyferry('trust', 'sign', 'bad.json')).status).toBe(1)
+  expect(readFileSync(join(directory, 'bad.json'), 'utf8')).toBe('{"payload":1}')
+  expect(readdirSync(directory).filter((name) => name.endsWith('.part'))).toEqual([])
+})
+
+it('[catalog-3] an authority key that was removed never comes back', async () => {
+  const id = createHash('sha256')
+    .update(
+      createPublicKey(readFileSync(join(directory, 'two.pem'))).export({
+        type: 'spki',
+        format: 'der',
+      }),
+    )
+    .digest('hex')
+  await propose('--remove-authority', id, '--threshold', '1')
+  await keyferry('trust', 'sign', 'next.json')
+  await keyferry('trust', 'sign', 'next.json', '--key', 'two.json')
+  expect((await keyferry('trust', 'publish', 'next.json')).status).toBe(0)
+  const { status, stderr } = await keyferry('trust', 'propose', '--add-authority', 'two.pem')
+  expect([status, stderr]).toEqual([2, expect.stringContaining('must not come back')])
 })
