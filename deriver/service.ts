@@ -4,17 +4,13 @@
  */
 import { type RequestBody } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
-import { decodeEnvelope, verifyRole, type Envelope } from '../shared/envelope.ts'
+import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
-import { type Signer } from '../shared/http-signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
-import { type Issuer } from '../shared/issue.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
-import { issueDeriver, type BuiltInCas } from './ca.ts'
+import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
-import { parsedCrls } from './crls.ts'
 import { createBell, listen } from './events.ts'
-import { isDeriverRevoked } from './deriver-certificates.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
 import { emptyLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
@@ -23,6 +19,7 @@ import { pushToRelay } from './push.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
 import { handleRequest } from './requests.ts'
 import { type Root } from './root.ts'
+import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { loadTrust } from './trust.ts'
 
@@ -44,8 +41,8 @@ export interface ServiceOptions {
   root: Root
   /** Keys of the authority that this process holds. */
   authority: PublishKeys['authority']
-  /** Signs heads: given, read again before each step, or issued by the built-in CA. */
-  signer: Signer | (() => Promise<Signer>) | { issuer: Issuer; uri: string }
+  /** Signs heads. */
+  signer: SignerSource
   /** Built-in CAs whose CRLs this service renews. */
   issuers: BuiltInCas
   /** Addresses in place of the trust document's. */
@@ -79,8 +76,16 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const now = options.now ?? (() => Math.floor(Date.now() / 1000))
   const log = emptyLog()
   let trusts = await loadTrust(store)
-  let signer: (Signer & { renewAt?: number }) | null = null
   let isAble = true
+
+  /** Tells a person, once a day, what goes on failing. */
+  function alarm(what: string, by: string): void {
+    const until = now()
+    const entry = { what, until, renewsAt: until, by, state: 'overdue' as const }
+    if (takeAlarms(store, [entry], until).length > 0)
+      report({ type: 'alarm', what, state: 'failed', until, by })
+  }
+  const signer = keepSigner(store, options.signer, now, alarm)
 
   const trust = (): TrustDocument => trusts.at(-1)!
   const lifetime = (): number =>
@@ -102,65 +107,19 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const access = (url: string): RelayAccess => ({
     url,
     tenant: trust().tenant,
-    signer: () => signer!,
+    signer: () => signer.current(),
     now,
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
   })
-  const keys = (): PublishKeys => ({ root, authority: options.authority, signer: signer! })
+  const keys = (): PublishKeys => ({ root, authority: options.authority, signer: signer.current() })
 
   async function prepare(): Promise<void> {
     const { n } = store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!
     if (n !== trust().body.number) trusts = await loadTrust(store)
     takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
-    const { signer: given } = options
-    if (typeof given === 'function') await reload(given)
-    else if (!('issuer' in given)) signer = given
-    else if (
-      signer === null ||
-      now() >= signer.renewAt! ||
-      isDeriverRevoked(store, signer.certificates[0]!)
-    ) {
-      const issued = await issueDeriver(store, given.issuer, given.uri, now())
-      // Several instances do not all come at once.
-      const early = Math.floor(((issued.renewAt - now()) / 10) * Math.random())
-      signer = { ...issued, renewAt: issued.renewAt - early }
-    }
+    await signer.refresh()
     await maintain(now())
-  }
-
-  /** New files may be there by half: what was read before goes on as long as it holds. */
-  async function reload(read: () => Promise<Signer>): Promise<void> {
-    try {
-      signer = await read()
-    } catch (error) {
-      if (!isKeyferryError(error) || signer === null) throw error
-      alarm('the files of the deriver certificate', 'failed', now(), error.message)
-    }
-  }
-
-  function alarm(
-    what: string,
-    state: 'due' | 'overdue' | 'failed',
-    until: number,
-    by: string,
-  ): void {
-    const entry = { what, until, renewsAt: until, by, state: 'overdue' as const }
-    if (takeAlarms(store, [entry], now()).length > 0)
-      report({ type: 'alarm', what, state, until, by })
-  }
-
-  /** Whether others would take a head of this signer: its certificate holds, and lists that hold cover it. */
-  async function canSign(): Promise<boolean> {
-    try {
-      const context = { trust: trust().body, role: 'deriver', now: now() } as const
-      await verifyRole(signer!.certificates, { ...context, crls: parsedCrls(store) })
-      return true
-    } catch (error) {
-      if (!isKeyferryError(error)) throw error
-      alarm('no heads are signed: the deriver certificate', 'failed', now(), error.message)
-      return false
-    }
   }
 
   function tellAlarms(): void {
@@ -243,7 +202,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function work(): Promise<void> {
     await prepare()
-    isAble = await canSign()
+    isAble = await signer.canSign(trust())
     if (isAble) await publishAndAnswer()
     tellAlarms()
   }
@@ -272,7 +231,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       if (!isKeyferryError(error, 'ERR_SIGNATURE') && !isKeyferryError(error, 'ERR_CRL'))
         throw error
       isAble = false
-      alarm('no heads are signed', 'failed', now(), error.message)
+      alarm('no heads are signed', error.message)
     }
   }
 

@@ -1,0 +1,75 @@
+/** The certificate and key that sign heads, kept fit: issued by the built-in CA and renewed, or read again from the customer's files. */
+import { verifyRole } from '../shared/envelope.ts'
+import { isKeyferryError } from '../shared/errors.ts'
+import { type Signer } from '../shared/http-signature.ts'
+import { type Issuer } from '../shared/issue.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { issueDeriver } from './ca.ts'
+import { parsedCrls } from './crls.ts'
+import { isDeriverRevoked } from './deriver-certificates.ts'
+import { type Store } from './store.ts'
+
+/** Where a signer comes from: given, read again before each step, or issued by the built-in CA. */
+export type SignerSource = Signer | (() => Promise<Signer>) | { issuer: Issuer; uri: string }
+
+/** The signer of a running service. */
+export interface SignerKeeper {
+  /** The signer as {@link SignerKeeper.refresh} left it. */
+  current(): Signer
+  /** Takes a new certificate where the present one is due or revoked. Throws what the source throws while there is none. */
+  refresh(): Promise<void>
+  /** Whether others would take a head of this signer: its certificate holds, and lists that hold cover it. */
+  canSign(trust: TrustDocument): Promise<boolean>
+}
+
+/** Keeps a signer. `now` in seconds; `alarm` is told what a person has to look after. */
+export function keepSigner(
+  store: Store,
+  source: SignerSource,
+  now: () => number,
+  alarm: (what: string, by: string) => void,
+): SignerKeeper {
+  let signer: (Signer & { renewAt?: number }) | null = null
+
+  /** New files may be there by half: what was read before goes on as long as it holds. */
+  async function reload(read: () => Promise<Signer>): Promise<void> {
+    try {
+      signer = await read()
+    } catch (error) {
+      if (!isKeyferryError(error) || signer === null) throw error
+      alarm('the files of the deriver certificate', error.message)
+    }
+  }
+
+  async function renew(issuer: Issuer, uri: string): Promise<void> {
+    const isGood =
+      signer !== null &&
+      now() < signer.renewAt! &&
+      !isDeriverRevoked(store, signer.certificates[0]!)
+    if (isGood) return
+    const issued = await issueDeriver(store, issuer, uri, now())
+    // Several instances do not all come at once.
+    const early = Math.floor(((issued.renewAt - now()) / 10) * Math.random())
+    signer = { ...issued, renewAt: issued.renewAt - early }
+  }
+
+  return {
+    current: () => signer!,
+    async refresh() {
+      if (typeof source === 'function') await reload(source)
+      else if ('issuer' in source) await renew(source.issuer, source.uri)
+      else signer = source
+    },
+    async canSign({ body }) {
+      try {
+        const context = { trust: body, role: 'deriver', now: now() } as const
+        await verifyRole(signer!.certificates, { ...context, crls: parsedCrls(store) })
+        return true
+      } catch (error) {
+        if (!isKeyferryError(error)) throw error
+        alarm('no heads are signed: the deriver certificate', error.message)
+        return false
+      }
+    },
+  }
+}
