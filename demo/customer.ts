@@ -83,6 +83,8 @@ function sentence(event: ServiceEvent): string | null {
       return `Dropped a request that was not valid (${event.code})`
     case 'revoked':
       return `Removed ${event.devices} device${event.devices === 1 ? '' : 's'} and re-keyed ${event.keyrings} keyrings`
+    case 'unadmitted':
+      return `Removed ${event.devices} devices that the trust document no longer admits`
     case 'rotated':
       return `Rotated ${event.keyrings.join(', ')} on schedule`
     case 'crl':

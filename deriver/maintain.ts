@@ -9,23 +9,29 @@ import { removeDevices, renewGeneration, type Deriving } from './members.ts'
 import { pruneObjects } from './objects.ts'
 import { forgetRequests } from './requests.ts'
 import { type Store } from './store.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { findUnadmitted, isCheckDue, stillUnadmitted } from './unadmitted.ts'
 
 /** What was done. */
 export type MaintenanceEvent =
-  { type: 'revoked'; devices: number; keyrings: number } | { type: 'rotated'; keyrings: string[] }
+  | { type: 'revoked'; devices: number; keyrings: number }
+  | { type: 'unadmitted'; devices: number; keyrings: number }
+  | { type: 'rotated'; keyrings: string[] }
 
 /** Seconds between two looks for devices whose time is over, when no revocation list and no denial changed. */
 const LOOK_AGAIN = 60
 
-/** Makes the function that does what is due. `now` in seconds. */
+/** Makes the function that does what is due under the newest trust document. `now` in seconds. */
 export function createMaintenance(
   store: Store,
   deriving: Deriving,
   issuers: BuiltInCas,
   report: (event: MaintenanceEvent) => void,
-): (now: number) => Promise<void> {
+): (now: number, trust: TrustDocument) => Promise<void> {
   let seen = ''
   let lookedAt = 0
+  /** When members were last looked at in vain, because a list was missing. */
+  let checkedAt = -LOOK_AGAIN
 
   function removeLeaving(now: number): void {
     const crls = store.all<{ hash: Uint8Array }>('SELECT hash FROM crls ORDER BY issuer')
@@ -48,6 +54,19 @@ export function createMaintenance(
     lookedAt = now
   }
 
+  // PROTOCOL [deriver-5]
+  async function removeUnadmitted(trust: TrustDocument, now: number): Promise<void> {
+    if (!isCheckDue(store, trust) || now < checkedAt + LOOK_AGAIN) return
+    const found = await findUnadmitted(store, trust, now)
+    store.transaction(() => {
+      const devices = stillUnadmitted(store, found, trust)
+      if (devices.length === 0) return
+      const keyrings = removeDevices(store, deriving, devices, now)
+      report({ type: 'unadmitted', devices: devices.length, keyrings })
+    })
+    checkedAt = found.isComplete ? -LOOK_AGAIN : now
+  }
+
   function renewGenerations(now: number): void {
     const due = store.all<KeyringRow>(
       `SELECT k.* FROM keyrings k JOIN generations g ON g.keyring = k.id AND g.generation = k.generation
@@ -67,7 +86,7 @@ export function createMaintenance(
     }
   }
 
-  return async (now) => {
+  return async (now, trust) => {
     for (const role of ['deriver', 'client'] as const) {
       const issuer = issuers[role]
       if (issuer !== undefined) await renewRoleCrl(store, issuer, role, now)
@@ -75,6 +94,7 @@ export function createMaintenance(
     for (const { role, issuer } of issuers.replaced ?? [])
       await renewRoleCrl(store, issuer, role, now)
     removeLeaving(now)
+    await removeUnadmitted(trust, now)
     const rotated = rotateDue(store, now)
     if (rotated.length > 0) report({ type: 'rotated', keyrings: rotated })
     renewGenerations(now)

@@ -10,6 +10,7 @@ import {
   signWithCertificate,
   type Envelope,
 } from '../shared/envelope.ts'
+import { type Crl } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import {
@@ -65,6 +66,8 @@ interface Case {
   /** Key id of the client's certificate. */
   device: Bytes
   now: number
+  /** The lists that the request was verified with. */
+  crls: readonly Crl[]
 }
 
 /** A decision on one keyring. `row` is undefined where there is no such keyring. */
@@ -73,6 +76,13 @@ interface Verdict {
   row: KeyringRow | undefined
   /** Why not; `null` for a grant. */
   reason: string | null
+}
+
+/** Throws `ERR_CONFLICT` where another process took a list or a trust document into force since the request was verified. */
+function requireSameTrust({ store, trust, crls }: Case): void {
+  const { n } = store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!
+  if (n !== trust.body.number || parsedCrls(store) !== crls)
+    throw new KeyferryError('ERR_CONFLICT', 'trust changed while the request was decided')
 }
 
 function answered({ store, request, device }: Case): Outcome | null {
@@ -180,6 +190,7 @@ async function attempt(one: Case): Promise<Outcome | null> {
   }
   return store.transaction(() => {
     // A welcome was sealed and refusals were signed meanwhile: what was decided before may not hold any more.
+    requireSameTrust(one)
     const again = answered(one)
     if (again !== null) return again
     const present = decideAll(one)
@@ -222,7 +233,7 @@ async function attempt(one: Case): Promise<Outcome | null> {
 
 /**
  * Handles one request. A request that is not valid throws; a valid one that is not granted is refused, signed.
- * Throws `ERR_CONFLICT` if the device kept changing, for the request to be taken up again.
+ * Throws `ERR_CONFLICT` if the device kept changing, or trust did, for the request to be taken up again.
  */
 export async function handleRequest(
   store: Store,
@@ -235,7 +246,7 @@ export async function handleRequest(
   const keyPackage = await verifyKeyPackage(body.package, context)
   const request = await verifyKeyRequest(body.request, keyPackage, context)
   const device = await keyId(keyPackage.path.spki)
-  const one: Case = { store, keys, trust, keyPackage, request, device, now }
+  const one: Case = { store, keys, trust, keyPackage, request, device, now, crls: context.crls }
   const before = answered(one)
   if (before !== null) return before
   for (let i = 0; i < ATTEMPTS; i++) {

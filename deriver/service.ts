@@ -119,7 +119,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()
-    await maintain(now())
+    await maintain(now(), trust())
   }
 
   function tellAlarms(): void {

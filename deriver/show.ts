@@ -35,6 +35,8 @@ export function eventLine(event: ServiceEvent): string {
       return `a request was not valid (${event.code})`
     case 'revoked':
       return `revoked ${event.devices} devices, re-keyed ${event.keyrings} keyrings`
+    case 'unadmitted':
+      return `removed ${event.devices} devices that the trust document no longer admits, re-keyed ${event.keyrings} keyrings`
     case 'rotated':
       return `rotated ${event.keyrings.join(', ')}`
     case 'crl':

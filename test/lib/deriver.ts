@@ -5,6 +5,7 @@ import { createKeyring, type KeyringRow } from '../../deriver/keyrings.ts'
 import { handleRequest, type Outcome } from '../../deriver/requests.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
+import { type TrustDocument } from '../../shared/trust.ts'
 import { makeRequest, makeTenant, type TestClient, type TestTenant } from './tenant.ts'
 
 /** The open tenant and the id of its keyring "notes", anew for each test. */
@@ -55,13 +56,11 @@ export function leaves(): { device: Bytes; leaf: Bytes }[] {
 
 export const deriving = () => ({ root: tenant.keys.root, tenant: tenant.trust.tenant })
 
-export function maintenance(): (now: number) => Promise<void> {
-  return createMaintenance(
-    tenant.store,
-    deriving(),
-    { client: tenant.clients, deriver: tenant.derivers },
-    () => {},
-  )
+export function maintenance(): (now: number, trust?: TrustDocument) => Promise<void> {
+  const { store, clients, derivers } = tenant
+  const cas = { client: clients, deriver: derivers }
+  const maintain = createMaintenance(store, deriving(), cas, () => {})
+  return (now, trust = tenant.trust) => maintain(now, trust)
 }
 
 export function members(): string[] {

@@ -13,7 +13,7 @@ import {
 } from '../../shared/api.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
-import { type Envelope } from '../../shared/envelope.ts'
+import { envelopeSchema, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { parseJson } from '../../shared/json.ts'
 import { KEYRING_LEAF } from '../../shared/manifest.ts'
@@ -49,6 +49,10 @@ export class HidingRelay {
       return new Response(null, { status: 204 })
     }
     const json = parseJson(body, 10_000_000)
+    if (call === 'trust') {
+      this.trusts.push(envelopeSchema(json, ''))
+      return new Response(null, { status: 204 })
+    }
     if (call === 'push') {
       const push = pushSchema(json, '')
       this.pushes.push({ ...push, catalog: push.catalog! })

@@ -3,9 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { issueRoleCrl } from '../../deriver/ca.ts'
 import { lastPackage } from '../../deriver/devices.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
+import { storeCrl } from '../../deriver/crls.ts'
+import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { handleRequest } from '../../deriver/requests.ts'
 import { hex } from '../../shared/bytes.ts'
+import { issueCrl } from '../../shared/issue.ts'
 import { keyId } from '../../shared/signature.ts'
+import { parseCertificate } from '../../shared/x509.ts'
 import { decodeMember } from '../../shared/bundle.ts'
 import { documentHash } from '../../shared/envelope.ts'
 import { makeClient, makePackage, makeRequest, makeTenant } from '../lib/tenant.ts'
@@ -137,5 +141,36 @@ describe('requests', () => {
     const made = await makePackage(tenant, { key, certificates }, 1)
     const client = { key, certificates, uri: '', ...made }
     expect(await codeOf(ask(client))).toBe('ERR_PATH_INVALID')
+  })
+
+  it('[deriver-4] one that a list names, taken into force while the request is decided, gets no cell', async () => {
+    const { store, keys, trust, clients, clock } = tenant
+    const ada = await makeClient(tenant, 'ada')
+    const request = await makeRequest(tenant, ada, [notes])
+    const { serial } = parseCertificate(ada.certificates[0]!)
+    const times = { thisUpdate: clock.now - 60, nextUpdate: clock.now + 3_600 }
+    const revoked = [{ serial, date: clock.now }]
+    const der = await issueCrl({ issuer: clients, number: 99, ...times, revoked })
+    const handled = handleRequest(store, keys, trust, request, clock.now)
+    storeCrl(store, await keyId(clients.key.spki), 99, der, times.nextUpdate)
+    expect(await codeOf(handled)).toBe('ERR_CONFLICT')
+    expect(leaves()).toEqual([])
+    expect(await codeOf(handleRequest(store, keys, trust, request, clock.now))).toBe(
+      'ERR_CERT_REVOKED',
+    )
+  })
+
+  it('[deriver-5] one under a trust document that is no longer the newest when it is decided gets no cell yet', async () => {
+    const { store, keys, trust, clock } = tenant
+    const request = await makeRequest(tenant, await makeClient(tenant, 'ada'), [notes])
+    const next = { number: 2, previous: trust.hash, tenant: trust.tenant, headLifetime: 1_800 }
+    const draft = makeDraft({ ...trust.body, ...next }, trust)
+    const signed = await signDraft(draft, keys.authority[0]!, trust)
+    const newest = await publishTrust(store, signed, clock.now)
+    const handled = handleRequest(store, keys, trust, request, clock.now)
+    expect(await codeOf(handled)).toBe('ERR_CONFLICT')
+    expect(leaves()).toEqual([])
+    await handleRequest(store, keys, newest, request, clock.now)
+    expect(leaves()).toHaveLength(1)
   })
 })

@@ -1,0 +1,63 @@
+/** Members whom the newest trust document no longer admits: of a CA that it dropped, or under a rule that it changed. */
+import { equal, type Bytes } from '../shared/bytes.ts'
+import { verifyRole } from '../shared/envelope.ts'
+import { isKeyferryError } from '../shared/errors.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { parsedCrls } from './crls.ts'
+import { issuedPath, type DeviceRow } from './devices.ts'
+import { type Store } from './store.ts'
+
+const MEMBERS = 'SELECT * FROM devices WHERE key_id IN (SELECT device FROM members)'
+
+/** Number of the newest trust document under which every member was looked at. */
+const CHECKED = 'members-trust'
+
+/** What the look at the members found. `isComplete` is false while a list of a CA is missing. */
+export interface Unadmitted {
+  devices: DeviceRow[]
+  isComplete: boolean
+}
+
+/** Whether the members have to be looked at, because of a newer trust document. */
+export function isCheckDue(store: Store, { body }: TrustDocument): boolean {
+  return store.counter(CHECKED) < body.number
+}
+
+/**
+ * Looks at every member's path under a trust document. What lists and clocks say is not asked here: that is the matter of `leavingDevices`, which denies
+ * keys, and a CA whose list is late loses nobody a membership.
+ */
+export async function findUnadmitted(
+  store: Store,
+  trust: TrustDocument,
+  now: number,
+): Promise<Unadmitted> {
+  const found: Unadmitted = { devices: [], isComplete: true }
+  const context = { trust: trust.body, role: 'client', now, crls: parsedCrls(store) } as const
+  for (const device of store.all<DeviceRow>(MEMBERS)) {
+    const certificates = issuedPath(device).map(({ certificate }) => certificate)
+    try {
+      await verifyRole(certificates, context)
+    } catch (error) {
+      if (!isKeyferryError(error)) throw error
+      if (error.code === 'ERR_CERT_REVOKED' || error.code === 'ERR_CERT_EXPIRED') continue
+      if (error.code === 'ERR_CRL') found.isComplete = false
+      else found.devices.push(device)
+    }
+  }
+  return found
+}
+
+/** Of what was found, what still has the same certificates: one that came back meanwhile with others stays. Call it in a transaction. */
+export function stillUnadmitted(
+  store: Store,
+  { devices, isComplete }: Unadmitted,
+  { body }: TrustDocument,
+): DeviceRow[] {
+  if (isComplete) store.set(CHECKED, body.number)
+  return devices.filter((device) => {
+    const sql = 'SELECT certificates FROM devices WHERE key_id = ?'
+    const row = store.get<{ certificates: Bytes }>(sql, device.key_id)
+    return row !== undefined && equal(row.certificates, device.certificates)
+  })
+}
