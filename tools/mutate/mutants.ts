@@ -6,6 +6,7 @@ export interface Mutant {
   line: number
   start: number
   end: number
+  /** What stands there instead: `true`, `false`, or `;` for a statement that is gone. */
   text: string
   id: string
 }
@@ -66,5 +67,31 @@ export function mutantsOf(code: string): Mutant[] {
     }
     if (node.type === 'ThrowStatement' && !guarded.has(node)) add(node, ';')
   }
-  return [...found.values()].toSorted((a, b) => a.start - b.start)
+  return [...found.values()].toSorted((a, b) => a.start - b.start || b.end - a.end)
+}
+
+/** A file with all its mutants in it, each behind the switch of its number: `first` and those after it. `path` is that of the file in the tree. */
+export function instrument(
+  path: string,
+  code: string,
+  mutants: readonly Mutant[],
+  first: number,
+): string {
+  let next = 0
+  const write = (start: number, end: number): string => {
+    let text = ''
+    let at = start
+    while (next < mutants.length && mutants[next]!.start < end) {
+      const mutant = mutants[next]!
+      const isOn = `__isOn(${first + next++})`
+      text += code.slice(at, mutant.start)
+      const inner = write(mutant.start, mutant.end)
+      text +=
+        mutant.text === ';' ? `if (!${isOn}) ${inner}` : `(${isOn} ? ${mutant.text} : (${inner}))`
+      at = mutant.end
+    }
+    return text + code.slice(at, end)
+  }
+  const up = '../'.repeat(path.split('/').length - 1)
+  return `import { isOn as __isOn } from '${up}tools/mutate/switch.ts'\n${write(0, code.length)}`
 }
