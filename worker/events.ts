@@ -5,23 +5,36 @@
 import { SUBPROTOCOL } from '../shared/api.ts'
 import { base64url, type Bytes } from '../shared/bytes.ts'
 import { type Role } from '../shared/envelope.ts'
+import { type VerifiedPath } from '../shared/path.ts'
 
 /** Sockets of one certificate; the oldest goes when one more comes. */
 const MAX_SOCKETS_EACH = 8
 /** The platform takes 32,768 per object. */
 const MAX_SOCKETS = 30_000
+/** Seconds. */
+const ADMITTED_FOR = 3_600
 
 /** Who listens, as the gateway tells the tenant's object: in the URL of an inner request that strangers cannot make. */
 export interface Listener {
   role: Role
   /** Fingerprint, base64url. */
   fingerprint: string
-  /** Seconds: the end of the certificate's path. */
+  /** Seconds. */
   until: number
 }
 
-export function listenerUrl({ role, fingerprint, until }: Listener): string {
-  return `https://tenant/events?${new URLSearchParams({ role, fingerprint, until: String(until) }).toString()}`
+/**
+ * A socket of a caller whom the gateway admits at this time. An hour later, or at the end of its path, it has to be admitted anew: so a list or a trust
+ * document that came meanwhile reaches open sockets, too.
+ */
+export function listenerUrl(
+  role: Role,
+  { fingerprint, notAfter }: VerifiedPath,
+  now: number,
+): string {
+  const until = Math.min(notAfter, now + ADMITTED_FOR)
+  const fields = { role, fingerprint: base64url(fingerprint), until: String(until) }
+  return `https://tenant/events?${new URLSearchParams(fields).toString()}`
 }
 
 function readListener(url: URL): Listener {
@@ -77,7 +90,7 @@ export class Events {
     for (const socket of this.#ctx.getWebSockets(tag)) {
       const { until } = socket.deserializeAttachment() as Listener
       try {
-        if (now > until) socket.close(1008, 'certificate expired')
+        if (now > until) socket.close(1008, 'to be admitted anew')
         else socket.send(text)
       } catch {
         // Closing already: the platform removes it.

@@ -77,7 +77,7 @@ async function listen(call: SignedCall): Promise<Response> {
     throw new KeyferryError('ERR_MALFORMED', 'not a WebSocket')
   }
   const { role, path } = call.caller
-  const url = listenerUrl({ role, fingerprint: base64url(path.fingerprint), until: path.notAfter })
+  const url = listenerUrl(role, path, call.now)
   const response = await tenantOf(call).fetch(
     new Request(url, { headers: { upgrade: 'websocket' } }),
   )

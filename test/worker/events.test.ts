@@ -1,0 +1,73 @@
+/** How long an open socket stays admitted. */
+import { beforeEach, expect, it } from 'vitest'
+import { runInDurableObject } from 'cloudflare:test'
+import { validatePath } from '../../shared/path.ts'
+import { type VerifiedPath } from '../../shared/path.ts'
+import { type Tenant } from '../../worker/tenant.ts'
+import { listenerUrl } from '../../worker/events.ts'
+import { enrol } from '../lib/calls.ts'
+import {
+  CLIENT_AUTH,
+  crlsOf,
+  issueSigner,
+  makeWorld,
+  random,
+  uriOf,
+  type World,
+} from '../lib/world.ts'
+import { relay, stubOf } from './relay.ts'
+
+const HOUR = 3_600
+let world: World
+
+beforeEach(async () => {
+  world = await makeWorld()
+  await enrol(relay, world)
+})
+
+async function pathOf(notAfter: number): Promise<VerifiedPath> {
+  const ca = world.cas.client
+  const { certificates } = await issueSigner(ca, uriOf('client', 'ada'), world.now, { notAfter })
+  const anchors = [ca.certificate]
+  return validatePath({
+    certificates,
+    anchors,
+    now: world.now,
+    eku: [CLIENT_AUTH],
+    crls: crlsOf(world),
+  })
+}
+
+/** What a socket that was opened now gets at a later time. */
+async function socketAt(path: VerifiedPath, later: number): Promise<string | number> {
+  const url = listenerUrl('client', path, world.now)
+  const response = await stubOf(world.tenant).fetch(url, { headers: { upgrade: 'websocket' } })
+  const socket = response.webSocket!
+  const first = new Promise<string | number>((resolve) => {
+    socket.addEventListener('message', ({ data }) => resolve(String(data)))
+    socket.addEventListener('close', ({ code }) => resolve(code))
+  })
+  socket.accept()
+  const refusal = {
+    recipient: path.fingerprint,
+    keyring: random(16),
+    expires: later,
+    envelope: random(8),
+  }
+  await runInDurableObject(stubOf(world.tenant), (tenant: Tenant) =>
+    tenant.answer(0, [refusal], later),
+  )
+  return first
+}
+
+it('a socket is admitted for an hour, and then closed in place of the next event', async () => {
+  const path = await pathOf(world.now + 30 * 24 * HOUR)
+  expect(await socketAt(path, world.now + HOUR)).toBe('{"type":"refusal"}')
+  expect(await socketAt(path, world.now + HOUR + 1)).toBe(1008)
+})
+
+it('a socket is admitted no longer than its path', async () => {
+  const path = await pathOf(world.now + 600)
+  expect(await socketAt(path, world.now + 600)).toBe('{"type":"refusal"}')
+  expect(await socketAt(path, world.now + 601)).toBe(1008)
+})
