@@ -1,6 +1,6 @@
 /** Key requests on their way to the deriver, refusals on their way back, and the event stream. */
 import { answersSchema, JSON_TYPE, requestSchema } from '../../shared/api.ts'
-import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
+import { equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
 import { encodeEnvelope, peekPayload, type Envelope } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { encodeJson, parseJson } from '../../shared/json.ts'
