@@ -62,8 +62,8 @@ export class ClientRelay {
   /** Changes every delivery. */
   twist: (delivery: Delivery) => Delivery | Promise<Delivery> = (delivery) => delivery
   /** Answers instead, if it returns something. */
-  interfere: (url: URL, init: RequestInit) => Promise<Response> | Response | undefined = () =>
-    undefined
+  interfere: (url: URL, init: RequestInit) => Promise<Response | undefined> | Response | undefined =
+    () => undefined
   #objects = new Map<string, Bytes>()
 
   constructor(world: World, keyrings: Keyring[]) {
@@ -137,6 +137,11 @@ export class ClientRelay {
     return new Response(null, { status: 202 })
   }
 
+  /** An object that was published, by its hash. */
+  object(hash: Bytes): Bytes {
+    return this.#objects.get(hex(hash))!
+  }
+
   #place(tree: { index: Bytes }, length: number, matches: (leaf: Bytes) => boolean) {
     const index = parseIndex(this.#objects.get(hex(tree.index))!, length)
     for (const [number, hash] of index.pages.entries()) {
@@ -150,7 +155,11 @@ export class ClientRelay {
     return undefined
   }
 
-  #item(keyring: Bytes, ask: DeliveryRequest): DeliveredKeyring | undefined {
+  /** What an honest relay has for a member, with whatever it does not hold yet. */
+  item(
+    keyring: Bytes,
+    ask: Pick<DeliveryRequest, 'package' | 'have'>,
+  ): DeliveredKeyring | undefined {
     const { body, catalog } = this.publication!
     const isOf = (leaf: Bytes): boolean => equal(leaf.subarray(0, 16), keyring)
     const release = this.#place(body.releases, KEYRING_LEAF, isOf)
@@ -182,7 +191,7 @@ export class ClientRelay {
 
   async #deliver(ask: DeliveryRequest): Promise<Response> {
     const { head, headHash, catalog, crls } = this.publication!
-    const keyrings = ask.keyrings.flatMap((id) => this.#item(id, ask) ?? [])
+    const keyrings = ask.keyrings.flatMap((id) => this.item(id, ask) ?? [])
     const isNew = keyrings.some(({ bundle, manifest, welcome }) =>
       [bundle, manifest, welcome].some((one) => one.length > 0),
     )

@@ -39,7 +39,8 @@ export interface Keyring {
   /** Key-encryption key of the generation. */
   kek: Bytes
   generation: number
-  versions: { version: number; nonce: Bytes; secret: Bytes }[]
+  /** Of incarnation 1, unless said otherwise. */
+  versions: { version: number; nonce: Bytes; secret: Bytes; incarnation?: number }[]
   members: Client[]
   crowd: Bytes[]
   number: number
@@ -109,10 +110,10 @@ export function welcomeOf(world: World, client: Client): Promise<Bytes> {
 export async function manifestOf(world: World, keyring: Keyring): Promise<Bytes> {
   const names = { tenant: fromBase32(world.tenant), keyring: keyring.id }
   const versions: Manifest['versions'] = []
-  for (const { version, nonce, secret } of keyring.versions) {
-    const context = { ...names, incarnation: 1, version, algorithm: ALGORITHM }
+  for (const { version, nonce, secret, incarnation = 1 } of keyring.versions) {
+    const context = { ...names, incarnation, version, algorithm: ALGORITHM }
     versions.push({
-      incarnation: 1,
+      incarnation,
       version,
       algorithm: ALGORITHM,
       encryptFrom: world.now - DAY,
@@ -133,17 +134,18 @@ export async function manifestOf(world: World, keyring: Keyring): Promise<Bytes>
   })
 }
 
-async function bundleOf(keyring: Keyring, pad: number): Promise<Bytes> {
+async function bundleOf(world: World, keyring: Keyring, pad: number): Promise<Bytes> {
   const entries: BundleEntry[] = []
-  for (const { version, secret } of keyring.versions) {
-    entries.push({ incarnation: 1, version, wrapped: await wrap(keyring.kek, secret) })
+  for (const { version, secret, incarnation = 1 } of keyring.versions) {
+    entries.push({ incarnation, version, wrapped: await wrap(keyring.kek, secret) })
   }
   // Entries that open to nothing, of versions above those that there are.
   for (let i = 0; i < pad; i++)
     entries.push({ incarnation: 1, version: 1_000 + i, wrapped: random(40) })
   const name = await wrap(keyring.kek, encodeName(keyring.name))
   const { id, generation } = keyring
-  return encodeBundle({ keyring: id, incarnation: 1, generation, name, entries })
+  const { incarnation } = world.trust
+  return encodeBundle({ keyring: id, incarnation, generation, name, entries })
 }
 
 async function membersOf(
@@ -209,13 +211,14 @@ export async function publish(
   const releases: Publication['releases'] = new Map()
   for (const keyring of keyrings) {
     const manifest = await manifestOf(world, keyring)
-    const bundle = await bundleOf(keyring, options.pad ?? 0)
+    const bundle = await bundleOf(world, keyring, options.pad ?? 0)
     const members = await membersOf(world, keyring)
+    const last = keyring.versions.at(-1)!
     const body: Release = {
       bundle: sha256(bundle),
       compromised: [],
       deactivated: [],
-      encrypt: { incarnation: 1, version: keyring.versions.at(-1)!.version },
+      encrypt: { incarnation: last.incarnation ?? 1, version: last.version },
       generation: keyring.generation,
       incarnation: world.trust.incarnation,
       keyring: keyring.id,

@@ -57,13 +57,17 @@ interface Results {
   verdicts: Record<string, boolean>
 }
 
-/** Does the work of a queue, some at a time. */
-async function each<T>(jobs: number, queue: readonly T[], work: (one: T) => Promise<void>) {
+/** Does the work of a queue, each worker one after the other. */
+async function each<W, T>(
+  workers: readonly W[],
+  queue: readonly T[],
+  work: (worker: W, one: T) => Promise<void>,
+): Promise<void> {
   const left = [...queue]
-  const go = async (): Promise<void> => {
-    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(one)
+  const go = async (worker: W): Promise<void> => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(worker, one)
   }
-  await Promise.all(Array.from({ length: jobs }, go))
+  await Promise.all(workers.map(go))
 }
 
 async function main(): Promise<number> {
@@ -105,8 +109,9 @@ async function main(): Promise<number> {
         /^test\/(unit|properties|vectors|conformance)\/.*\.test\.ts$/.test(name),
       )
       let failed = ''
-      await each(jobs, names, async (test) => {
-        const reach = failed === '' ? await copy.reach(test) : null
+      const testers = Array.from({ length: jobs }, () => copy.tester())
+      await each(testers, names, async (tester, test) => {
+        const reach = failed === '' ? await tester.reach(test) : null
         if (reach === null) failed ||= test
         else reaches.push(reach)
       })
@@ -115,8 +120,8 @@ async function main(): Promise<number> {
         return 3
       }
       let done = 0
-      await each(jobs, due, async ({ key, number, file, mutant }) => {
-        verdicts[key] = await copy.survives(file, number, reaches)
+      await each(testers, due, async (tester, { key, number, file, mutant }) => {
+        verdicts[key] = await tester.survives(file, number, reaches)
         mkdirSync(dirname(resultsPath), { recursive: true })
         writeFileSync(resultsPath, JSON.stringify({ tests, verdicts } satisfies Results))
         const mark = verdicts[key] ? 'SURVIVED' : 'caught'

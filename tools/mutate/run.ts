@@ -1,5 +1,5 @@
-/** Runs of the tests in a copy of the tree that has every mutant in it, off. */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+/** Runs of the tests in a copy of the tree. */
+import { execFileSync, fork, type ChildProcess } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -11,6 +11,13 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+
+/** What a tester is told. `mutant` is the number of the one that is on; `reached` the file for the numbers of those that are reached. */
+export interface Task {
+  mutant?: number
+  reached?: string
+  tests: string[]
+}
 
 /** A test file alone: how long it takes, in milliseconds, and the numbers of the mutants that it reaches. */
 export interface Reach {
@@ -25,10 +32,15 @@ export function git(root: string, ...args: string[]): string[] {
   return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\n').filter(Boolean)
 }
 
+/** Milliseconds for a process to load, and for a test that does not end. */
+const START = 120_000
+const LEAST = 30_000
+
+/** A copy of the tree that has every mutant in it, off. */
 export class Copy {
   readonly path = mkdtempSync(join(tmpdir(), 'keyferry-mutate-'))
   readonly #env: NodeJS.ProcessEnv
-  readonly #running = new Set<ChildProcess>()
+  readonly #testers = new Set<Tester>()
 
   /** Copies the tree as it stands, with these texts in place of its own. */
   constructor(root: string, texts: ReadonlyMap<string, string>) {
@@ -42,27 +54,64 @@ export class Copy {
     this.#env = { KEYFERRY_SUITES: join(root, '../shared/suites'), ...process.env }
   }
 
-  /** Whether the tests pass, up to the first that does not. One that hangs does not. */
-  async #run(tests: readonly string[], env: NodeJS.ProcessEnv, timeout: number): Promise<boolean> {
-    const args = ['tools/run.mjs', 'vitest', 'run', '--project', 'unit', '--bail', '1', ...tests]
-    const child = spawn(process.execPath, args, {
-      cwd: this.path,
-      env: { ...this.#env, ...env },
-      stdio: 'ignore',
-      detached: true,
-    })
-    this.#running.add(child)
-    const timer = setTimeout(() => this.#kill(child), timeout)
-    const code = await new Promise((resolve) => child.on('exit', resolve))
-    clearTimeout(timer)
-    this.#running.delete(child)
-    return code === 0
+  /** A process of its own that runs tests in the copy, one task at a time. */
+  tester(): Tester {
+    const tester = new Tester(this.path, this.#env)
+    this.#testers.add(tester)
+    return tester
   }
 
-  /** With all that it has started: a test in an endless loop hears no signal of its parent. */
-  #kill(child: ChildProcess): void {
+  remove(): void {
+    for (const tester of this.#testers) tester.stop()
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+export class Tester {
+  readonly #path: string
+  readonly #env: NodeJS.ProcessEnv
+  #child: ChildProcess | undefined
+
+  constructor(path: string, env: NodeJS.ProcessEnv) {
+    this.#path = path
+    this.#env = env
+  }
+
+  /** The first of these tests that does not pass; all of them, where one does not end or ends the process. */
+  async #run(task: Task, milliseconds: number): Promise<string[]> {
+    if (this.#child === undefined) {
+      const options = { cwd: this.#path, env: this.#env, detached: true } as const
+      const child = fork('tools/mutate/tester.ts', { ...options, stdio: 'ignore' })
+      this.#child = child
+      if ((await this.#answer(child, START)) !== 'ready') throw new Error('vitest does not start')
+    }
+    this.#child.send(task)
+    const answer = await this.#answer(this.#child, milliseconds)
+    if (answer === undefined) return task.tests
+    const { failed } = answer as { failed: string | null }
+    return failed === null ? [] : [failed]
+  }
+
+  #answer(child: ChildProcess, milliseconds: number): Promise<unknown> {
+    return new Promise((resolve) => {
+      const end = (answer: unknown): void => {
+        clearTimeout(timer)
+        child.removeAllListeners()
+        if (answer === undefined) this.stop()
+        resolve(answer)
+      }
+      const timer = setTimeout(() => end(undefined), milliseconds)
+      child.once('message', end)
+      child.once('exit', () => end(undefined))
+    })
+  }
+
+  /** Ends the process with all that it has started: a test in an endless loop hears no signal of its parent. */
+  stop(): void {
+    const child = this.#child
+    this.#child = undefined
     try {
-      process.kill(-child.pid!, 'SIGKILL')
+      if (child !== undefined) process.kill(-child.pid!, 'SIGKILL')
     } catch {
       // It has just ended.
     }
@@ -70,35 +119,32 @@ export class Copy {
 
   /** What one test file reaches with every mutant off; `null` if it does not pass. */
   async reach(test: string): Promise<Reach | null> {
-    const path = join(this.path, `${test.replaceAll('/', '-')}.reached`)
-    writeFileSync(path, '')
+    const reached = join(this.#path, `${test.replaceAll('/', '-')}.reached`)
+    writeFileSync(reached, '')
     const begin = performance.now()
-    if (!(await this.#run([test], { KEYFERRY_MUTANTS_REACHED: path }, 300_000))) return null
-    const reached = readFileSync(path, 'utf8').split('\n').filter(Boolean).map(Number)
+    if ((await this.#run({ reached, tests: [test] }, 300_000)).length > 0) return null
     const ms = performance.now() - begin
-    const code = readFileSync(join(this.path, test), 'utf8')
+    const numbers = readFileSync(reached, 'utf8').split('\n').filter(Boolean).map(Number)
+    const code = readFileSync(join(this.#path, test), 'utf8')
     const imports = (file: string): boolean => code.includes(`/${file}'`)
-    return { test, ms, reached: new Set(reached), imports }
+    return { test, ms, reached: new Set(numbers), imports }
   }
 
-  /** Whether every test passes that reaches a mutant of a file: those that import the file first, and quick ones before long ones. */
+  /**
+   * Whether every test passes that reaches a mutant of a file: those that import the file first, and quick ones before long ones. What fails has to pass
+   * again with the mutant off; throws where it does not.
+   */
   async survives(file: string, mutant: number, reaches: readonly Reach[]): Promise<boolean> {
     const due = reaches
       .filter(({ reached }) => reached.has(mutant))
       .toSorted((a, b) => Number(b.imports(file)) - Number(a.imports(file)) || a.ms - b.ms)
-    for (let rest = due, limit = 3_000; rest.length > 0; limit *= 5) {
-      let sum = 0
-      const group = rest.filter(({ ms }, index) => (sum += ms) < limit || index === 0)
-      rest = rest.slice(group.length)
-      const tests = group.map(({ test }) => test)
-      const time = 60_000 + 5 * group.reduce((total, { ms }) => total + ms, 0)
-      if (!(await this.#run(tests, { KEYFERRY_MUTANT: String(mutant) }, time))) return false
-    }
-    return true
-  }
-
-  remove(): void {
-    for (const child of this.#running) this.#kill(child)
-    rmSync(this.path, { recursive: true, force: true })
+    const time = LEAST + 5 * due.reduce((total, { ms }) => total + ms, 0)
+    const tests = due.map(({ test }) => test)
+    if (tests.length === 0) return true
+    const failed = await this.#run({ mutant, tests }, time)
+    if (failed.length === 0) return true
+    const [control] = await this.#run({ tests: failed.slice(0, 1) }, time)
+    if (control !== undefined) throw new Error(`${control} does not pass with the mutant off`)
+    return false
   }
 }

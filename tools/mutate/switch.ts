@@ -6,7 +6,7 @@ const path = process.env['KEYFERRY_MUTANTS_REACHED']
 const seen = new Set<number>()
 
 export function isOn(mutant: number): boolean {
-  if (path !== undefined && !seen.has(mutant)) appendFileSync(path, `${mutant}\n`)
+  if (path && !seen.has(mutant)) appendFileSync(path, `${mutant}\n`)
   seen.add(mutant)
   return mutant === active
 }

@@ -1,0 +1,78 @@
+/** What a thief of the deriver's signing key can make of an honest delivery, with whatever else a colluder brings. */
+import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { decodeMember, encodeMember, MEMBER_LEAF, type MemberLeaf } from '../../shared/bundle.ts'
+import { fromUtf8, type Bytes } from '../../shared/bytes.ts'
+import { documentHash, signWithCertificate, type Envelope } from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { type Signer } from '../../shared/http-signature.ts'
+import { encodeJson } from '../../shared/json.ts'
+import { KEYRING_LEAF, keyringLeaf } from '../../shared/manifest.ts'
+import { decodeRelease, type HeadBody, type Release } from '../../shared/release.ts'
+import { buildTree, proveLeaf, type Proof } from '../../shared/tree.ts'
+import { type ClientRelay } from './client-relay.ts'
+
+/** What is forged; everything else stays honest. Objects take the place of the true ones, with their hashes where those belong. */
+export interface Forgery {
+  head?: (body: HeadBody) => object
+  release?: (release: Release) => object
+  leaf?: (leaf: MemberLeaf) => MemberLeaf
+  bundle?: Bytes
+  welcome?: Bytes
+  manifest?: Bytes
+  /** With the proof of the manifest under it. */
+  catalog?: { envelope: Envelope; proof: Proof }
+}
+
+/** Signs a head's body as it is given. */
+export function signHead(body: object, { key, certificates }: Signer): Promise<Envelope> {
+  const named = { signer: sha256(certificates[0]!), ...body }
+  return signWithCertificate('head', named, key, certificates)
+}
+
+function numberOf({ payload }: Envelope): number {
+  return (JSON.parse(fromUtf8(payload)) as { number: number }).number
+}
+
+/** Forges a delivery of one keyring, from its true and whole part. */
+export async function forge(
+  { world, publication }: ClientRelay,
+  delivery: Delivery,
+  item: DeliveredKeyring,
+  forgery: Forgery,
+): Promise<Delivery> {
+  const { bundle = item.bundle, welcome = item.welcome, manifest = item.manifest } = forgery
+  const member = { ...decodeMember(item.member!.leaf), welcomeHash: sha256(welcome) }
+  const leaf = encodeMember(forgery.leaf?.(member) ?? member)
+  const named: Release = {
+    ...decodeRelease(item.release),
+    bundle: sha256(bundle),
+    members: buildTree([leaf], MEMBER_LEAF).head,
+    manifest: sha256(manifest),
+  }
+  const release = encodeJson(forgery.release?.(named) ?? named)
+  const releaseLeaf = keyringLeaf(item.keyring, sha256(release))
+  const catalog = forgery.catalog?.envelope ?? publication!.catalog
+  const body: HeadBody = {
+    ...publication!.body,
+    catalog: { hash: documentHash(catalog), number: numberOf(catalog) },
+    releases: buildTree([releaseLeaf], KEYRING_LEAF).head,
+    version: publication!.body.version + 1,
+  }
+  return {
+    ...delivery,
+    catalog,
+    head: await signHead(forgery.head?.(body) ?? body, world.deriver),
+    keyrings: [
+      {
+        ...item,
+        bundle,
+        welcome,
+        manifest,
+        manifestProof: forgery.catalog?.proof ?? item.manifestProof,
+        release,
+        releaseProof: proveLeaf([releaseLeaf], 0),
+        member: { leaf, proof: proveLeaf([leaf], 0) },
+      },
+    ],
+  }
+}
