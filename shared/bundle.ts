@@ -133,9 +133,9 @@ export function decodeBundle(bytes: Bytes): Bundle {
 /** The 64 bytes that are wrapped as a keyring's name. Throws `RangeError` above 63 bytes of UTF-8. */
 export function encodeName(name: string): Bytes {
   const text = utf8(name)
-  if (text.length > MAX_NAME) throw new RangeError(`a keyring's name has at most ${MAX_NAME} bytes`)
   const out = new Uint8Array(64)
   out[0] = text.length
+  // Throws what this function throws.
   out.set(text, 1)
   return out
 }

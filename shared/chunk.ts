@@ -34,8 +34,9 @@ export async function deriveChunkStep(
   salt: Bytes,
   context: Bytes,
 ): Promise<{ commitment: Bytes; step: ChunkStep }> {
-  const kind = key.algorithm as KeyAlgorithm & { hash?: KeyAlgorithm; length?: number }
-  if (kind.name !== 'HMAC' || kind.hash?.name !== 'SHA-512' || kind.length !== 256) {
+  // Only an HMAC key has a hash and a length.
+  const kind = key.algorithm as { hash?: KeyAlgorithm; length?: number }
+  if (kind.hash?.name !== 'SHA-512' || kind.length !== 256) {
     throw new TypeError('a message key is HMAC with SHA-512 of 32 bytes')
   }
   // HKDF-Expand of 76 bytes by hand, because the HKDF of WebCrypto always extracts:

@@ -140,8 +140,8 @@ function readTbs(
   let number: number | undefined
   let authorityKeyId: Bytes | undefined
   let scope = WHOLE
-  const isBare = rules.mostAge !== undefined && reader.done
-  for (const [oid, { isCritical, value }] of isBare ? [] : reader.inside(0xa0, readExtensions)) {
+  const extensions = reader.done ? [] : reader.inside(0xa0, readExtensions)
+  for (const [oid, { isCritical, value }] of extensions) {
     if (oid === OID_CRL_NUMBER) number = readDer(value, (inner) => inner.count())
     else if (oid === OID_AUTHORITY_KEY_ID) authorityKeyId = readAuthorityKeyId(value)
     else if (oid === OID_ISSUING_DISTRIBUTION_POINT) scope = readDer(value, readScope)

@@ -464,6 +464,14 @@ export function refusedPaths({ root, ca, leaf }: World): [string, ErrorCode, Dif
       { rootCrl: { extensions: { idp: idp(der(0x81, TRUE)) } } },
     ],
     [
+      '[path-8] a list of a distribution point that the leaf names in another form',
+      'ERR_CRL',
+      {
+        caCrl: { extensions: { idp: idp(pointName(uriName('http://acme.example/1'))) } },
+        leaf: withExtensions({ points: points(der(0x82, utf8('http://acme.example/1'))) }),
+      },
+    ],
+    [
       '[path-8] a leaf whose lists another CA makes',
       'ERR_CRL',
       {

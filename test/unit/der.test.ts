@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Bytes, concat, fromHex, hex } from '../../shared/bytes.ts'
+import { type Bytes, concat, fromHex, hex, utf8 } from '../../shared/bytes.ts'
 import {
   der,
   derBits,
@@ -140,6 +140,19 @@ describe('reader', () => {
     const bytes = der(form === 'short' ? 0x17 : 0x18, new TextEncoder().encode(text))
     expect(await errorCode(() => read('time', bytes))).toBe('ERR_MALFORMED')
   })
+
+  it.each(['240101000000Z', '20240101000000Z'])(
+    'refuses the characters next to the digits anywhere in %s',
+    async (text) => {
+      const tag = text.length === 13 ? 0x17 : 0x18
+      for (let i = 0; i < text.length - 1; i++) {
+        for (const other of ['/', ':']) {
+          const bytes = der(tag, utf8(text.slice(0, i) + other + text.slice(i + 1)))
+          expect(await errorCode(() => read('time', bytes))).toBe('ERR_MALFORMED')
+        }
+      }
+    },
+  )
 
   it('answers arbitrary bytes with a value or ERR_MALFORMED', async () => {
     const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Uint8Array.from(array))

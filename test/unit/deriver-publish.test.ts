@@ -142,20 +142,24 @@ describe('two services on one store', () => {
 })
 
 describe('objects', () => {
-  it('that nothing names any more are dropped, and what a head names stays', async () => {
-    const { store, keys, trust, clock } = tenant
-    const log = emptyLog()
-    for (let i = 0; i < 400; i++) {
-      rotateKeyring(store, 'notes', clock.now)
-      await publish(store, keys, trust, log, clock.now, 3_600)
-      if (i === 0) expect(pruneObjects(store)).toBe(0)
-    }
-    expect(pruneObjects(store)).toBeGreaterThan(900)
-    const has = (hash: Bytes | null) =>
-      store.get('SELECT 1 FROM objects WHERE hash = ?', hash) !== undefined
-    expect([ring().manifest, ring().bundle, ring().release].map(has)).toEqual([true, true, true])
-    expect(pruneObjects(store)).toBe(0)
-  })
+  it(
+    'that nothing names any more are dropped, and what a head names stays',
+    { timeout: 120_000 },
+    async () => {
+      const { store, keys, trust, clock } = tenant
+      const log = emptyLog()
+      for (let i = 0; i < 400; i++) {
+        rotateKeyring(store, 'notes', clock.now)
+        await publish(store, keys, trust, log, clock.now, 3_600)
+        if (i === 0) expect(pruneObjects(store)).toBe(0)
+      }
+      expect(pruneObjects(store)).toBeGreaterThan(900)
+      const has = (hash: Bytes | null) =>
+        store.get('SELECT 1 FROM objects WHERE hash = ?', hash) !== undefined
+      expect([ring().manifest, ring().bundle, ring().release].map(has)).toEqual([true, true, true])
+      expect(pruneObjects(store)).toBe(0)
+    },
+  )
 })
 
 describe('keyring settings', () => {
