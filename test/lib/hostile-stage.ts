@@ -4,7 +4,7 @@
  */
 import { expect, onTestFinished } from 'vitest'
 import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
-import { hex, type Bytes } from '../../shared/bytes.ts'
+import { fromUtf8, hex, type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
@@ -14,7 +14,7 @@ import { createMemoryStore, type Identity, type Keyferry, type Keyring } from '.
 import { type Store } from '../../web/store.ts'
 import { ClientRelay } from './client-relay.ts'
 import { manifestOf } from './publication.ts'
-import { forge, signHead, type Forgery } from './thief.ts'
+import { forge, signHead, signText, type Forgery } from './thief.ts'
 import { issueSigner, random, uriOf } from './world.ts'
 
 /** A client that holds keys and state, or one that connects for the first time. */
@@ -106,6 +106,27 @@ export class Stage {
         signer ?? this.relay.world.deriver,
       ),
     }))
+  }
+
+  /** Signs every head with this done to the JSON text of its body. */
+  twistHeadText(change: (text: string) => string): void {
+    const { deriver } = this.relay.world
+    this.twist(async (delivery) => ({
+      ...delivery,
+      head: await signText(delivery.head, change(fromUtf8(delivery.head.payload)), deriver),
+    }))
+  }
+
+  /** The present bundle of a keyring, which its release names. */
+  bundleOf(index: number): Bytes {
+    const { publication, keyrings } = this.relay
+    return this.relay.object(publication!.releases.get(keyrings[index]!)!.body.bundle)
+  }
+
+  /** The present manifest of a keyring. */
+  manifestOf(index: number): Bytes {
+    const { publication, keyrings } = this.relay
+    return this.relay.object(publication!.releases.get(keyrings[index]!)!.body.manifest)
   }
 
   /** Changes the part of "notes" in every delivery that has it, with all its objects there. */

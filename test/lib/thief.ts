@@ -1,13 +1,19 @@
 /** What a thief of the deriver's signing key can make of an honest delivery, with whatever else a colluder brings. */
 import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
 import { decodeMember, encodeMember, MEMBER_LEAF, type MemberLeaf } from '../../shared/bundle.ts'
-import { fromUtf8, type Bytes } from '../../shared/bytes.ts'
-import { documentHash, signWithCertificate, type Envelope } from '../../shared/envelope.ts'
+import { fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
+import {
+  documentHash,
+  preAuthenticationEncoding,
+  signWithCertificate,
+  type Envelope,
+} from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { KEYRING_LEAF, keyringLeaf } from '../../shared/manifest.ts'
 import { decodeRelease, type HeadBody, type Release } from '../../shared/release.ts'
+import { signBytes } from '../../shared/signature.ts'
 import { buildTree, proveLeaf, type Proof } from '../../shared/tree.ts'
 import { type ClientRelay } from './client-relay.ts'
 
@@ -27,6 +33,22 @@ export interface Forgery {
 export function signHead(body: object, { key, certificates }: Signer): Promise<Envelope> {
   const named = { signer: sha256(certificates[0]!), ...body }
   return signWithCertificate('head', named, key, certificates)
+}
+
+/** Signs an envelope again with any text as its payload. */
+export async function signText(
+  envelope: Envelope,
+  text: string,
+  { key, certificates }: Signer,
+): Promise<Envelope> {
+  const payload = utf8(text)
+  const sig = await signBytes(key, preAuthenticationEncoding(envelope.payloadType, payload))
+  return {
+    ...envelope,
+    payload,
+    certificates,
+    signatures: [{ keyid: sha256(certificates[0]!), sig }],
+  }
 }
 
 function numberOf({ payload }: Envelope): number {
