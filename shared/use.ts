@@ -16,6 +16,12 @@ function bundled(view: KeyringView, id: VersionId): BundleEntry {
   return entry
 }
 
+/** Throws `ERR_CLOCK` when the clock is before the accepted head: one that was set back would keep old keys alive. */
+export function requireClock({ head, trust }: Accepted, now: number): void {
+  // PROTOCOL [use-5]
+  if (now + trust.body.skew < head.issuedAt) throw new KeyferryError('ERR_CLOCK')
+}
+
 /** The bundle entry to encrypt with. Throws `ERR_STALE`, `ERR_KEY_VERSION`. */
 export function versionToEncrypt(view: KeyringView, accepted: Accepted, now: number): BundleEntry {
   const { skew, expiresAt } = accepted.trust.body

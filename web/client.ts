@@ -2,6 +2,7 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { parseAppConfig, type AppConfig, type AppConfigJson } from '../shared/config.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { requireClock } from '../shared/use.ts'
 import { Agent } from './agent.ts'
 import { createEmitter, type ClientEvents } from './emitter.ts'
 import { listen } from './events.ts'
@@ -170,9 +171,7 @@ export class Keyferry {
         const { accepted } = state
         const open = await this.#session.open(id)
         if (open === null || accepted === null) throw new KeyferryError('ERR_STATE')
-        // PROTOCOL [use-5]: a clock that was set back would keep old keys alive.
-        if (this.#now() + accepted.trust.body.skew < accepted.head.issuedAt)
-          throw new KeyferryError('ERR_CLOCK')
+        requireClock(accepted, this.#now())
         return { open, accepted, isCurrent: isCurrent(state, id) }
       },
       settled: () => this.#agent.settled(),

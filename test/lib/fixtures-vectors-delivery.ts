@@ -19,6 +19,7 @@ import {
   type World,
 } from './fixtures-delivery.ts'
 import { recipientSecret, seeded } from './fixtures-keys.ts'
+import { catalogCases } from './fixtures-vectors-catalog.ts'
 import { mergePatch, vector, type Json, type Vector } from './fixtures-vectors.ts'
 import { toJson } from './fixtures-vectors-signed.ts'
 import { DAY, makeCrl, NOW, signSuccessor, type Device } from './fixtures.ts'
@@ -180,16 +181,7 @@ export async function deliveryVectors(world: World): Promise<object> {
         'ERR_HASH',
       ),
       item('[open-9] no catalog', { ...good, catalog: null }, 'ERR_HASH'),
-      await edited(
-        '[catalog-1] signed by one of two',
-        { authority: tenant.authority.slice(0, 1) },
-        'ERR_SIGNATURE',
-      ),
-      kept(
-        '[catalog-2] a lower catalog',
-        { catalog: { ...state.catalog, number: 8 } },
-        'ERR_ROLLBACK',
-      ),
+      ...(await catalogCases(world, good, state, item)),
       swap(
         '[open-10] the release of another keyring',
         { release: second.release, releaseProof: second.releaseProof },
@@ -294,6 +286,7 @@ export async function deliveryVectors(world: World): Promise<object> {
       ),
       use('[use-4] an unknown key', { keyId: hex(seeded('x')) }, 'ERR_UNKNOWN_KEY'),
       use('[use-4] below minVersion', { keyId: keyIds[0], minVersion: 2 }, 'ERR_KEY_VERSION'),
+      use('[use-5] a clock that was set back', { encrypt: 1, now: NOW - 71 }, 'ERR_CLOCK'),
     ],
   }
 }

@@ -109,9 +109,13 @@ export function jsonVectors(): object {
     ['2^53 + 1', '9007199254740993', 'ERR_NOT_CANONICAL'],
     ['null', '{"a":null}', 'ERR_NOT_CANONICAL'],
   ]
+  const long = (length: number) => hex(utf8(`"${'a'.repeat(length - 2)}"`))
   return {
+    comment: 'The limit is 1,000 bytes.',
     cases: [
       ...good.map(([comment, text]) => vector(comment, hex(utf8(text)), 'ok')),
+      vector('1,000 bytes', long(1_000), 'ok'),
+      vector('[dec-1] 1,001 bytes', long(1_001), 'ERR_TOO_LARGE'),
       ...bad.map(([comment, text, code]) => vector(comment, hex(utf8(text)), code)),
       vector('invalid UTF-8', '22c322', 'ERR_MALFORMED'),
     ],

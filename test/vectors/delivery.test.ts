@@ -6,7 +6,7 @@ import { envelopeSchema } from '../../shared/envelope.ts'
 import { openDelivery, type Accepted } from '../../shared/open.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
 import { openWelcome, unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
-import { versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
+import { requireClock, versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
 import vectors from '../../docs/vectors/delivery.json' with { type: 'json' }
 import { importRecipient, runCases, type RecipientJson } from './support.ts'
 
@@ -92,6 +92,7 @@ runCases<Input, never>('delivery', vectors.cases, async ({ patch, state, use }) 
       const version = await unwrapVersion(kek, entry, view.manifest)
       expect(version.key.extractable).toBe(false)
     }
+    if (use !== undefined) requireClock(accepted, use.now)
     if (use?.encrypt !== undefined) versionToEncrypt(view, accepted, use.now)
     if (use?.keyId !== undefined) {
       versionToDecrypt(view, accepted, fromHex(use.keyId), use.now, use.minVersion)

@@ -7,7 +7,8 @@ import { deliveryVectors } from '../lib/fixtures-vectors-delivery.ts'
 import { formatVectors } from '../lib/fixtures-vectors-formats.ts'
 import { keyVectors, welcomeVectors } from '../lib/fixtures-vectors-keys.ts'
 import { pathVectors } from '../lib/fixtures-vectors-paths.ts'
-import { envelopeVectors, trustVectors } from '../lib/fixtures-vectors-signed.ts'
+import { envelopeVectors } from '../lib/fixtures-vectors-signed.ts'
+import { trustVectors } from '../lib/fixtures-vectors-trust.ts'
 import {
   derivationVectors,
   encodingVectors,

@@ -84,6 +84,8 @@ for case in load('json')['cases']:
         verdict = 'ERR_MALFORMED'
     except ValueError:
         pass
+    if len(data) > 1000:
+        verdict = 'ERR_TOO_LARGE'
     same(verdict, case['expect'], case['comment'])
 
 
