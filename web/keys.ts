@@ -4,6 +4,11 @@ import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { unwrapCell, unwrapName, unwrapVersion, type MessageKey } from '../shared/unwrap.ts'
 
+/** What of a view holds its keys. */
+export type LockedView = Pick<KeyringView, 'bundle' | 'manifest'> & {
+  member: Pick<KeyringView['member'], 'cell'>
+}
+
 /** Keys under one cell and bundle. */
 export interface Keys {
   /** Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
@@ -15,7 +20,7 @@ export interface Keys {
  * `ERR_MALFORMED`, `ERR_KEYRING`.
  */
 export async function openKeys(
-  { member, bundle, manifest }: KeyringView,
+  { member, bundle, manifest }: LockedView,
   channel: CryptoKey,
   name?: string,
 ): Promise<Keys> {

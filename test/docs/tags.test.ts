@@ -49,6 +49,36 @@ const tested = collect(
   new RegExp(String.raw`['"\x60]((?:${TAG} ?)+)`, 'g'),
 )
 
+/** A comment of a vector that begins with a tag. */
+const inVectors = collect(
+  files(['docs/vectors'], '.json'),
+  new RegExp(String.raw`"comment": "(${TAG})`, 'g'),
+)
+/** Steps of which there is no vector, since more than the bytes of a document decides them. */
+const withoutVector: Record<string, string> = {
+  'open-21': 'the order of a write and a use',
+  'request-3': 'what the deriver answered before',
+  'request-4': 'the policy of the deriver',
+  'relay-1': 'the routes of a relay',
+  'relay-4': 'whom a relay admits, and how its answers look',
+  'relay-5': 'what a relay stores',
+  'relay-6': 'what a relay stores',
+  'relay-7': 'what a relay stores',
+  'relay-8': 'what a relay stores',
+  'relay-9': 'what a relay stores',
+  'relay-10': 'a transaction of a relay',
+  'deriver-1': 'a transaction of the deriver',
+  'deriver-2': 'what the deriver never asks for',
+  'deriver-3': 'which versions the deriver has used',
+  'deriver-4': 'which members the deriver has',
+  'enrol-2': 'the headers of a call',
+  'enrol-3': 'the sessions of an app',
+  'enrol-4': 'a token whose form is the own affair of a backend',
+  'enrol-5': 'a nonce whose form is the own affair of a backend',
+  'enrol-6': 'which nonces a backend has seen',
+  'enrol-10': 'what a CA issues',
+}
+
 const missing = (wanted: Iterable<string>, there: ReadonlySet<string>): string[] =>
   [...wanted].filter((tag) => !there.has(tag)).toSorted()
 
@@ -77,6 +107,21 @@ describe('checks', () => {
     }).toEqual({
       'in docs/PROTOCOL.md, not in a test': [],
       'in a test, not in docs/PROTOCOL.md': [],
+    })
+  })
+
+  it('each check of the protocol has a vector, or a reason for none, and not both', () => {
+    const named = new Set([...inVectors.keys(), ...Object.keys(withoutVector)])
+    expect({
+      'in docs/PROTOCOL.md, without vector and reason': missing(defined, named),
+      'in a vector or with a reason, not in docs/PROTOCOL.md': missing(named, new Set(defined)),
+      'with a reason for none, but in a vector': Object.keys(withoutVector).filter((tag) =>
+        inVectors.has(tag),
+      ),
+    }).toEqual({
+      'in docs/PROTOCOL.md, without vector and reason': [],
+      'in a vector or with a reason, not in docs/PROTOCOL.md': [],
+      'with a reason for none, but in a vector': [],
     })
   })
 })

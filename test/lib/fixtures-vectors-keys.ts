@@ -106,6 +106,7 @@ export async function keyVectors(world: World): Promise<object> {
     bundle: hex(encodeBundle(bundle)),
     message: hex(await sealMessage(world, 2, context, 'Hello')),
     context: hex(context),
+    name: 'notes',
   }
   const changed = input.message.replace(/.$/, (c) => (c === '0' ? '1' : '0'))
   const entries = bundle.entries.map((e) => ({ ...e, wrapped: bundle.entries[0]!.wrapped }))
@@ -113,7 +114,7 @@ export async function keyVectors(world: World): Promise<object> {
   const withBundle = (list: typeof entries) => hex(encodeBundle({ ...bundle, entries: list }))
   return {
     comment:
-      'From a channel key to the text of a message: cell, name, every version of the bundle, message.',
+      'From a channel key to the text of a message: cell, the name that the app config has, every version of the bundle, message.',
     cases: [
       vector('a message of version 2', input, 'ok', {
         kek: hex(kek),
@@ -126,6 +127,7 @@ export async function keyVectors(world: World): Promise<object> {
         { ...input, cell: input.cell.replace(/^./, (c) => (c === '0' ? '1' : '0')) },
         'ERR_OPEN',
       ),
+      vector('[bundle-2] under another name', { ...input, name: 'orders' }, 'ERR_KEYRING'),
       vector(
         '[open-19] a version under another key',
         {

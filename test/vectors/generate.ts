@@ -4,9 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { makeWorld } from '../lib/fixtures-delivery.ts'
 import { httpVectors, keyPackageVectors } from '../lib/fixtures-vectors-calls.ts'
 import { deliveryVectors } from '../lib/fixtures-vectors-delivery.ts'
+import { enrolmentVectors } from '../lib/fixtures-vectors-enrolment.ts'
 import { formatVectors } from '../lib/fixtures-vectors-formats.ts'
 import { keyVectors, welcomeVectors } from '../lib/fixtures-vectors-keys.ts'
 import { pathVectors } from '../lib/fixtures-vectors-paths.ts'
+import { refusalVectors } from '../lib/fixtures-vectors-refusals.ts'
 import { envelopeVectors } from '../lib/fixtures-vectors-signed.ts'
 import { trustVectors } from '../lib/fixtures-vectors-trust.ts'
 import {
@@ -35,6 +37,8 @@ export async function makeVectors(): Promise<Record<string, string>> {
     welcome: welcomeVectors(world),
     keys: await keyVectors(world),
     delivery: await deliveryVectors(world),
+    refusal: await refusalVectors(world),
+    enrolment: await enrolmentVectors(),
   }
   return Object.fromEntries(
     Object.entries(files).map(([name, value]) => [

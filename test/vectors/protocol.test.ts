@@ -43,9 +43,10 @@ import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { decodeRelease, verifyHead } from '../../shared/release.ts'
 import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
 import { followTrust, verifyGenesis } from '../../shared/trust.ts'
-import { openWelcome, unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
+import { openWelcome } from '../../shared/unwrap.ts'
 import { validatePath } from '../../shared/path.ts'
 import { parseCertificate } from '../../shared/x509.ts'
+import { openKeys } from '../../web/keys.ts'
 import derivation from '../../docs/vectors/derivation.json' with { type: 'json' }
 import encoding from '../../docs/vectors/encoding.json' with { type: 'json' }
 import envelopes from '../../docs/vectors/envelope.json' with { type: 'json' }
@@ -53,7 +54,7 @@ import formats from '../../docs/vectors/format.json' with { type: 'json' }
 import http from '../../docs/vectors/http.json' with { type: 'json' }
 import json from '../../docs/vectors/json.json' with { type: 'json' }
 import packages from '../../docs/vectors/key-package.json' with { type: 'json' }
-import keys from '../../docs/vectors/keys.json' with { type: 'json' }
+import keyVectors from '../../docs/vectors/keys.json' with { type: 'json' }
 import paths from '../../docs/vectors/path.json' with { type: 'json' }
 import tree from '../../docs/vectors/tree.json' with { type: 'json' }
 import trust from '../../docs/vectors/trust.json' with { type: 'json' }
@@ -265,31 +266,39 @@ runCases<WelcomeInput, object>('welcome', welcomes.cases, async (input, output) 
 })
 
 type KeyInput = Record<
-  'channelKey' | 'cell' | 'manifest' | 'bundle' | 'message' | 'context',
+  'channelKey' | 'cell' | 'manifest' | 'bundle' | 'message' | 'context' | 'name',
   string
 >
 
-runCases<KeyInput, { text: string; name: string }>('keys', keys.cases, async (input, output) => {
-  const channel = await crypto.subtle.importKey('raw', fromHex(input.channelKey), 'AES-KW', false, [
-    'unwrapKey',
-  ])
-  const kek = await unwrapCell(channel, fromHex(input.cell))
-  const [bundle, manifest] = [
-    decodeBundle(fromHex(input.bundle)),
-    decodeManifest(fromHex(input.manifest)),
-  ]
-  const name = await unwrapName(kek, bundle)
-  const message = fromHex(input.message)
-  const { keyId } = parseMessageHeader(message)
-  let text = ''
-  for (const entry of bundle.entries) {
-    const version = await unwrapVersion(kek, entry, manifest)
-    if (hex(version.entry.keyId) === hex(keyId)) {
-      text = fromUtf8(await decryptMessage(version.key, message, fromHex(input.context)))
+runCases<KeyInput, { text: string; name: string }>(
+  'keys',
+  keyVectors.cases,
+  async (input, output) => {
+    const channel = await crypto.subtle.importKey(
+      'raw',
+      fromHex(input.channelKey),
+      'AES-KW',
+      false,
+      ['unwrapKey'],
+    )
+    const view = {
+      member: { cell: fromHex(input.cell) },
+      bundle: decodeBundle(fromHex(input.bundle)),
+      manifest: decodeManifest(fromHex(input.manifest)),
     }
-  }
-  return { ...output, name, text }
-})
+    const keys = await openKeys(view, channel, input.name)
+    const message = fromHex(input.message)
+    const { keyId } = parseMessageHeader(message)
+    let text = ''
+    for (const entry of view.bundle.entries) {
+      const version = await keys.version(entry)
+      if (hex(version.entry.keyId) === hex(keyId)) {
+        text = fromUtf8(await decryptMessage(version.key, message, fromHex(input.context)))
+      }
+    }
+    return { ...output, name: input.name, text }
+  },
+)
 
 interface PathJson {
   certificates: string[]
