@@ -9,7 +9,7 @@ import {
 import { documentHash } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
-import { MAX_ENVELOPE } from '../shared/limits.ts'
+import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { bytes, list, object, oneOf } from '../shared/schema.ts'
 import { keyId, type SigningKey } from '../shared/signature.ts'
 import {
@@ -158,7 +158,7 @@ export async function missingSignatures(
 
 /**
  * Takes the successor of the newest trust document into force, in one transaction. Returns it: number and hash are a floor. Throws the codes of
- * `verifySuccessor`; nothing is changed then.
+ * `verifySuccessor`, `ERR_STALE`, `ERR_TRUST_CHAIN_TOO_LONG`; nothing is changed then.
  */
 export async function publishTrust(
   store: Store,
@@ -168,6 +168,8 @@ export async function publishTrust(
   const next = await verifySuccessor(draft, await newestTrust(store))
   if (next.body.expiresAt <= now) throw new KeyferryError('ERR_STALE', 'it is expired already')
   const { number } = next.body
+  // PROTOCOL [trust-7]: relays and clients without state would take no head under it
+  if (number > MAX_TRUST_STEPS) throw new KeyferryError('ERR_TRUST_CHAIN_TOO_LONG')
   const hash = documentHash(draft)
   store.transaction(() => {
     const { n } = store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!
