@@ -14,6 +14,7 @@ import { bytes, list, object, oneOf } from '../shared/schema.ts'
 import { keyId, type SigningKey } from '../shared/signature.ts'
 import {
   decodeTrust,
+  requireIssued,
   requireNext,
   verifySuccessor,
   type TrustBody,
@@ -158,7 +159,7 @@ export async function missingSignatures(
 
 /**
  * Takes the successor of the newest trust document into force, in one transaction. Returns it: number and hash are a floor. Throws the codes of
- * `verifySuccessor`, `ERR_STALE`, `ERR_TRUST_CHAIN_TOO_LONG`; nothing is changed then.
+ * `verifySuccessor`, `ERR_FUTURE`, `ERR_STALE`, `ERR_TRUST_CHAIN_TOO_LONG`; nothing is changed then.
  */
 export async function publishTrust(
   store: Store,
@@ -166,6 +167,7 @@ export async function publishTrust(
   now: number,
 ): Promise<TrustDocument> {
   const next = await verifySuccessor(draft, await newestTrust(store))
+  requireIssued(next.body, now)
   if (next.body.expiresAt <= now) throw new KeyferryError('ERR_STALE', 'it is expired already')
   const { number } = next.body
   // PROTOCOL [trust-7]: relays and clients without state would take no head under it

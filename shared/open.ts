@@ -233,7 +233,7 @@ function openKeyring(
 export async function openDelivery(delivery: Delivery, context: OpenContext): Promise<Opened> {
   const { tenant, now, last } = context
   // PROTOCOL [open-1]
-  const trust = await followTrust(tenant, context.trust, delivery.trust, context.floor)
+  const trust = await followTrust(tenant, context.trust, delivery.trust, context.floor, now)
   const lists = await parseCrls(delivery.crls)
   const head = await verifyHead(delivery.head, { trust, now, crls: lists.map(({ crl }) => crl) })
   requireTrust(head.body, trust)

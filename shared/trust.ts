@@ -146,6 +146,13 @@ export async function verifySuccessor(
   return { body, envelope, hash: documentHash(envelope), tenant: current.tenant }
 }
 
+/** Throws `ERR_FUTURE` for the body of a newest trust document that is issued after `now` (seconds) and the skew. */
+export function requireIssued({ issuedAt, skew }: TrustBody, now: number): void {
+  // PROTOCOL [trust-9]
+  if (issuedAt > now + skew)
+    throw new KeyferryError('ERR_FUTURE', 'the trust document is issued in the future')
+}
+
 /** A number and hash below which an app does not go. */
 export interface TrustFloor {
   number: number
@@ -154,13 +161,15 @@ export interface TrustFloor {
 
 /**
  * Follows trust documents from the one known (or from genesis) to the newest delivered one; each must be the successor of the one before.
- * Throws the codes above, `ERR_TRUST_CHAIN_TOO_LONG`, and for the floor `ERR_ROLLBACK`, `ERR_FORK`.
+ * `now` is seconds; `null` for one who leaves time to others. Throws the codes above, `ERR_TRUST_CHAIN_TOO_LONG`, `ERR_FUTURE`, and for the floor
+ * `ERR_ROLLBACK`, `ERR_FORK`.
  */
 export async function followTrust(
   tenant: string,
   known: TrustDocument | null,
   envelopes: readonly Envelope[],
   floor: TrustFloor | null,
+  now: number | null,
 ): Promise<TrustDocument> {
   // PROTOCOL [trust-7]
   if (envelopes.length > MAX_TRUST_STEPS) throw new KeyferryError('ERR_TRUST_CHAIN_TOO_LONG')
@@ -185,5 +194,6 @@ export async function followTrust(
       `trust document ${newest.body.number} is below the pinned ${floor.number}`,
     )
   }
+  if (now !== null && newest !== known) requireIssued(newest.body, now)
   return newest
 }

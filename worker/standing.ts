@@ -39,6 +39,7 @@ async function fetchStanding(call: Call, known: Standing | null): Promise<Standi
     known?.trust ?? null,
     row.trusts.map(decodeEnvelope),
     null,
+    null,
   )
   const crls = row.crls.flatMap(({ hash, der }) => {
     const kept = known?.crls.find((one) => equal(one.hash, hash))

@@ -50,12 +50,19 @@ export async function trustVectors(world: World): Promise<object> {
   const silent = (key: Bytes) => ({ authority: { keys: [spki!, other!, key], threshold: 2 } })
   const weak = new Uint8Array([...spki!.slice(0, 12), 1, ...new Uint8Array(31)])
   const short = spki!.slice(0, -1)
-  const ok = { number: 3, hash: hex(documentHash(third)) }
+  const output = (newest: Envelope, number: number) => ({ number, hash: hex(documentHash(newest)) })
+  const ok = output(third, 3)
+  const dated = await next({ issuedAt: NOW + 61 })
+  const mended = await signSuccessor(
+    { ...tenant, trust: await verifySuccessor(dated, tenant.trust) },
+    { issuedAt: NOW },
+  )
   return {
     comment:
-      'A client that knows nothing follows `documents` from genesis. Tenant id = base32(document hash of the first).',
+      'A client that knows nothing follows `documents` from genesis at `now`, its own or the common one. Tenant id = base32(document hash of the first).',
+    now: NOW,
     cases: [
-      item('genesis', [genesis], 'ok', {}, { number: 1, hash: hex(documentHash(genesis)) }),
+      item('genesis', [genesis], 'ok', {}, output(genesis, 1)),
       item(
         'three, with new authority keys and a new incarnation',
         [genesis, second, third],
@@ -137,6 +144,15 @@ export async function trustVectors(world: World): Promise<object> {
         '[trust-8] a key of small order, in a successor',
         [genesis, await next(silent(weak))],
         'ERR_WEAK_KEY',
+      ),
+      item('[trust-9] the newest from 61 s on', [genesis, dated], 'ERR_FUTURE'),
+      item('a second later', [genesis, dated], 'ok', { now: NOW + 1 }, output(dated, 2)),
+      item(
+        'one from the future, mended by the next',
+        [genesis, dated, mended],
+        'ok',
+        {},
+        output(mended, 3),
       ),
     ],
   }

@@ -19,6 +19,14 @@ const signNext = ({ body, hash }: Place, edit: Partial<TrustBody> = {}) => {
 
 const now = (): number => tenant.clock.now
 
+it('[trust-9] puts no document from the future into force, and the same one when its time has come', async () => {
+  const { expiresAt, skew } = tenant.trust.body
+  const dated = await signNext(tenant.trust, { issuedAt: now() + skew + 1, expiresAt })
+  await expectCode(publishTrust(tenant.store, dated, now()), 'ERR_FUTURE')
+  expect((await newestTrust(tenant.store)).body.number).toBe(1)
+  expect((await publishTrust(tenant.store, dated, now() + 1)).body.number).toBe(2)
+})
+
 it('[trust-7] takes document 1,024, and no further one, which no client without state would follow', async () => {
   let last: Place = tenant.trust
   while (last.body.number < 1_023) {

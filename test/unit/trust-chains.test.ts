@@ -56,10 +56,13 @@ describe('a long chain', () => {
   })
 
   it('[trust-7] of 1,025 valid documents is ERR_TRUST_CHAIN_TOO_LONG', async () => {
-    const follow = (envelopes: Envelope[]) => followTrust(world.tenant, null, envelopes, null)
+    const follow = (envelopes: Envelope[]) =>
+      followTrust(world.tenant, null, envelopes, null, world.now)
     await expectCode(follow([...world.trusts, last]), 'ERR_TRUST_CHAIN_TOO_LONG')
     const known = await follow(world.trusts)
-    expect((await followTrust(world.tenant, known, [last], null)).body.number).toBe(1_025)
+    expect((await followTrust(world.tenant, known, [last], null, world.now)).body.number).toBe(
+      1_025,
+    )
   })
 })
 
@@ -223,5 +226,27 @@ describe('an incarnation that is over', () => {
     await expectCode(client.refresh(), 'ERR_ROLLBACK')
     const { accepted } = await stored(store)
     expect([accepted!.trust.body.number, accepted!.head.incarnation]).toEqual([2, 2])
+  })
+})
+
+describe('a clock that is behind', () => {
+  it('[trust-9] refuses a new document as ERR_FUTURE, loses nothing, and takes it later', async () => {
+    const relay = await ClientRelay.start()
+    const store = createMemoryStore()
+    const client = await openClient(relay, { store })
+    const notes = await client.keyring('notes')
+    const message = await notes.encrypt('x')
+    const before = await stored(store)
+    await succeed(relay.world, { issuedAt: relay.now + 61 })
+    await relay.publish()
+    await expectCode(client.refresh(), 'ERR_FUTURE')
+    await expectCode((await openClient(relay)).keyring('notes'), 'ERR_FUTURE')
+    expect(await stored(store)).toEqual(before)
+    expect(await notes.decrypt(message, { as: 'text' })).toBe('x')
+    await notes.encrypt('y')
+    relay.now += 1
+    await client.refresh()
+    expect((await stored(store)).accepted!.trust.body.number).toBe(2)
+    expect((await (await openClient(relay)).keyring('notes')).state).toBe('ready')
   })
 })

@@ -238,7 +238,8 @@ describe('following', () => {
     envelopes: Envelope[],
     floor: Parameters<typeof followTrust>[3] = null,
     known = false,
-  ) => followTrust(tenant.trust.tenant, known ? tenant.trust : null, envelopes, floor)
+    now: number | null = NOW,
+  ) => followTrust(tenant.trust.tenant, known ? tenant.trust : null, envelopes, floor, now)
 
   it('from genesis, and from what is known', async () => {
     expect((await follow([tenant.trust.envelope, second])).body.number).toBe(2)
@@ -259,7 +260,7 @@ describe('following', () => {
     const known = { ...tenant, trust: await verifySuccessor(second, tenant.trust) }
     expect([id, body.number]).toEqual([tenant.trust.tenant, 2])
     await expectCode(
-      followTrust(tenant.trust.tenant, known.trust, [second], null),
+      followTrust(tenant.trust.tenant, known.trust, [second], null, NOW),
       'ERR_TRUST_DOCUMENT',
     )
   })
@@ -277,5 +278,27 @@ describe('following', () => {
     await expectCode(follow([second], floor, true), 'ERR_FORK')
     await expectCode(follow([], { ...floor, number: 1 }, true), 'ERR_FORK')
     await expectCode(follow([tenant.trust.envelope], { ...floor, number: 1 }), 'ERR_FORK')
+  })
+
+  it('[trust-9] a newest document from beyond now and its skew is ERR_FUTURE, until it is not', async () => {
+    const dated = await signSuccessor(tenant, { issuedAt: NOW + 120, skew: 90 })
+    await expectCode(follow([dated], null, true, NOW + 29), 'ERR_FUTURE')
+    await expectCode(follow([tenant.trust.envelope, dated], null, false, NOW + 29), 'ERR_FUTURE')
+    const taken = await follow([dated], null, true, NOW + 30)
+    expect(taken.body.number).toBe(2)
+    // What was accepted stays accepted: a clock that was set back has a code of its own.
+    const again = followTrust(tenant.trust.tenant, taken, [], null, NOW)
+    expect(await again).toBe(taken)
+    // A relay leaves the time to others.
+    expect((await follow([dated], null, true, null)).body.number).toBe(2)
+  })
+
+  it('[trust-9] a document from the future in between is mended by the next one', async () => {
+    const dated = await signSuccessor(tenant, { issuedAt: NOW + DAY })
+    const trust = await verifySuccessor(dated, tenant.trust)
+    const { hash } = trust
+    const mended = await signSuccessor({ ...tenant, trust }, { issuedAt: NOW })
+    const newest = await follow([dated, mended], { number: 2, hash }, true)
+    expect(newest.body.number).toBe(3)
   })
 })

@@ -190,11 +190,16 @@ runCases<Partial<Context> & { envelope: unknown }, string>(
 )
 
 runCases<
-  { tenant: string; documents: unknown[]; floor: { number: number; hash: string } | null },
+  {
+    tenant: string
+    documents: unknown[]
+    floor: { number: number; hash: string } | null
+    now?: number
+  },
   object
->('trust', trust.cases, async ({ tenant, documents, floor }) => {
+>('trust', trust.cases, async ({ tenant, documents, floor, now = trust.now }) => {
   const pinned = floor && { number: floor.number, hash: fromBase64url(floor.hash) }
-  const newest = await followTrust(tenant, null, documents.map(parseEnvelope), pinned)
+  const newest = await followTrust(tenant, null, documents.map(parseEnvelope), pinned, now)
   return { number: newest.body.number, hash: hex(newest.hash) }
 })
 
