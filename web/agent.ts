@@ -6,18 +6,16 @@ import { type Event } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
-import { sleep } from './bounded.ts'
 import { type ClientEvents, type Emitter } from './emitter.ts'
 import { type Keyring } from './keyring.ts'
 import { nextPoll } from './pace.ts'
+import { Pause } from './pause.ts'
 import { type Renewal } from './renewal.ts'
 import { type Session } from './session.ts'
 import { isCurrent, isUsable, keyringState, type KeyringState, type Reach } from './state.ts'
 import { isTransportError, isUnadmitted } from './transport.ts'
 import { Waiting, type Verdict, type WaitOptions } from './waiting.ts'
 
-/** Milliseconds between two fetches at least. */
-const LEAST_GAP = 100
 /** Seconds after which an unanswered request is made again; it lives for 600. */
 const ASK_AGAIN = 540
 
@@ -60,6 +58,7 @@ const REFUSALS = { denied: 'ERR_DENIED', pending: 'ERR_PENDING', removed: 'ERR_R
 export class Agent {
   readonly #options: AgentOptions
   readonly #waiting = new Waiting()
+  readonly #pause = new Pause()
   /** By id in hex. */
   readonly #wanted = new Map<string, Wanted>()
   #isRunning = false
@@ -73,9 +72,6 @@ export class Agent {
   #head: Bytes | undefined
   #polls = 0
   #rotationUntil = 0
-  /** Something may be new since the last fetch began. */
-  #isDue = false
-  #endPause = (): void => {}
 
   constructor(options: AgentOptions) {
     this.#options = options
@@ -117,7 +113,7 @@ export class Agent {
     wanted.askAnew = this.stateOf(wanted.id) === 'denied'
     this.#polls = 0
     const ready = this.#waiting.wait(wanted.id, options, () => this.#timedOut(wanted.id))
-    this.#wake()
+    this.#pause.wake()
     this.run()
     await ready
   }
@@ -157,7 +153,7 @@ export class Agent {
     await Promise.resolve()
     signal.throwIfAborted()
     this.#asked = new Set(this.#wanted.keys())
-    this.#isDue = false
+    this.#pause.begin()
     this.#hasBegun = true
     try {
       await session.refresh(
@@ -196,7 +192,7 @@ export class Agent {
       if (failure !== undefined) warn(failure)
       this.#waiting.settle((id) => this.#verdict(id, failure))
       this.#notify()
-      await this.#pause()
+      await this.#pause.sleep(this.#delay(), signal)
     }
   }
 
@@ -244,12 +240,7 @@ export class Agent {
   /** Something may be new. */
   hint(event: Event | null): void {
     if (event?.type === 'head' && this.#head !== undefined && equal(event.hash, this.#head)) return
-    this.#wake()
-  }
-
-  #wake(): void {
-    this.#isDue = true
-    this.#endPause()
+    this.#pause.wake()
   }
 
   #delay(): number {
@@ -263,23 +254,6 @@ export class Agent {
       isComplete: wanted.every(({ id }) => isCurrent(session.state, id)),
       failure: this.#failure?.code,
     })
-  }
-
-  async #pause(): Promise<void> {
-    const { signal } = this.#options
-    const ended = new AbortController()
-    const end = (): void => ended.abort()
-    this.#endPause = end
-    signal.addEventListener('abort', end)
-    if (signal.aborted || this.#isDue) end()
-    try {
-      await sleep(this.#delay() * (0.75 + Math.random() / 2), ended.signal)
-    } catch {
-      // A relay that hints without end is not listened to without end.
-      if (!signal.aborted) await sleep(LEAST_GAP, signal).catch(() => {})
-    } finally {
-      signal.removeEventListener('abort', end)
-    }
   }
 
   #notify(): void {

@@ -7,7 +7,7 @@ import { createDecryptStream, createEncryptStream } from '../shared/message-stre
 import { type Accepted } from '../shared/open.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
 import { versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
-import { type OpenKeyring } from './session.ts'
+import { type OpenKeyring } from './unlocked.ts'
 import { type KeyringState } from './state.ts'
 
 /** What can be encrypted: bytes, or text as UTF-8. */

@@ -2,35 +2,24 @@
  * One client's state and the three things that move it on: a delivery, a key package, a key request. Each is read, verified and written under the
  * store's lock, so that no tab takes another one back.
  */
-import { deliverySchema, paths, type Delivery } from '../shared/api.ts'
+import { deliverySchema, paths } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
-import { encodeEnvelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
-import { verifyHead } from '../shared/release.ts'
 import { parseCertificate } from '../shared/x509.ts'
-import { acceptDelivery, openChannel } from './accept.ts'
+import { acceptDelivery } from './accept.ts'
+import { withEvidence } from './evidence.ts'
 import { checkIdentity, type Identity } from './identity.ts'
-import { openKeys, type Keys } from './keys.ts'
 import { createPackage, isPackageDue, signRequest } from './package.ts'
-import {
-  deliveryRequest,
-  isCurrent,
-  keptPackages,
-  keyringOf,
-  keysId,
-  packagesOf,
-  readView,
-} from './state.ts'
-import { emptyState, type Store, type StoredState, type StoredView } from './store.ts'
+import { deliveryRequest, isCurrent, keptPackages, keyringOf, packagesOf } from './state.ts'
+import { emptyState, type Store, type StoredState } from './store.ts'
 import { type Transport } from './transport.ts'
+import { Unlocked, type OpenKeyring } from './unlocked.ts'
 
-const MAX_EVIDENCE = 8
-const MAX_CACHED = 1_000
 /** Tabs ask each for themselves: an answer to any of them is one. */
 const MAX_NONCES = 8
 
@@ -46,30 +35,19 @@ export interface SessionOptions {
   warn: (error: KeyferryError) => void
 }
 
-/** A keyring's verified view and its keys. */
-export interface OpenKeyring {
-  view: KeyringView
-  keys: Keys
-  /** The head that the view stood under. */
-  head: StoredView['head']
-}
-
 /** The package in use, or the one that is to replace it. */
 type Which = 'current' | 'next'
 
 export class Session {
   readonly #options: SessionOptions
-  readonly #names: ReadonlyMap<string, string>
-  /** By {@link keysId}. */
-  readonly #keys = new Map<string, Promise<Keys>>()
-  readonly #views = new WeakMap<StoredView, KeyringView>()
+  readonly #unlocked: Unlocked
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()
   #state: StoredState = emptyState()
 
   constructor(options: SessionOptions) {
     this.#options = options
-    this.#names = new Map([...options.config.keyrings].map(([name, id]) => [hex(id), name]))
+    this.#unlocked = new Unlocked(options.config)
   }
 
   /** What is stored, as far as this session has seen it. */
@@ -168,7 +146,7 @@ export class Session {
   /** Those that the store holds go along: a new head without them would take them away from other tabs. */
   #withHeld(wanted: readonly Bytes[]): Bytes[] {
     const held = Object.entries(this.#state.keyrings).flatMap(([id, one]): [string, Bytes][] =>
-      one.view !== null && this.#names.has(id) ? [[id, one.id]] : [],
+      one.view !== null && this.#unlocked.isNamed(id) ? [[id, one.id]] : [],
     )
     const own = wanted.map((id): [string, Bytes] => [hex(id), id])
     return [...new Map([...own, ...held]).values()]
@@ -240,14 +218,14 @@ export class Session {
           keyrings,
           used,
           now: this.#options.now(),
-          isKnown: (id: string) => this.#keys.has(id),
+          isKnown: (id: string) => this.#unlocked.isKnown(id),
         }
         try {
           return await acceptDelivery(delivery, state, context)
         } catch (error) {
           failure = error
           const isFork = isKeyferryError(error, 'ERR_FORK')
-          return isFork ? await this.#withEvidence(state, delivery, error) : state
+          return isFork ? await withEvidence(state, delivery, error, context.now) : state
         }
       })
       if (failure !== undefined) throw failure as Error
@@ -255,58 +233,14 @@ export class Session {
     }, signal)
   }
 
-  /** Keeps a head that contradicts what was accepted. Only what a deriver signed is evidence; a relay can make up the rest. */
-  async #withEvidence(
-    state: StoredState,
-    delivery: Delivery,
-    error: KeyferryError,
-  ): Promise<StoredState> {
-    const other = encodeEnvelope(delivery.head)
-    const trust = state.accepted?.trust
-    const isKnown = state.evidence.some((one) => equal(one.other, other))
-    if (trust === undefined || isKnown || state.evidence.length >= MAX_EVIDENCE) return state
-    const now = this.#options.now()
-    try {
-      await verifyHead(delivery.head, { trust, now, crls: delivery.crls })
-    } catch {
-      return state
-    }
-    const { code, message } = error
-    const evidence = { code, message, at: now, known: state.head, other }
-    return { ...state, evidence: [...state.evidence, evidence] }
-  }
-
   /** A keyring as it was last shown; `null` if it never was. */
   view(id: Bytes): KeyringView | null {
-    const stored = this.#state.keyrings[hex(id)]?.view ?? null
-    if (stored === null) return null
-    const view = this.#views.get(stored) ?? readView(id, stored)
-    this.#views.set(stored, view)
-    return view
+    return this.#unlocked.view(this.#state, id)
   }
 
   /** A keyring with its keys; `null` without a view. Throws the codes of unwrapping. */
-  async open(id: Bytes): Promise<OpenKeyring | null> {
-    const stored = this.#state.keyrings[hex(id)]?.view ?? null
-    const view = this.view(id)
-    if (stored === null || view === null) return null
-    const name = keysId(stored)
-    let keys = this.#keys.get(name)
-    if (keys === undefined) {
-      if (this.#keys.size >= MAX_CACHED) this.#keys.clear()
-      keys = this.#unlock(view)
-      this.#keys.set(name, keys)
-      keys.catch(() => this.#keys.delete(name))
-    }
-    return { view, keys: await keys, head: stored.head }
-  }
-
-  async #unlock(view: KeyringView): Promise<Keys> {
-    const { packages } = this.#state
-    const used = packages.find((one) => equal(one.hash, view.member.packageHash))
-    if (used === undefined) throw new KeyferryError('ERR_STATE', 'the key package is gone')
-    const { key } = await openChannel(this.#options.config.tenant, used, view)
-    return openKeys(view, key, this.#names.get(hex(view.id)))
+  open(id: Bytes): Promise<OpenKeyring | null> {
+    return this.#unlocked.open(this.#state, id)
   }
 
   /** Asks the deriver for keyrings, at most 64, in one request with the newest package. Throws what transport and store throw. */
