@@ -21,7 +21,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            ...tests('unit', 'properties', 'docs'),
+            ...tests('unit', 'properties', 'docs', 'formal'),
             'test/conformance/*.test.ts',
             ...vectors,
           ],

@@ -14,6 +14,8 @@
  *           STRONG    a trust document with such a key is not followed [trust-8]
  *           ALONE     a trust document is signed by its own threshold alone (what [trust-3] forbids)
  *           FLOOR     the app pins number and hash of document 1 [trust-7]
+ *           EARLY     P_BACK also counts what was taken under an earlier document than the one it was signed under: no honest head
+ *                     puts the two together
  * Properties: P_BACK    the client never takes an honest catalog that is older than one it took
  *             P_LOCK    under the newest document it takes the newest catalog, if the stolen keys are below the threshold there
  *             P_THIEF   it uses no catalog of the thief under a document where the stolen keys are below the threshold
@@ -54,15 +56,15 @@
 #define safe(t) (count(key[t] & STOLEN) < thr[t])
 byte key[4], thr[4];
 byte newest = 0;                           /* trust document */
-byte n = 0, by[10];                        /* catalogs signed; by whom */
+byte n = 0, by[10], under[10];             /* catalogs signed; by whom; the newest document then */
 byte ctd = 0, cnum = 0, ccat = 0, chon = 0;     /* the client: document, number kept, catalog kept, highest honest one it ever took */
 
 active proctype Authority() {
   atomic { key[0] = K0; key[1] = K1; key[2] = K2; key[3] = K3; thr[0] = H0; thr[1] = H1; thr[2] = H2; thr[3] = H3;
     by[TOP] = STOLEN | WEAK; n = 1; by[1] = K0 | WEAK }
   do
-  :: atomic { n < N -> n++; by[n] = key[newest] | WEAK }
-  :: atomic { newest < 3 && n < N -> newest++; n++; by[n] = key[newest] | WEAK }   /* the first catalog under it comes along */
+  :: atomic { n < N -> n++; by[n] = key[newest] | WEAK; under[n] = newest }
+  :: atomic { newest < 3 && n < N -> newest++; n++; by[n] = key[newest] | WEAK; under[n] = newest }   /* the first catalog under it comes along */
   :: n == N -> break
   od
 }
@@ -93,7 +95,11 @@ active proctype Relay() {
           assert(c == TOP || c >= chon);
 #endif
           ctd = t; cnum = c; ccat = c;
+#ifdef EARLY
           if :: c != TOP && c > chon -> chon = c :: else fi
+#else
+          if :: c != TOP && c > chon && under[c] <= t -> chon = c :: else fi
+#endif
        :: else ->
 #ifdef P_LOCK
           assert(!(ok && c == n && t == newest && safe(t)));

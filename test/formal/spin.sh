@@ -18,7 +18,7 @@ cd "$work" || exit 1
 search() {
   rm -f pan pan.c run.log; touch gen.log gcc.log run.log
   spin "$@" -a "$formal/$model.pml" >gen.log 2>&1 &&
-    gcc -O1 -w -DSAFETY -DCOLLAPSE -DMEMLIM=6000 -o pan pan.c 2>gcc.log && ./pan -E -m1000000 >run.log 2>&1
+    gcc "${optimise:--O1}" -w -DSAFETY -DCOLLAPSE -DMEMLIM=6000 -o pan pan.c 2>gcc.log && ./pan -E -m1000000 >run.log 2>&1
   errors=$(sed -n 's/.*errors: \([0-9]*\).*/\1/p' run.log)
   states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' run.log)
   case "$errors" in

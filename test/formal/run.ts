@@ -1,0 +1,45 @@
+/** `npm run formal`: every formal model whose tool is installed, against its recorded table. */
+import { spawnSync } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { MODELS, scriptOf } from './models.ts'
+
+const USAGE = `usage: npm run formal -- [--only ${MODELS.join('|')}]…
+
+Runs the formal models of docs/PROTOCOL.md and compares each table with the recorded one (test/formal/README.md). All of it takes about ten
+minutes. A model whose tool is not installed is named and left out.
+Exit status: 0 all that ran is as recorded, 1 something is not, 2 wrong usage, 3 nothing could be run.
+
+example: npm run formal -- --only generations
+`
+
+function main(): number {
+  const { values } = parseArgs({
+    options: { only: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+  })
+  if (values.help === true) {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  const models = MODELS.filter((model) => values.only?.includes(model) ?? true)
+  const unknown = values.only?.find((one) => !MODELS.some((model) => model === one))
+  if (unknown !== undefined) {
+    process.stderr.write(`formal: error: no model ${JSON.stringify(unknown)}\n${USAGE}`)
+    return 2
+  }
+  const results = models.map((model) => {
+    process.stdout.write(`== ${model}\n`)
+    return { model, status: spawnSync('bash', [scriptOf(model)], { stdio: 'inherit' }).status }
+  })
+  const names = (wanted: (status: number | null) => boolean): string[] =>
+    results.filter(({ status }) => wanted(status)).map(({ model }) => model)
+  const passed = names((status) => status === 0)
+  const absent = names((status) => status === 3)
+  const failed = names((status) => status !== 0 && status !== 3)
+  if (failed.length > 0) process.stdout.write(`failed: ${failed.join(', ')}\n`)
+  if (absent.length > 0) process.stdout.write(`not run: ${absent.join(', ')}\n`)
+  process.stdout.write(`${passed.length} passed, ${failed.length} failed\n`)
+  if (failed.length > 0) return 1
+  return passed.length > 0 ? 0 : 3
+}
+
+process.exitCode = main()
