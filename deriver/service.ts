@@ -140,7 +140,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function publishDue(): Promise<void> {
     // Whoever was revoked while a relay kept this step waiting is not in its next head.
-    await maintain(now())
+    await maintain(now(), trust())
     if (isPublishDue()) await publish(store, keys(), trust(), log, now(), lifetime())
   }
 

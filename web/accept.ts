@@ -1,5 +1,5 @@
 /**
- * From a delivery to the next state (docs/PROTOCOL.md, "Opening a delivery"): everything up to [open-17] is verified here, and nothing of it may be
+ * From a delivery to the next state (docs/PROTOCOL.md, "Opening a delivery"): everything up to [open-20] is verified here, of the version to encrypt with, and nothing of it may be
  * used before the caller has stored it. A step that fails leaves the state as it was.
  */
 import { type Delivery } from '../shared/api.ts'
@@ -8,20 +8,20 @@ import { type AppConfig } from '../shared/config.ts'
 import { encodeEnvelope } from '../shared/envelope.ts'
 import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
+import { compareVersions } from '../shared/manifest.ts'
 import { openDelivery, type KeyringView, type Opened } from '../shared/open.ts'
 import { openWelcome, requireChannel } from '../shared/unwrap.ts'
-import { openKeys } from './keys.ts'
+import { type Keys } from './keys.ts'
 import { openRefusal, type BoundRefusal, type RefusalContext } from './refusal.ts'
 import {
   findObject,
   isCurrent,
   keyringOf,
-  keysId,
   refuseKeyrings,
   showKeyrings,
   writeView,
 } from './state.ts'
-import { type StoredPackage, type StoredState } from './store.ts'
+import { type StoredPackage, type StoredState, type StoredView } from './store.ts'
 
 /** Who accepts, and what was asked for. */
 export interface AcceptContext {
@@ -33,8 +33,8 @@ export interface AcceptContext {
   used: StoredPackage | undefined
   /** Seconds. */
   now: number
-  /** True for keys that were opened before, by {@link keysId}. */
-  isKnown: (keysId: string) => boolean
+  /** Opens the keys of a view, or gives those that were opened before. */
+  keysOf: (stored: StoredView, view: KeyringView, channel: CryptoKey) => Promise<Keys>
   /** Told of refusals that prove nothing. */
   warn: (error: KeyferryError) => void
 }
@@ -115,7 +115,11 @@ export async function acceptDelivery(
   for (const view of views) {
     const channel = await openChannel(config.tenant, own!, view)
     own = { ...own!, channel }
-    if (!context.isKnown(keysId(writeView(view, accepted.head)))) await openKeys(view, channel.key)
+    const keys = await context.keysOf(writeView(view, accepted.head), view, channel.key)
+    const { encrypt } = view.release
+    const entry = view.bundle.entries.find((one) => compareVersions(one, encrypt) === 0)
+    // Whoever can sign a head could else take clients away from keys that they have, to one that they will refuse.
+    if (entry !== undefined) await keys.version(entry)
   }
   const next = {
     ...state,

@@ -11,26 +11,22 @@ export type LockedView = Pick<KeyringView, 'bundle' | 'manifest'> & {
 
 /** Keys under one cell and bundle. */
 export interface Keys {
+  /** The keyring's human name, as its bundle has it. */
+  readonly name: string
   /** Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
   version(entry: BundleEntry): Promise<MessageKey>
 }
 
-/**
- * Unwraps the key-encryption key and, if a name is given, checks it: the app config maps names to ids but proves nothing. Throws `ERR_OPEN`,
- * `ERR_MALFORMED`, `ERR_KEYRING`.
- */
+/** Unwraps the key-encryption key and the name. Throws `ERR_OPEN`, `ERR_MALFORMED`. */
 export async function openKeys(
   { member, bundle, manifest }: LockedView,
   channel: CryptoKey,
-  name?: string,
 ): Promise<Keys> {
   const kek = await unwrapCell(channel, member.cell)
-  const real = await unwrapName(kek, bundle)
-  // PROTOCOL [bundle-2]
-  if (name !== undefined && real !== name)
-    throw new KeyferryError('ERR_KEYRING', `the keyring is ${JSON.stringify(real)}, not this one`)
+  const name = await unwrapName(kek, bundle)
   const versions = new Map<string, Promise<MessageKey>>()
   return {
+    name,
     version(entry) {
       const id = `${entry.incarnation}/${entry.version}`
       let key = versions.get(id)
@@ -42,4 +38,11 @@ export async function openKeys(
       return key
     },
   }
+}
+
+/** Throws `ERR_KEYRING` unless the keys are of the keyring of this name: the app config maps names to ids but proves nothing. */
+export function requireName({ name }: Keys, wanted: string | undefined): void {
+  // PROTOCOL [bundle-2]
+  if (wanted !== undefined && name !== wanted)
+    throw new KeyferryError('ERR_KEYRING', `the keyring is ${JSON.stringify(name)}, not this one`)
 }

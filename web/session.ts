@@ -218,7 +218,7 @@ export class Session {
           keyrings,
           used,
           now: this.#options.now(),
-          isKnown: (id: string) => this.#unlocked.isKnown(id),
+          keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
         }
         try {
           return await acceptDelivery(delivery, state, context)

@@ -4,7 +4,7 @@ import { type AppConfig } from '../shared/config.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { openChannel } from './accept.ts'
-import { openKeys, type Keys } from './keys.ts'
+import { openKeys, requireName, type Keys } from './keys.ts'
 import { keysId, readView } from './state.ts'
 import { type StoredState, type StoredView } from './store.ts'
 
@@ -35,11 +35,6 @@ export class Unlocked {
     return this.#names.has(id)
   }
 
-  /** Whether these keys were opened before, by {@link keysId}. */
-  isKnown(name: string): boolean {
-    return this.#keys.has(name)
-  }
-
   /** A keyring as it was last shown; `null` if it never was. */
   view(state: StoredState, id: Bytes): KeyringView | null {
     const stored = state.keyrings[hex(id)]?.view ?? null
@@ -54,21 +49,31 @@ export class Unlocked {
     const stored = state.keyrings[hex(id)]?.view ?? null
     const view = this.view(state, id)
     if (stored === null || view === null) return null
+    const keys = await this.#once(stored, () => this.#unlock(state, view))
+    requireName(keys, this.#names.get(hex(id)))
+    return { view, keys, head: stored.head }
+  }
+
+  /** The keys of a view that is yet to be stored. Throws the codes of unwrapping. */
+  keysOf(stored: StoredView, view: KeyringView, channel: CryptoKey): Promise<Keys> {
+    return this.#once(stored, () => openKeys(view, channel))
+  }
+
+  #once(stored: StoredView, make: () => Promise<Keys>): Promise<Keys> {
     const name = keysId(stored)
-    let keys = this.#keys.get(name)
-    if (keys === undefined) {
-      if (this.#keys.size >= MAX_CACHED) this.#keys.clear()
-      keys = this.#unlock(state, view)
-      this.#keys.set(name, keys)
-      keys.catch(() => this.#keys.delete(name))
-    }
-    return { view, keys: await keys, head: stored.head }
+    const known = this.#keys.get(name)
+    if (known !== undefined) return known
+    if (this.#keys.size >= MAX_CACHED) this.#keys.clear()
+    const keys = make()
+    this.#keys.set(name, keys)
+    keys.catch(() => this.#keys.delete(name))
+    return keys
   }
 
   async #unlock({ packages }: StoredState, view: KeyringView): Promise<Keys> {
     const used = packages.find((one) => equal(one.hash, view.member.packageHash))
     if (used === undefined) throw new KeyferryError('ERR_STATE', 'the key package is gone')
     const { key } = await openChannel(this.#config.tenant, used, view)
-    return openKeys(view, key, this.#names.get(hex(view.id)))
+    return openKeys(view, key)
   }
 }

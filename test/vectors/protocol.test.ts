@@ -46,7 +46,7 @@ import { followTrust, verifyGenesis } from '../../shared/trust.ts'
 import { openWelcome } from '../../shared/unwrap.ts'
 import { validatePath } from '../../shared/path.ts'
 import { parseCertificate } from '../../shared/x509.ts'
-import { openKeys } from '../../web/keys.ts'
+import { openKeys, requireName } from '../../web/keys.ts'
 import derivation from '../../docs/vectors/derivation.json' with { type: 'json' }
 import encoding from '../../docs/vectors/encoding.json' with { type: 'json' }
 import envelopes from '../../docs/vectors/envelope.json' with { type: 'json' }
@@ -291,7 +291,8 @@ runCases<KeyInput, { text: string; name: string }>(
       bundle: decodeBundle(fromHex(input.bundle)),
       manifest: decodeManifest(fromHex(input.manifest)),
     }
-    const keys = await openKeys(view, channel, input.name)
+    const keys = await openKeys(view, channel)
+    requireName(keys, input.name)
     const message = fromHex(input.message)
     const { keyId } = parseMessageHeader(message)
     let text = ''

@@ -100,7 +100,7 @@ export const forms: readonly Attack[] = [
         (text: string) => text.replace(/"version":\d+/, '"version":5.5'),
         'ERR_NOT_CANONICAL',
       ],
-      ['a byte order mark', (text: string) => `\uFEFF${text}`, 'ERR_NOT_CANONICAL'],
+      ['a byte order mark', (text: string) => `\uFEFF${text}`, 'ERR_MALFORMED'],
       ['a field that nobody knows', (text: string) => text.replace(/}$/, ',"z":1}'), 'ERR_SCHEMA'],
       [
         'a field that is called __proto__',
@@ -110,7 +110,7 @@ export const forms: readonly Attack[] = [
       [
         'slack bits in base64url',
         (text: string) => text.replace(/"root":"([^"]*)[A-Za-z0-9_-]"/, '"root":"$1B"'),
-        'ERR_NOT_CANONICAL',
+        'ERR_MALFORMED',
       ],
     ] as const
   ).map(([what, change, code]): Attack => ({
