@@ -71,6 +71,7 @@ const withoutVector: Record<string, string> = {
   'deriver-2': 'what the deriver never asks for',
   'deriver-3': 'which versions the deriver has used',
   'deriver-4': 'which members the deriver has',
+  'deriver-5': 'which members the deriver has',
   'enrol-2': 'the headers of a call',
   'enrol-3': 'the sessions of an app',
   'enrol-4': 'a token whose form is the own affair of a backend',

@@ -1,5 +1,5 @@
 import { createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Bytes, concat, fromHex, utf8 } from '../../shared/bytes.ts'
 import {
   type CertificateAlgorithm,
@@ -65,7 +65,11 @@ describe('signatures of CAs', () => {
     }
   })
 
-  it('[path-9] an ECDSA signature of zeros, or of a number beyond the order', async () => {
+  it('[path-9] an ECDSA signature of zeros, or of a number beyond the order, whatever the platform says', async () => {
+    vi.spyOn(crypto.subtle, 'verify').mockResolvedValue(true)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const good = { alg: 'ES256', signature: p256.sign('sha256') } as const
+    expect(await verifyCertificateSignature(p256.spki, good, utf8('other'))).toBe(true)
     for (const [{ spki }, octets] of [
       [p256, 32],
       [p384, 48],
@@ -83,6 +87,18 @@ describe('signatures of CAs', () => {
           false,
         )
       }
+    }
+  })
+
+  it('a key with an octet more or less, or with another beginning, is of no kind', async () => {
+    for (const { spki } of [
+      p256,
+      p384,
+      { spki: spkiOf(generateKeyPairSync('ed25519').publicKey) },
+    ]) {
+      expect(['ES256', 'ES384', 'Ed25519']).toContain(readKeyKind(spki))
+      for (const bad of [concat(spki, fromHex('00')), spki.subarray(0, -1), spki.with(9, 0x2b)])
+        expect(await errorCode(() => readKeyKind(bad))).toMatch(/^ERR_(MALFORMED|CERT_PROFILE)$/)
     }
   })
 

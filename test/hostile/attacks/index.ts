@@ -1,7 +1,7 @@
 /** All attacks on a client. */
 import { type Attack } from '../../lib/hostile-stage.ts'
-import { delivery } from './delivery.ts'
+import { keys } from './keys.ts'
 import { distribution } from './distribution.ts'
 import { forms } from './forms.ts'
 
-export const attacks: readonly Attack[] = [...distribution, ...delivery, ...forms]
+export const attacks: readonly Attack[] = [...distribution, ...keys, ...forms]

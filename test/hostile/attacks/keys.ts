@@ -78,7 +78,7 @@ async function addFellow({ relay }: Stage): Promise<void> {
   await relay.publish()
 }
 
-export const delivery: readonly Attack[] = [
+export const keys: readonly Attack[] = [
   {
     row: '3.3 re-targeting: the welcome of another member',
     actor: FELLOW,
