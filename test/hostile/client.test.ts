@@ -1,9 +1,8 @@
-/** The client and a relay that does everything a relay can do: one attack per test, named after its row in the threat tables. */
+/** The client in Node and a relay that does everything a relay can do: one attack per test, named after its row in the threat tables. */
 import { describe, it } from 'vitest'
-import { suffer, titleOf } from '../lib/hostile-stage.ts'
+import { dueFor, suffer, titleOf } from '../lib/hostile-stage.ts'
 import { attacks } from './attacks/index.ts'
 
 describe.each(['held', 'new'] as const)('a client that is %s', (victim) => {
-  for (const attack of attacks.filter(({ victims }) => victims?.includes(victim) ?? true))
-    it(titleOf(attack), () => suffer(attack, victim))
+  for (const attack of dueFor(victim, attacks)) it(titleOf(attack), () => suffer(attack, victim))
 })

@@ -110,7 +110,7 @@ export const forms: readonly Attack[] = [
       [
         'slack bits in base64url',
         (text: string) => text.replace(/"root":"([^"]*)[A-Za-z0-9_-]"/, '"root":"$1B"'),
-        'ERR_MALFORMED',
+        'ERR_NOT_CANONICAL',
       ],
     ] as const
   ).map(([what, change, code]): Attack => ({

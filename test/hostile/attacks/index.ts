@@ -1,7 +1,15 @@
 /** All attacks on a client. */
 import { type Attack } from '../../lib/hostile-stage.ts'
-import { keys } from './keys.ts'
 import { distribution } from './distribution.ts'
 import { forms } from './forms.ts'
+import { keys } from './keys.ts'
+import { messages } from './messages.ts'
+import { withholding } from './withholding.ts'
 
-export const attacks: readonly Attack[] = [...distribution, ...keys, ...forms]
+export const attacks: readonly Attack[] = [
+  ...distribution,
+  ...keys,
+  ...forms,
+  ...messages,
+  ...withholding,
+]
