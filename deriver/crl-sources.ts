@@ -2,7 +2,7 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
-import { parseAnchor } from '../shared/x509.ts'
+import { CRL_SIGN, parseAnchor } from '../shared/x509.ts'
 import { checkPlace, readCrls } from './crl-fetch.ts'
 import { takeCrl } from './crls.ts'
 import { type Store } from './store.ts'
@@ -39,7 +39,7 @@ export function anchorsOf({ body }: TrustDocument): Bytes[] {
   return [...body.clients.anchors, ...body.derivers.anchors]
 }
 
-/** Adds a place, or changes its settings. Throws `ERR_USAGE` for one that is not polled. */
+/** Adds a place, or changes its settings. Throws `ERR_USAGE` for one that is not polled, `ERR_CERT_PROFILE` for an issuer that has no lists. */
 export function addSource(
   store: Store,
   { place, issuer, every }: { place: string; issuer: Bytes | null; every: number },
@@ -48,7 +48,9 @@ export function addSource(
   checkPlace(place)
   if (every < LEAST_EVERY || every > 86_400)
     throw new KeyferryError('ERR_USAGE', `a source is polled every ${LEAST_EVERY} to 86400 seconds`)
-  if (issuer !== null) parseAnchor(issuer)
+  // Every list would be refused, long after this was typed.
+  if (issuer !== null && (parseAnchor(issuer).keyUsage & CRL_SIGN) === 0)
+    throw new KeyferryError('ERR_CERT_PROFILE', 'the issuer may sign no revocation lists')
   store.transaction(() => {
     const { n } = store.get<{ n: number }>(
       'SELECT count(*) AS n FROM crl_sources WHERE place <> ?',
