@@ -147,7 +147,11 @@ function requireLeaf(leaf: LenientCertificate): Requirement[] {
   ]
 }
 
-async function verdict(input: CheckInput, certificates: readonly Bytes[]): Promise<Requirement> {
+async function verdict(
+  input: CheckInput,
+  certificates: readonly Bytes[],
+  isExplained: boolean,
+): Promise<Requirement> {
   const line = requirement('path validation, as every party does it')
   try {
     const path = await validatePath({
@@ -164,7 +168,8 @@ async function verdict(input: CheckInput, certificates: readonly Bytes[]): Promi
   } catch (error) {
     if (!isKeyferryError(error)) throw error
     const why = `${error.message} (${error.code})`
-    return line(false, why, CHANGES[error.code] ?? 'see the lines above')
+    const other = isExplained ? 'see the lines above' : 'see the fields of docs/certificates.md'
+    return line(false, why, CHANGES[error.code] ?? other)
   }
 }
 
@@ -174,7 +179,8 @@ const CHANGES: Partial<Record<string, string>> = {
 }
 
 /** Checks a certificate. It fits if no line is `ok: false`; `ok` is null for what could not be checked. Throws only for misuse. */
-export async function checkCertificate(input: CheckInput): Promise<Requirement[]> {
+export async function checkCertificate(given: CheckInput): Promise<Requirement[]> {
+  const input = { ...given, now: Math.floor(given.now) }
   const [der, ...others] = input.certificates
   if (der === undefined) throw new RangeError('no certificate')
   const size = requirement(`size: at most ${MAX_CERTIFICATE} bytes`)
@@ -195,7 +201,7 @@ export async function checkCertificate(input: CheckInput): Promise<Requirement[]
   out.push(...requireUri(leaf, input.sans))
   const chain = findChain(leaf, others, input.anchors)
   out.push(...(await checkIssuers(leaf, chain, input)))
-  out.push(await verdict(input, [der, ...chain.intermediates.map((one) => one.der)]))
+  out.push(await verdict(input, [der, ...chain.intermediates.map((one) => one.der)], !fits(out)))
   return out
 }
 

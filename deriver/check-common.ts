@@ -86,7 +86,8 @@ const KNOWN = ['2.5.29.15', '2.5.29.17', '2.5.29.19', '2.5.29.30', '2.5.29.37']
 const KEY_IDENTIFIERS = ['2.5.29.14', '2.5.29.35']
 const POLICIES = ['2.5.29.33', '2.5.29.36', '2.5.29.54']
 
-function requireExtensions(
+/** Extensions of any certificate, an anchor's too. */
+export function requireExtensions(
   { extensions, repeated }: LenientCertificate,
   of: string,
 ): Requirement[] {

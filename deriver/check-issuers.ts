@@ -19,6 +19,7 @@ import {
   isCa,
   oidName,
   requireCommon,
+  requireExtensions,
   requirement,
   requireValidity,
   type Requirement,
@@ -244,7 +245,7 @@ export async function checkIssuers(
   const issuers = [...intermediates, ...(anchor === undefined ? [] : [anchor])]
   for (const [i, ca] of issuers.entries()) {
     const of = `CA "${nameText(ca.subject)}", `
-    if (ca === anchor) out.push(requireValidity(ca, of, now))
+    if (ca === anchor) out.push(requireValidity(ca, of, now), ...requireExtensions(ca, of))
     else out.push(...requireCommon(ca, of, now))
     out.push(...requireCa(ca, i, ekus, of), requireConstraints(leaf, ca, of))
     out.push(...(await requireLink(path[i]!, ca, of)))
