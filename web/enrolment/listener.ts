@@ -9,11 +9,38 @@ export interface NodeRequest extends AsyncIterable<unknown> {
 
 /** What is used of Node's `ServerResponse`. */
 export interface NodeResponse {
-  writeHead(status: number, headers: Record<string, string>): unknown
+  writeHead(status: number, headers: Record<string, string | string[]>): unknown
   end(body?: Uint8Array): unknown
 }
 
-/** Serves a handler. It reads the body itself: no body parser comes before it. Errors before the handler answer 400. */
+/** The whole body; `null` for one above the limit, which is still read to its end: whoever sends it shall get the answer. Throws for one that is broken off. */
+async function readBody(incoming: NodeRequest, limit: number): Promise<Blob | null> {
+  let parts: Uint8Array<ArrayBuffer>[] = []
+  let left = limit
+  for await (const part of incoming) {
+    left -= (part as Uint8Array).length
+    if (left < 0) parts = []
+    else parts.push(part as Uint8Array<ArrayBuffer>)
+  }
+  return left < 0 ? null : new Blob(parts)
+}
+
+async function toRequest(incoming: NodeRequest, limit: number): Promise<Request | null> {
+  const headers = Object.entries(incoming.headers).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+  )
+  const method = incoming.method ?? 'GET'
+  const whole = await readBody(incoming, limit)
+  if (whole === null) return null
+  const body = method === 'GET' || method === 'HEAD' ? null : whole
+  // The host does not matter: nothing is decided by it.
+  return new Request(new URL(incoming.url ?? '/', 'http://localhost'), { method, headers, body })
+}
+
+/**
+ * Serves a handler. It reads the body itself: no body parser comes before it. A body above the limit is answered 413, what is no request 400, and a
+ * handler that rejects 500.
+ */
 export function toListener(
   handler: (request: Request) => Response | Promise<Response>,
   /** Bytes of a body at most. */
@@ -21,28 +48,19 @@ export function toListener(
 ): (request: NodeRequest, response: NodeResponse) => Promise<void> {
   return async (incoming, outgoing) => {
     let response: Response
+    let status = 400
     try {
-      const headers = Object.entries(incoming.headers).flatMap(
-        ([name, value]): [string, string][] =>
-          value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
-      )
-      const method = incoming.method ?? 'GET'
-      const parts: Uint8Array<ArrayBuffer>[] = []
-      let left = limit
-      for await (const part of incoming) {
-        parts.push(part as Uint8Array<ArrayBuffer>)
-        left -= (part as Uint8Array).length
-        if (left < 0) break
-      }
-      const body = method === 'GET' || method === 'HEAD' ? null : new Blob(parts)
-      // The host does not matter: nothing is decided by it.
-      response = await handler(
-        new Request(new URL(incoming.url ?? '/', 'http://localhost'), { method, headers, body }),
-      )
+      const request = await toRequest(incoming, limit)
+      status = 500
+      response = request === null ? new Response(null, { status: 413 }) : await handler(request)
     } catch {
-      response = new Response(null, { status: 400 })
+      response = new Response(null, { status })
     }
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+    const headers: Record<string, string | string[]> = Object.fromEntries(response.headers)
+    // Several of them are several headers: a cookie may hold commas.
+    const cookies = response.headers.getSetCookie()
+    if (cookies.length > 0) headers['set-cookie'] = cookies
+    outgoing.writeHead(response.status, headers)
     outgoing.end(new Uint8Array(await response.arrayBuffer()))
   }
 }
