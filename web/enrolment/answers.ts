@@ -21,6 +21,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_DENIED: 403,
   ERR_QUOTA: 429,
   ERR_INTERNAL: 500,
+  ERR_ENROLMENT: 503,
 }
 
 /** An answer in JSON. */
