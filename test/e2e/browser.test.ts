@@ -23,7 +23,7 @@ import { decodePem, encodePem } from '../../shared/pem.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
 import { createIdentity } from '../../web/enroll.ts'
-import { createEnrolment, toListener, type EnrolmentEvent } from '../../web/enrolment/index.ts'
+import { createEnrolment, toListener } from '../../web/enrolment/index.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const MEBIBYTES = 40
@@ -42,7 +42,6 @@ let service: Keyferry
 const stop = new AbortController()
 const uploads = new Map<string, Buffer>()
 const consoleErrors: string[] = []
-const enrolments: EnrolmentEvent[] = []
 let clientCa: ClientCa
 let enrolment: ReturnType<typeof toListener>
 
@@ -56,7 +55,6 @@ function startEnrolment(): void {
         : null,
     secret: new Uint8Array(randomBytes(32)),
     origins: [origin],
-    report: (event) => enrolments.push(event),
   })
   enrolment = toListener(handler)
 }
@@ -305,80 +303,4 @@ it('after a reload the same identity opens the keyring again, also with the rela
 
 it('the page worked under a strict content security policy without an error', () => {
   expect(consoleErrors.filter((text) => !text.includes('ERR_FAILED'))).toEqual([])
-})
-
-it('[enrol-2] a foreign page with the cookie of the user enrols nobody', async () => {
-  const before = enrolments.length
-  // Another port of the same host: the cookie goes along, the origin is another one.
-  const foreign = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>')
-  })
-  await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve))
-  const other = await page.context().newPage()
-  await other.goto(`http://127.0.0.1:${(foreign.address() as AddressInfo).port}`)
-  const seen = await other.evaluate(async (url) => {
-    const credentials = 'include' as const
-    const tries: RequestInit[] = [
-      { credentials },
-      { credentials, mode: 'no-cors' },
-      { credentials, mode: 'no-cors', method: 'POST', body: '{}' },
-      { credentials, method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } },
-    ]
-    const out: string[] = []
-    for (const init of tries) {
-      try {
-        out.push(await (await fetch(url, init)).text())
-      } catch {
-        out.push('')
-      }
-    }
-    return out
-  }, `${origin}/enroll`)
-  await other.close()
-  foreign.close()
-  expect(seen).toEqual(['', '', '', ''])
-  const events = enrolments.slice(before)
-  expect(events.length).toBeGreaterThan(1)
-  expect(events.every((one) => one.type === 'refused' && ['ERR_ORIGIN', 'ERR_METHOD'].includes(one.code))).toBe(true) // prettier-ignore
-})
-
-it('script in the page can make what the session and its key can, and nothing else', async () => {
-  const before = enrolments.length
-  const outcome = await page.evaluate(async () => {
-    const { keyferry, identity } = globalThis as unknown as {
-      keyferry: typeof import('../../web/index.ts') & typeof import('../../web/enroll.ts')
-      identity: import('../../web/index.ts').Identity
-    }
-    const codes: string[] = []
-    const enroll = keyferry.enrollAt('/enroll')
-    const make = async (run: (csr: string) => Promise<string>): Promise<void> => {
-      const store = keyferry.createMemoryStore()
-      try {
-        await keyferry.createIdentity({ name: 'admin', store, enroll: run })
-        codes.push('ok')
-      } catch (error) {
-        codes.push((error as { code: string }).code)
-      }
-    }
-    // A key of its own: the session alone is not enough.
-    await make((csr) => enroll(csr))
-    // The key of the page signs for it: whoever runs script in the page can use its keys.
-    await make((csr) => enroll(csr, identity))
-    // The very same call again.
-    let sent: RequestInit | undefined
-    const recording = keyferry.enrollAt('/enroll', {
-      fetch: (input, init) => {
-        if (init?.method === 'POST') sent = init
-        return fetch(input, init)
-      },
-    })
-    await make((csr) => recording(csr, identity))
-    const { signal: _, ...again } = sent!
-    codes.push(((await (await fetch('/enroll', again)).json()) as { code: string }).code)
-    return codes
-  })
-  expect(outcome).toEqual(['ERR_NEW_KEY', 'ok', 'ok', 'ERR_REPLAY'])
-  // Whatever name was asked for, the URI was that of the session.
-  const uris = enrolments.slice(before).map((one) => one.uri)
-  expect(new Set(uris)).toEqual(new Set(['keyferry://client.acme.example/browser']))
 })
