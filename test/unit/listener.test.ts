@@ -157,5 +157,9 @@ describe('an answer', () => {
     handle = () => Promise.reject(new Error('secret'))
     const response = await fetch(base, { method: 'POST', body: 'x' })
     expect([response.status, await response.text()]).toEqual([500, ''])
+    handle = () =>
+      new Response(new ReadableStream({ start: (one) => one.error(new Error('secret')) }))
+    const broken = await fetch(base)
+    expect([broken.status, await broken.text()]).toEqual([500, ''])
   })
 })

@@ -39,7 +39,7 @@ async function toRequest(incoming: NodeRequest, limit: number): Promise<Request 
 
 /**
  * Serves a handler. It reads the body itself: no body parser comes before it. A body above the limit is answered 413, what is no request 400, and a
- * handler that rejects 500.
+ * handler that rejects, or whose body breaks off, 500; it never rejects itself.
  */
 export function toListener(
   handler: (request: Request) => Response | Promise<Response>,
@@ -48,11 +48,13 @@ export function toListener(
 ): (request: NodeRequest, response: NodeResponse) => Promise<void> {
   return async (incoming, outgoing) => {
     let response: Response
+    let body = new Uint8Array()
     let status = 400
     try {
       const request = await toRequest(incoming, limit)
       status = 500
       response = request === null ? new Response(null, { status: 413 }) : await handler(request)
+      body = new Uint8Array(await response.arrayBuffer())
     } catch {
       response = new Response(null, { status })
     }
@@ -61,6 +63,6 @@ export function toListener(
     const cookies = response.headers.getSetCookie()
     if (cookies.length > 0) headers['set-cookie'] = cookies
     outgoing.writeHead(response.status, headers)
-    outgoing.end(new Uint8Array(await response.arrayBuffer()))
+    outgoing.end(body)
   }
 }
