@@ -2,12 +2,13 @@
  * The customer's side of the demo: one tenant with its deriver. Everything secret is in its directory and in this process; the relay
  * gets what the deriver pushes, and the web server asks here for certificates, rotations and revocations.
  */
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import {
   appConfig,
   createKeyring,
   initTenant,
-  issueClient,
+  openClientCa,
   openDeriver,
   readStatus,
   revokeClient,
@@ -15,10 +16,9 @@ import {
   type ServiceEvent,
   type Status,
 } from '../deriver/index.ts'
-import { readCa } from '../deriver/key-files.ts'
 import { storePath } from '../deriver/store.ts'
 import { type AppConfigJson } from '../shared/config.ts'
-import { decodePem, encodePem } from '../shared/pem.ts'
+import { createEnrolment, type FindSession } from '../web/enrolment/index.ts'
 
 const DOMAIN = 'acme.example'
 
@@ -43,8 +43,8 @@ export interface Customer {
   status(): Promise<Status>
   /** The newest events, oldest first. */
   events(): CustomerEvent[]
-  /** Issues a certificate for a CSR (PEM). The name is the caller's, from its session. */
-  enroll(name: string, csrPem: string): Promise<string>
+  /** Gives certificates to the web app's sessions. */
+  enrolment(session: FindSession): (request: Request) => Promise<Response>
   /** Makes the next version of every keyring. Returns the versions by name. */
   rotate(): Record<string, number>
   /** Revokes every certificate of a name and tells the deriver. Throws `ERR_NOT_FOUND`. */
@@ -116,7 +116,7 @@ async function prepare(options: CustomerOptions): Promise<void> {
 
 /** Makes the tenant where there is none, and starts its deriver. */
 export async function startCustomer(options: CustomerOptions): Promise<Customer> {
-  const { directory, relay, invite, onChange = () => {} } = options
+  const { directory, relay, invite, origin, onChange = () => {} } = options
   await prepare(options)
   const events: CustomerEvent[] = []
   const note = (text: string): void => {
@@ -141,7 +141,7 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
   for (const name of KEYRINGS) {
     if (!has(name)) createKeyring(store, { name, rules: [uriOf('*')] }, now())
   }
-  const clientCa = await readCa(directory, 'ca-client', null)
+  const ca = await openClientCa({ directory, passphrase: null })
   // A page that is opened at once finds a head at the relay.
   await deriver.step()
   const stopping = new AbortController()
@@ -153,12 +153,15 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
     config: () => appConfig(store),
     status: () => readStatus(store, now()),
     events: () => [...events],
-    async enroll(name, csrPem) {
-      const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
-      const certificate = await issueClient(store, clientCa, csr!, uriOf(name), now())
-      note(`Issued a certificate to ${name}`)
-      return encodePem('CERTIFICATE', certificate)
-    },
+    enrolment: (session) =>
+      createEnrolment({
+        ca,
+        session,
+        secret: new Uint8Array(randomBytes(32)),
+        origins: [origin],
+        report: ({ type, uri }) =>
+          type === 'issued' && note(`Issued a certificate to ${nameOf(uri)}`),
+      }),
     rotate() {
       const entries = KEYRINGS.map((name) => [name, rotateKeyring(store, name, now())] as const)
       note(`Rotated: ${entries.map(([name, version]) => `${name} to v${version}`).join(', ')}`)
@@ -176,6 +179,7 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
       stopping.abort()
       await running.catch(() => {})
       deriver.close()
+      ca.close()
     },
   }
 }

@@ -64,9 +64,9 @@ export function sendJson(response: ServerResponse, value: unknown, status = 200)
   response.end(body)
 }
 
-/** Cookies of a request by name. */
-export function cookiesOf(request: IncomingMessage): Map<string, string> {
-  const pairs = (request.headers.cookie ?? '').split(/; */).map((pair) => {
+/** Cookies by name. */
+export function cookiesOf(header: string): Map<string, string> {
+  const pairs = header.split(/; */).map((pair) => {
     const at = pair.indexOf('=')
     return [pair.slice(0, at), pair.slice(at + 1)] as const
   })

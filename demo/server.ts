@@ -7,8 +7,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { isKeyferryError } from '../deriver/index.ts'
+import { toListener } from '../web/enrolment/index.ts'
 import { Board, ID } from './board.ts'
-import { type Customer } from './customer.ts'
+import { uriOf, type Customer } from './customer.ts'
 import { cookiesOf, HttpError, readJson, securityHeaders, sendJson, textField } from './http.ts'
 import { type Asset } from './page-assets.ts'
 import { dumpRelay, viewRelay } from './relay-view.ts'
@@ -59,6 +60,7 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
   const listeners = new Set<ServerResponse>()
   const headers = securityHeaders(options.relay)
   let current: Customer | null = null
+  let enrolment: ReturnType<typeof toListener>
   let host = ''
 
   function tell(topic: 'state' | 'messages'): void {
@@ -101,10 +103,6 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
       })
       await pipeline(stream, response)
     },
-    'POST /enroll': async ({ request, response, customer, name }) => {
-      const csr = textField(await readJson(request, 20_000), 'csr', /^[^]{1,16000}$/)
-      sendJson(response, { certificates: await customer.enroll(name, csr) })
-    },
     'POST /messages': async ({ request, response, name }) => {
       const body = await readJson(request, SEALED_LIMIT)
       const kind = textField(body, 'kind', /^(note|file)$/) as 'note' | 'file'
@@ -140,14 +138,11 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
     sendJson(response, { name })
   }
 
-  function sessionOf(request: IncomingMessage, url: URL): string {
-    const isRead = request.method === 'GET'
-    const asked = request.headers[HEADER] ?? (isRead ? url.searchParams.get('as') : null)
-    const token = cookiesOf(request).get(`session-${String(asked)}`)
-    const name = token === undefined ? undefined : sessions.get(token)
-    if (name === undefined || name !== asked)
-      throw new HttpError(401, 'NO_SESSION', 'no session of this name')
-    return name
+  /** The session of the name asked for. */
+  function sessionOf(cookie: string | null | undefined, asked: unknown) {
+    const id = cookiesOf(cookie ?? '').get(`session-${String(asked)}`) ?? ''
+    const name = sessions.get(id)
+    return name === undefined || name !== asked ? null : { id, name, uri: uriOf(name) }
   }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -170,10 +165,14 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
     const [, first = '', id = ''] = url.pathname.split('/')
     const key = `${request.method} /${first}`
     if (key === 'POST /session') return openSession(request, response)
+    if (current === null) throw new HttpError(503, 'STARTING', 'still starting')
+    if (first === 'enroll') return enrolment(request, response)
     const route = Object.hasOwn(routes, key) ? routes[key] : undefined
     if (route === undefined) throw new HttpError(404, 'NOT_FOUND', 'no such thing here')
-    if (current === null) throw new HttpError(503, 'STARTING', 'still starting')
-    const name = sessionOf(request, url)
+    const isRead = request.method === 'GET'
+    const asked = request.headers[HEADER] ?? (isRead ? url.searchParams.get('as') : null)
+    const { name } = sessionOf(request.headers.cookie, asked) ?? {}
+    if (name === undefined) throw new HttpError(401, 'NO_SESSION', 'no session of this name')
     if (request.method !== 'GET' && current.isRevoked(name))
       throw new HttpError(403, 'REVOKED', `${name} was revoked`)
     return route({ request, response, url, customer: current, name, id })
@@ -204,6 +203,10 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
     origin: `http://${host}`,
     open(given) {
       current = given
+      const handler = given.enrolment((call) =>
+        sessionOf(call.headers.get('cookie'), call.headers.get(HEADER)),
+      )
+      enrolment = toListener(handler)
     },
     changed() {
       tell('state')

@@ -111,10 +111,6 @@ export class Server {
     return this.#get('/config')
   }
 
-  async enroll(csr: string): Promise<string> {
-    return (await this.#post<{ certificates: string }>('/enroll', { csr })).certificates
-  }
-
   state(): Promise<State> {
     return this.#get('/state')
   }

@@ -4,7 +4,8 @@ import { decodeBundle } from '../../shared/bundle.ts'
 import { parseAppConfig, type AppConfigJson } from '../../shared/config.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { parseCertificate } from '../../shared/x509.ts'
-import { createIdentity, loadIdentity, type Identity } from '../../web/enroll.ts'
+import { createIdentity, enrollAt, loadIdentity, renewBy } from '../../web/enroll.ts'
+import { type Identity } from '../../web/identity.ts'
 import { connect, openIndexedDbStore, type Keyferry, type Keyring } from '../../web/index.ts'
 import { type Store, type StoredState } from '../../web/store.ts'
 import { type Server } from './api.ts'
@@ -41,30 +42,18 @@ export interface ClientOptions {
 
 const LONGEST_WAIT = 60_000
 
-/** The certificate's key, and the certificate that Acme's server gave for it. Made once, then found again. */
-async function identityOf(store: Store, { server, name, say }: ClientOptions): Promise<Identity> {
-  const known = await loadIdentity({ store })
-  if (known !== null) return known
-  say('Making a key that cannot leave this browser …')
-  return createIdentity({
-    name,
-    store,
-    enroll(csr) {
-      say('Asking Acme for a certificate …')
-      return server.enroll(csr)
-    },
-  })
-}
-
 /** Becomes a client. The keys come later. */
-export async function connectClient(options: ClientOptions): Promise<Client> {
-  const config = (await options.server.config()) as AppConfigJson
+export async function connectClient({ server, name, say }: ClientOptions): Promise<Client> {
+  const config = (await server.config()) as AppConfigJson
   // Each identity of this browser has a store of its own.
-  const store = await openIndexedDbStore(`keyferry-${config.tenant.slice(0, 8)}-${options.name}`)
-  const identity = await identityOf(store, options)
-  options.say('Waiting for the keys from Acme’s deriver …')
-  const keyferry = await connect({ config, identity, store })
-  const ids = [...parseAppConfig(config).keyrings].map(([name, id]) => [name, hex(id)] as const)
+  const store = await openIndexedDbStore(`keyferry-${config.tenant.slice(0, 8)}-${name}`)
+  const enroll = enrollAt('/enroll', { headers: { 'keyferry-demo': name } })
+  say('A key that cannot leave this browser, certified by Acme …')
+  const identity =
+    (await loadIdentity({ store })) ?? (await createIdentity({ name, store, enroll }))
+  say('Waiting for the keys from Acme’s deriver …')
+  const keyferry = await connect({ config, identity, store, renew: renewBy(enroll) })
+  const ids = [...parseAppConfig(config).keyrings].map(([ring, id]) => [ring, hex(id)] as const)
   return new Client(keyferry, identity, store, new Map(ids))
 }
 

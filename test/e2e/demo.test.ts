@@ -143,6 +143,14 @@ test('two browser identities get certificates with keys that cannot be exported'
   }
 })
 
+test('the name alone, in another browser, gets no certificate', async () => {
+  const other = await browser.newPage()
+  await other.goto(`${origin}/?as=ada`)
+  await other.locator('#status[data-state="bad"]').waitFor({ timeout: WAIT })
+  expect(await other.locator('#status').textContent()).toContain('ERR_NEW_KEY')
+  await other.close()
+})
+
 test('a note goes there and back', async () => {
   await say(ada, 'The contract is signed, invoice 4711 follows.')
   await note(ben, 'invoice 4711').waitFor({ timeout: WAIT })
