@@ -64,7 +64,7 @@ export const messages: readonly Attack[] = [
   attack(
     'W21 a changed ciphertext is not an empty success',
     'ERR_OPEN',
-    decrypting((message) => message.with(-1, message.at(-1)! ^ 1)),
+    decrypting((message) => message.with(message.length - 1, message.at(-1)! ^ 1)),
   ),
   attack(
     'W21 a message cut off',

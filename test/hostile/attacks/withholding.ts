@@ -180,13 +180,14 @@ export const withholding: readonly Attack[] = [
     code: 'ERR_STATE',
     victims: ['held'],
     async play(stage) {
-      const { read } = stage.store
-      const old = (await read.call(stage.store))!
+      const old = (await stage.store.read())!
       await stage.next()
       await stage.client.refresh()
-      stage.store.read = () => Promise.resolve(old)
+      const { store } = stage
+      const read = store.read.bind(store)
+      store.read = () => Promise.resolve(old)
       stage.restore = () => {
-        stage.store.read = read
+        store.read = read
       }
     },
   },
