@@ -194,9 +194,9 @@ export class DerReader {
     const [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map((at) => pair(from + at))
     const last = pair(from - 2)
     const year = isShort ? last + (last < 50 ? 2000 : 1900) : 100 * pair(0) + last
-    // 400 years later, since the first century means the twentieth to Date.UTC; the 30th of February comes out as another day.
+    // 400 years later, since the first century means the twentieth to Date.UTC; the 30th of February comes out in another month.
     const date = new Date(Date.UTC(year + 400, month! - 1, day, hour, minute, second))
-    const isDate = date.getUTCMonth() === month! - 1 && date.getUTCDate() === day
+    const isDate = date.getUTCMonth() === month! - 1
     if (!isDate || hour! > 23 || minute! > 59 || second! > 59) throw malformed('time')
     return date.getTime() / 1000 - SECONDS_OF_400_YEARS
   }

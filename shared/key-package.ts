@@ -103,7 +103,7 @@ export function requireRisingPackage(
   // PROTOCOL [package-4]
   const floor = last?.version ?? 0
   const { version } = next.body
-  if (version < floor || (last !== null && version === floor && !equal(next.hash, last.hash))) {
+  if (version < floor || (version === last?.version && !equal(next.hash, last.hash))) {
     throw new KeyferryError('ERR_KEY_PACKAGE_STALE')
   }
   if (version > floor + MAX_PACKAGE_STEP)

@@ -67,7 +67,6 @@ function createChunkStream(
   let released: Promise<void> = Promise.resolve()
 
   const fail = (reason: unknown): void => {
-    if (stopped.signal.aborted) return
     stopped.abort(reason)
     input.error(reason)
     output.error(reason)
@@ -82,7 +81,7 @@ function createChunkStream(
     }
   }
   const release = (bytes: Bytes): void => {
-    if (!stopped.signal.aborted && bytes.length > 0) output.enqueue(bytes)
+    if (bytes.length > 0) output.enqueue(bytes)
   }
 
   const begin = async (): Promise<void> => {
@@ -108,7 +107,8 @@ function createChunkStream(
     for (let at = 0; at < piece.length;) {
       const part = piece.subarray(at, at + buffer.length - filled)
       at += part.length
-      if (step && part.length === size) {
+      // Not copied first.
+      if (part.length === size) {
         await submit(part)
         continue
       }
@@ -146,8 +146,6 @@ function createChunkStream(
     start(controller) {
       input = controller
       controller.signal.addEventListener('abort', () => fail(controller.signal.reason))
-      if (prefixLength === 0) return guard(begin())
-      return undefined
     },
     write: (piece) => guard(write(piece)),
     close: () => guard(close()),

@@ -93,7 +93,7 @@ function isSelfIssued({ issuer, subject }: Certificate): boolean {
 function checkIssuer(issuer: Certificate, below: number, eku: readonly string[]): void {
   if (!issuer.isCa) throw invalid('issued by a certificate that is no CA')
   if (!(issuer.keyUsage & KEY_CERT_SIGN)) throw invalid('the issuer may not sign certificates')
-  if (issuer.pathLength !== undefined && below > issuer.pathLength) throw invalid('path length')
+  if (below > (issuer.pathLength ?? Infinity)) throw invalid('path length')
   if (!issuer.hasSubject) throw invalid('a CA without a name')
   const { ekus } = issuer
   if (ekus && !ekus.includes(ANY_EXTENDED_KEY_USAGE) && !eku.every((oid) => ekus.includes(oid))) {

@@ -116,6 +116,8 @@ describe('errors', () => {
       new Error('x'),
       null,
       { name: 'KeyferryError', code: 'ERR_OPEN' },
+      Object.assign(new Error('x'), { code: 'ERR_OPEN' }),
+      Object.assign(new Error('x'), { name: 'KeyferryError', code: ['ERR_OPEN'] }),
       Object.assign(new Error('x'), { name: 'KeyferryError', code: 'ERR_NEW' }),
       Object.assign(new Error('x'), { name: 'KeyferryError', code: 'toString' }),
     ]) {

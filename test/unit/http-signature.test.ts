@@ -1,6 +1,6 @@
 // HTTP message signatures in the one profile: what is signed, and every other form refused.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { base64url, fromUtf8, utf8 } from '../../shared/bytes.ts'
+import { base64url, fromBase64url, fromUtf8, utf8 } from '../../shared/bytes.ts'
 import {
   contentDigest,
   readCall,
@@ -270,6 +270,11 @@ describe('a ticket', () => {
     await refused(base64url(utf8('{')))
     await refused(base64url(encodeJson({ input: '' })))
     await refused(`${ticket}=`)
+    // What it says is within the limit, the text is not.
+    const said = JSON.parse(fromUtf8(fromBase64url(ticket))) as { certificates: string[] }
+    const padding = base64url(new Uint8Array(10_000))
+    said.certificates.push(padding, padding)
+    await refused(base64url(encodeJson(said)))
     const [certificates, signature] = [['AB'], base64url(new Uint8Array(64))]
     await refused(
       base64url(encodeJson({ certificates, input: good['signature-input'], signature })),

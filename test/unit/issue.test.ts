@@ -4,9 +4,9 @@ import { type Bytes, equal, fromHex } from '../../shared/bytes.ts'
 import { parseCrl } from '../../shared/crl.ts'
 import { createCsr, parseCsr } from '../../shared/csr.ts'
 import { validatePath } from '../../shared/path.ts'
-import { generateSigningKey } from '../../shared/signature.ts'
+import { generateSigningKey, type SigningKey } from '../../shared/signature.ts'
 import { parseCertificate } from '../../shared/x509.ts'
-import { CLIENT_AUTH, DAY, errorCode } from '../lib/odd-certificates.ts'
+import { CLIENT_AUTH, DAY, errorCode, makeCertificate, makeWorld } from '../lib/odd-certificates.ts'
 import { makeOpensslCa } from '../lib/openssl-ca.ts'
 
 const openssl = await makeOpensslCa('p256')
@@ -145,6 +145,10 @@ describe.each(['Ed25519', 'ES256'] as const)('the built-in CA, %s', async (alg) 
     expect(await code({ uri: 'urn:alice' })).toBe('ERR_CERT_PROFILE')
     expect(await code({ spki: weak })).toBe('ERR_WEAK_KEY')
     expect(await code({ issuer: { key, certificate: leaf } })).toBe('ERR_CERT_PROFILE')
+    const { ca, root, extensions } = await makeWorld(alg)
+    const bare = await makeCertificate(ca, root, { ...extensions.ca, ski: undefined })
+    const nameless = { key: ca.key as SigningKey, certificate: bare }
+    expect(await code({ issuer: nameless })).toBe('ERR_CERT_PROFILE')
     const other = await generateSigningKey(alg, false)
     expect(await code({ issuer: { key: other, certificate } })).toBe('ERR_USAGE')
     expect(await errorCode(() => makeIssuingCa({ ...caOptions, host: 'acme.example/' }))).toBe(
