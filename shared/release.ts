@@ -78,15 +78,15 @@ export interface LastHead {
   issuedAt: number
 }
 
+/** Verifies a head's signer, role and form alone. */
+export function verifyHeadSignature(envelope: Envelope, context: VerifyContext): Promise<Head> {
+  return verifyByCertificate(envelope, 'head', headSchema, contextFor('deriver', context))
+}
+
 /** Verifies a head's signer, role, form, lifetime and time, but not its place after other heads. */
 export async function verifyHead(envelope: Envelope, context: VerifyContext): Promise<Head> {
   // PROTOCOL [open-2]
-  const verified = await verifyByCertificate(
-    envelope,
-    'head',
-    headSchema,
-    contextFor('deriver', context),
-  )
+  const verified = await verifyHeadSignature(envelope, context)
   const { body } = verified
   const trust = context.trust.body
   requireRising(body.crls, (a, b) => compare(a.issuer, b.issuer), 'crls')

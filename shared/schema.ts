@@ -41,7 +41,7 @@ export function bytes(min: number, max: number = min): Schema<Bytes> {
     if (typeof value !== 'string' || value.length > Math.ceil((max * 4) / 3))
       refuse(path, 'not bytes of that length')
     const out = fromBase64url(value)
-    if (out.length < min || out.length > max) refuse(path, 'not bytes of that length')
+    if (out.length < min) refuse(path, 'not bytes of that length')
     return out
   }
 }
@@ -82,8 +82,8 @@ export function object<F extends Record<string, Schema<unknown>>>(
   const names = Object.keys(fields)
   return (value, path) => {
     // PROTOCOL [dec-3]
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      refuse(path, 'not an object')
+    // The fields of an array are not these.
+    if (typeof value !== 'object' || value === null) refuse(path, 'not an object')
     for (const name of Object.keys(value)) {
       if (!Object.hasOwn(fields, name))
         refuse(path, `unknown field ${JSON.stringify(name.slice(0, 40))}`)

@@ -125,6 +125,7 @@ export async function acceptDelivery(
     ...state,
     accepted,
     head: encodeEnvelope(delivery.head),
+    trusts: [...state.trusts, ...delivery.trust],
     package: views.length > 0 ? own!.hash : state.package,
     packages: state.packages.map((one) => (equal(one.hash, own!.hash) ? own! : one)),
   }

@@ -1,12 +1,13 @@
-/** What a client keeps of a contradiction: two heads that cannot both be honest. */
+/** What a client keeps of a contradiction: a file with two heads that cannot both be honest, and with all that a stranger needs to check it. */
 import { type Delivery } from '../shared/api.ts'
 import { equal } from '../shared/bytes.ts'
-import { encodeEnvelope } from '../shared/envelope.ts'
+import { decodeEnvelope, documentHash } from '../shared/envelope.ts'
 import { type KeyferryError } from '../shared/errors.ts'
-import { verifyHead } from '../shared/release.ts'
+import { decodeEvidence, encodeEvidence, MAX_EVIDENCE, verifyEvidence } from '../shared/evidence.ts'
 import { type StoredState } from './store.ts'
 
-const MAX_EVIDENCE = 8
+/** Files that are kept. */
+const MOST = 8
 
 /**
  * The state with a head that contradicts what was accepted, or as it was: only what a deriver signed is evidence; a relay can make up the rest. `now`
@@ -14,19 +15,31 @@ const MAX_EVIDENCE = 8
  */
 export async function withEvidence(
   state: StoredState,
-  delivery: Delivery,
-  { code, message }: KeyferryError,
+  { head, crls }: Delivery,
+  { code }: KeyferryError,
   now: number,
 ): Promise<StoredState> {
-  const other = encodeEnvelope(delivery.head)
-  const trust = state.accepted?.trust
-  const isKnown = state.evidence.some((one) => equal(one.other, other))
-  if (trust === undefined || isKnown || state.evidence.length >= MAX_EVIDENCE) return state
+  if (state.accepted === null || state.evidence.length >= MOST) return state
+  const hash = documentHash(head)
+  const isKept = state.evidence.some(({ file }) =>
+    equal(documentHash(decodeEvidence(file).other), hash),
+  )
+  if (isKept) return state
+  const { tenant, trusts } = state
+  const body = {
+    at: now,
+    crls,
+    known: decodeEnvelope(state.head),
+    other: head,
+    tenant,
+    trust: trusts,
+  }
+  const file = encodeEvidence(body)
+  if (file.length > MAX_EVIDENCE) return state
   try {
-    await verifyHead(delivery.head, { trust, now, crls: delivery.crls })
+    const { what } = await verifyEvidence(body, tenant)
+    return { ...state, evidence: [...state.evidence, { code, message: what, at: now, file }] }
   } catch {
     return state
   }
-  const evidence = { code, message, at: now, known: state.head, other }
-  return { ...state, evidence: [...state.evidence, evidence] }
 }

@@ -224,8 +224,7 @@ export class Session {
           return await acceptDelivery(delivery, state, context)
         } catch (error) {
           failure = error
-          const isFork = isKeyferryError(error, 'ERR_FORK')
-          return isFork ? await withEvidence(state, delivery, error, context.now) : state
+          return isKeyferryError(error) ? withEvidence(state, delivery, error, context.now) : state
         }
       })
       if (failure !== undefined) throw failure as Error

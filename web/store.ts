@@ -60,12 +60,12 @@ export interface StoredKeyring {
 /** Two signed documents that cannot both be honest: proof against whoever signed them. */
 export interface Evidence {
   code: ErrorCode
+  /** What it proves, in words. */
   message: string
   /** Seconds, by the client's clock. */
   at: number
-  /** Head envelopes: the accepted one and the one that contradicts it. */
-  known: Bytes
-  other: Bytes
+  /** Stands alone: `keyferry inspect FILE --tenant ID` checks it. */
+  file: Bytes
 }
 
 /** All of a client's durable state. Values are replaced, never changed in place. */
@@ -79,6 +79,8 @@ export interface StoredState {
   accepted: Accepted | null
   /** The envelope of the accepted head; empty before the first. */
   head: Bytes
+  /** The trust documents that were followed, from number 1 on: evidence has to stand alone. */
+  trusts: Envelope[]
   /** Highest version of a key package ever made. */
   packageVersion: number
   /** Hash of the package in use; empty before the first. A package with a higher version is on its way to replace it. */
@@ -112,6 +114,7 @@ export function emptyState(): StoredState {
     identity: null,
     accepted: null,
     head: new Uint8Array(),
+    trusts: [],
     packageVersion: 0,
     package: new Uint8Array(),
     packages: [],

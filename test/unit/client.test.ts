@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
+import { encodeEnvelope } from '../../shared/envelope.ts'
+import { decodeEvidence } from '../../shared/evidence.ts'
 import { createMemoryStore } from '../../web/index.ts'
 import { ClientRelay, openClient as open, stored } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -250,7 +252,8 @@ describe('a relay that lies', () => {
     await relay.publish()
     await expectCode(client.refresh(), 'ERR_FORK')
     const { evidence, head } = await stored(store)
-    expect(evidence.map(({ code, known }) => [code, known])).toEqual([['ERR_FORK', head]])
+    const known = evidence.map(({ file }) => encodeEnvelope(decodeEvidence(file).known))
+    expect([evidence[0]?.code, known]).toEqual(['ERR_FORK', [head]])
     expect(client.evidence).toHaveLength(1)
   })
 

@@ -39,6 +39,7 @@ it.each([
   ['text right after', `${BEGIN}AAAA\n${END}x`],
   ['two blocks without a line between', `${BEGIN}AAAA\n${END}${BEGIN}AAAA\n${END}`],
   ['no end', `${BEGIN}AAAA\n`],
+  ['another label of the same length', `${BEGIN.replace('TEST', 'TOST')}AAAA\n${END}`],
   ['headers', `${BEGIN}Proc-Type: 4\n\nAAAA\n${END}`],
   ['no line end before the end', `${BEGIN}AAAA${END}`],
   ['a short line', `${BEGIN}AAAA\nAAAA\n${END}`],

@@ -191,6 +191,10 @@ describe('parsing', () => {
     await expectCode(() => parsePage(page, 136), 'ERR_MALFORMED')
     const none = concat(utf8('KFTPAGE\x01'), u32(LENGTH), u32(0))
     await expectCode(() => parsePage(none, LENGTH), 'ERR_MALFORMED')
+    // 257 + 129 + 65 + 33 + 17 + 9 + 5 + 3 + 2 + 1 nodes.
+    const body = new Uint8Array(257 * LENGTH + 521 * 32)
+    const large = concat(utf8('KFTPAGE\x01'), u32(LENGTH), u32(257), body)
+    await expectCode(() => parsePage(large, LENGTH), 'ERR_MALFORMED')
   })
 
   it('[dec-4] an index of another magic, length or size is ERR_MALFORMED', async () => {

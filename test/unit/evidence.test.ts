@@ -1,0 +1,209 @@
+/** Evidence: what a client keeps of a contradiction, and what a stranger makes of it with nothing but the tenant id. */
+import { describe, expect, it } from 'vitest'
+import { type Bytes } from '../../shared/bytes.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import {
+  decodeEvidence,
+  encodeEvidence,
+  verifyEvidence,
+  type EvidenceBody,
+} from '../../shared/evidence.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { type HeadBody } from '../../shared/release.ts'
+import { type Evidence } from '../../web/store.ts'
+import { ClientRelay, openClient } from '../lib/client-relay.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { signHead } from '../lib/thief.ts'
+import { issueSigner, makeCa, makeWorld, random, renewTrust, uriOf } from '../lib/world.ts'
+
+/** What a client has, after it was shown this head in place of the true one, which follows the one that it accepted. */
+async function shown(
+  change: (body: HeadBody, relay: ClientRelay) => object,
+  prepare: (relay: ClientRelay) => Promise<void> = async () => {},
+): Promise<{ relay: ClientRelay; evidence: readonly Evidence[]; code: string }> {
+  const relay = await ClientRelay.start()
+  await prepare(relay)
+  const client = await openClient(relay)
+  await client.keyring('notes')
+  await relay.publish()
+  await client.refresh()
+  await relay.publish()
+  relay.twist = async (delivery) => ({
+    ...delivery,
+    head: await signHead(change(relay.publication!.body, relay), relay.world.deriver),
+  })
+  const code = await client.refresh().then(
+    () => 'none',
+    (error: { code: string }) => error.code,
+  )
+  return { relay, evidence: client.evidence, code }
+}
+
+/** A fork, as a client keeps it. */
+async function fork(): Promise<{ relay: ClientRelay; file: Bytes; body: EvidenceBody }> {
+  const { relay, evidence } = await shown((body) => ({ ...body, version: body.version - 1 }))
+  const [{ file }] = evidence as [Evidence]
+  return { relay, file, body: decodeEvidence(file) }
+}
+
+describe('[evidence-3] a contradiction', () => {
+  it.each([
+    ['fork', 'ERR_FORK', (body: HeadBody) => ({ ...body, version: body.version - 1 })],
+    [
+      'regression',
+      'ERR_HASH',
+      (body: HeadBody) => ({ ...body, catalog: { ...body.catalog, number: 1 } }),
+    ],
+    [
+      'lifetime',
+      'ERR_LIFETIME',
+      (body: HeadBody) => ({ ...body, expiresAt: body.issuedAt + 3_601 }),
+    ],
+    ['incarnation', 'ERR_INCARNATION', (body: HeadBody) => ({ ...body, incarnation: 2 })],
+    [
+      'trust',
+      'ERR_FORK',
+      (body: HeadBody) => ({ ...body, trust: { number: 1, hash: random(32) } }),
+    ],
+  ] as const)(
+    '%s is refused by the client and proven to a stranger',
+    async (kind, code, change) => {
+      const made = await shown(change)
+      expect([made.code, made.evidence.map((one) => one.code)]).toEqual([code, [code]])
+      const { world } = made.relay
+      const finding = await verifyEvidence(decodeEvidence(made.evidence[0]!.file), world.tenant)
+      expect(finding.kind).toBe(kind)
+      expect(finding.signers).toEqual([sha256(world.deriver.certificates[0]!)])
+    },
+  )
+
+  it('of a revocation list, a trust document or the log that fell', async () => {
+    const { body, relay } = await fork()
+    const { world, publication } = relay
+    const signed = (change: Partial<HeadBody>): Promise<Envelope> =>
+      signHead({ ...publication!.body, ...change, version: 100 }, world.deriver)
+    const finding = async (known: Partial<HeadBody>, other: Partial<HeadBody>): Promise<string> => {
+      const heads = { known: await signed({ ...known }), other: await signed(other) }
+      const { version, ...rest } = publication!.body
+      const later = await signHead({ ...rest, ...other, version: version + 1_000 }, world.deriver)
+      return (await verifyEvidence({ ...body, ...heads, other: later }, world.tenant)).what
+    }
+    const [first, ...more] = publication!.body.crls
+    const crls = [{ ...first!, number: first!.number + 1 }, ...more]
+    expect(await finding({ crls }, {})).toMatch(/^revocation list of /)
+    expect(await finding({ trust: { number: 2, hash: random(32) } }, {})).toBe(
+      'trust document 1 after 2',
+    )
+    expect(await finding({ log: { root: random(32), size: 5 } }, {})).toBe('log 0 after 5')
+  })
+
+  it('is none where both heads can be honest: nothing is kept, and nothing is proven', async () => {
+    const { relay, body } = await fork()
+    const { tenant } = relay.world
+    const later = await signHead({ ...relay.publication!.body, version: 50 }, relay.world.deriver)
+    for (const other of [later, body.known])
+      await expectCode(verifyEvidence({ ...body, other }, tenant), 'ERR_UNPROVEN')
+    // A relay that goes back shows what was honestly signed.
+    const client = await openClient(relay)
+    relay.twist = (delivery) => delivery
+    await client.keyring('notes')
+    const before = relay.publication!
+    await relay.publish()
+    await client.refresh()
+    await relay.publish()
+    relay.twist = (delivery) => ({ ...delivery, head: before.head, catalog: before.catalog })
+    await expectCode(client.refresh(), 'ERR_ROLLBACK')
+    expect(client.evidence).toEqual([])
+  })
+
+  it('is not counted across incarnations: numbers may begin anew', async () => {
+    const { relay, body } = await fork()
+    const { world } = relay
+    await renewTrust(world, { incarnation: 2 })
+    await relay.publish({ head: { version: 1, catalog: { number: 1, hash: random(32) } } })
+    const heads = { ...body, other: relay.publication!.head, trust: world.trusts }
+    await expectCode(verifyEvidence(heads, world.tenant), 'ERR_UNPROVEN')
+  })
+})
+
+describe('[evidence-2] evidence', () => {
+  it('of another tenant, or under another genesis, is ERR_TENANT', async () => {
+    const { body, relay } = await fork()
+    const other = await makeWorld({ now: relay.now })
+    await expectCode(verifyEvidence(body, other.tenant), 'ERR_TENANT')
+    const moved = { ...body, tenant: other.tenant }
+    await expectCode(verifyEvidence(moved, other.tenant), 'ERR_TENANT')
+    await expectCode(verifyEvidence({ ...body, trust: other.trusts }, body.tenant), 'ERR_TENANT')
+  })
+
+  it('that nobody of the tenant’s derivers signed is none', async () => {
+    const { body, relay } = await fork()
+    const { now, world } = relay
+    const stranger = await issueSigner(await makeCa('deriver', now), uriOf('deriver', 'x'), now)
+    const made = await signHead(
+      { ...relay.publication!.body, signer: sha256(stranger.certificates[0]!) },
+      stranger,
+    )
+    const check = (change: Partial<EvidenceBody>) =>
+      verifyEvidence({ ...body, ...change }, world.tenant)
+    await expectCode(check({ other: made }), 'ERR_PATH_INVALID')
+    await expectCode(check({ known: made }), 'ERR_PATH_INVALID')
+    const [signature] = body.other.signatures
+    const sig = signature!.sig.with(0, signature!.sig[0]! ^ 1)
+    const bent = { ...body.other, signatures: [{ ...signature!, sig }] }
+    await expectCode(check({ other: bent }), 'ERR_SIGNATURE')
+    await expectCode(check({ crls: [] }), 'ERR_CRL')
+    await expectCode(check({ at: now + 8 * 86_400 }), 'ERR_CRL')
+  })
+
+  it('a head that the relay made up leaves none at the client', async () => {
+    const relay = await ClientRelay.start()
+    const client = await openClient(relay)
+    await client.keyring('notes')
+    const own = await issueSigner(
+      await makeCa('deriver', relay.now),
+      uriOf('deriver', 'x'),
+      relay.now,
+    )
+    await relay.publish()
+    relay.twist = async (delivery) => ({
+      ...delivery,
+      head: await signHead(relay.publication!.body, own),
+    })
+    await expectCode(client.refresh(), 'ERR_PATH_INVALID')
+    expect(client.evidence).toEqual([])
+  })
+})
+
+describe('[evidence-1] a file of evidence', () => {
+  it('reads as it was written, and is refused in any other form', async () => {
+    const { file, body } = await fork()
+    expect(encodeEvidence(decodeEvidence(file))).toEqual(file)
+    expect(body.trust).toHaveLength(1)
+    const text = new TextDecoder().decode(file)
+    const from = (other: string) => () => decodeEvidence(new TextEncoder().encode(other))
+    await expectCode(from(text.replace('{', '{ ')), 'ERR_NOT_CANONICAL')
+    await expectCode(from(text.replace(/"at":\d+,/, '')), 'ERR_SCHEMA')
+    await expectCode(() => decodeEvidence(new Uint8Array(8_388_609)), 'ERR_TOO_LARGE')
+  })
+
+  it('is kept once for each head, and no more than eight', async () => {
+    const relay = await ClientRelay.start()
+    const client = await openClient(relay)
+    await client.keyring('notes')
+    await relay.publish()
+    await client.refresh()
+    const { body } = relay.publication!
+    for (let i = 0; i < 10; i++) {
+      const size = Math.max(1, i)
+      const head = await signHead(
+        { ...body, log: { root: new Uint8Array(32), size } },
+        relay.world.deriver,
+      )
+      relay.twist = (delivery) => ({ ...delivery, head })
+      await relay.publish()
+      await expectCode(client.refresh(), 'ERR_FORK')
+    }
+    expect(client.evidence).toHaveLength(8)
+  })
+})
