@@ -149,12 +149,13 @@ export function createXWing(mlKem: MlKem = webMlKem): KEMFactory {
       }
     },
     async Decap(encapsulated, recipient) {
-      if (recipient.halves === undefined) throw new TypeError('not a private key')
       const enc = encapsulated as Bytes
       const ciphertext = enc.subarray(ML_KEM_CIPHERTEXT)
+      // A public key has none, and is not given here.
+      const halves = recipient.halves!
       const [m, x] = await Promise.all([
-        mlKem.decapsulate(recipient.halves.mlKem, enc.subarray(0, ML_KEM_CIPHERTEXT)),
-        x25519(recipient.halves.x25519, ciphertext),
+        mlKem.decapsulate(halves.mlKem, enc.subarray(0, ML_KEM_CIPHERTEXT)),
+        x25519(halves.x25519, ciphertext),
       ])
       return combine(m, x, ciphertext, recipient.publicKey.subarray(ML_KEM_PUBLIC))
     },

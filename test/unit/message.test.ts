@@ -226,6 +226,14 @@ describe('a changed message is refused', () => {
 })
 
 describe('streams', () => {
+  test('nothing of nothing is no piece', async () => {
+    const pieces: Bytes[] = []
+    const message = await encryptMessage(key, keyId, context, salt, bytes(0))
+    const open = createDecryptStream(context, () => Promise.resolve(key))
+    for await (const piece of cut(message, []).pipeThrough(open)) pieces.push(piece)
+    expect(pieces).toEqual([])
+  })
+
   test('nothing of a bad chunk or behind it comes out', async () => {
     const plaintext = bytes(40 * CHUNK)
     const message = await encryptMessage(key, keyId, context, salt, plaintext)

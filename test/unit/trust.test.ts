@@ -138,6 +138,19 @@ describe('form', () => {
     const { clients } = tenant.trust.body
     const sans = ['keyferry://deriver.acme.example2/*', 'keyferry://deriver.acme.example/']
     await genesis({ clients: { ...clients, sans } })
+    // And in both roles.
+    const one = ['keyferry://deriver.acme.example/a']
+    const other = ['keyferry://deriver.acme.example/ab/*']
+    for (const [ours, theirs] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      const { derivers } = tenant.trust.body
+      await genesis({
+        clients: { ...clients, sans: [...ours] },
+        derivers: { ...derivers, sans: [...theirs] },
+      })
+    }
   })
 
   it('[trust-8] an authority key of small order or of another kind is refused, also where it signs nothing', async () => {
