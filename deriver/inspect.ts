@@ -3,8 +3,9 @@ import { decodeBundle, decodeWelcome } from '../shared/bundle.ts'
 import { base64url, fromBase64url, hex, utf8, type Bytes } from '../shared/bytes.ts'
 import { parseAppConfig } from '../shared/config.ts'
 import { parseCrl } from '../shared/crl.ts'
-import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
+import { decodeEnvelope, documentHash, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { decodeEvidence } from '../shared/evidence.ts'
 import { decodeJson, parseJson } from '../shared/json.ts'
 import { MAX_ENVELOPE } from '../shared/limits.ts'
 import { decodeManifest } from '../shared/manifest.ts'
@@ -117,6 +118,21 @@ function envelope(data: Bytes): Inspection {
   }
 }
 
+/** What evidence claims: nothing of it is checked here. */
+function evidence(data: Bytes): Inspection {
+  const { at, tenant, trust, crls, known, other } = decodeEvidence(data)
+  const head = (one: Envelope): Record<string, unknown> => envelope(encodeEnvelope(one)).claims
+  const claims = {
+    tenant,
+    at: time(at),
+    trustDocuments: trust.length,
+    revocationLists: crls.length,
+    known: head(known),
+    other: head(other),
+  }
+  return { kind: 'evidence', claims }
+}
+
 /** In this order; the first that parses says what it is. */
 const READERS: ((data: Bytes) => Inspection)[] = [
   (data) => {
@@ -127,6 +143,7 @@ const READERS: ((data: Bytes) => Inspection)[] = [
     }
   },
   envelope,
+  evidence,
   (data) => ({
     kind: 'release',
     claims: readableTimes(decodeRelease(data)) as Record<string, unknown>,

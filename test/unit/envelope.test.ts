@@ -187,8 +187,8 @@ describe('signed by a certificate', () => {
   })
 
   it('[env-3] a payload without a tenant is ERR_SCHEMA', async () => {
-    for (const text of ['{}', '[]', '"x"', '1']) {
-      const envelope = { ...good, payload: utf8(text) }
+    for (const json of ['{}', '[]', '"x"', '1']) {
+      const envelope = { ...good, payload: utf8(json) }
       await expectCode(() => peekPayload(envelope, 'head', context.tenant), 'ERR_SCHEMA')
     }
   })

@@ -5,6 +5,7 @@ import { makeWorld } from '../lib/fixtures-delivery.ts'
 import { httpVectors, keyPackageVectors } from '../lib/fixtures-vectors-calls.ts'
 import { deliveryVectors } from '../lib/fixtures-vectors-delivery.ts'
 import { enrolmentVectors } from '../lib/fixtures-vectors-enrolment.ts'
+import { evidenceVectors } from '../lib/fixtures-vectors-evidence.ts'
 import { formatVectors } from '../lib/fixtures-vectors-formats.ts'
 import { keyVectors, welcomeVectors } from '../lib/fixtures-vectors-keys.ts'
 import { pathVectors } from '../lib/fixtures-vectors-paths.ts'
@@ -38,6 +39,7 @@ export async function makeVectors(): Promise<Record<string, string>> {
     keys: await keyVectors(world),
     delivery: await deliveryVectors(world),
     refusal: await refusalVectors(world),
+    evidence: await evidenceVectors(world),
     enrolment: await enrolmentVectors(),
   }
   return Object.fromEntries(

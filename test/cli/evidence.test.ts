@@ -1,0 +1,50 @@
+/** Evidence in the hands of a stranger: a client keeps it, and `keyferry inspect` checks it where there is nothing but the tenant id. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { base32 } from '../../shared/bytes.ts'
+import { keyferryIn } from '../lib/cli.ts'
+import { ClientRelay, openClient } from '../lib/client-relay.ts'
+import { signHead } from '../lib/thief.ts'
+import { random } from '../lib/world.ts'
+
+// No tenant is in this directory: a stranger has none.
+const directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+const keyferry = keyferryIn(directory)
+const file = join(directory, 'fork.evidence')
+let tenant: string
+
+beforeAll(() => writeFileSync(join(directory, 'note'), ''))
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+it('explains a fork that a client was shown, and proves it with the tenant id', async () => {
+  const relay = await ClientRelay.start()
+  const client = await openClient(relay)
+  await client.keyring('notes')
+  const { body } = relay.publication!
+  const other = await signHead({ ...body, log: { root: random(32), size: 1 } }, relay.world.deriver)
+  relay.twist = (delivery) => ({ ...delivery, head: other })
+  await relay.publish()
+  await expect(client.refresh()).rejects.toMatchObject({ code: 'ERR_FORK' })
+  tenant = relay.world.tenant
+  writeFileSync(file, client.evidence[0]!.file)
+
+  const shown = await keyferry('inspect', file)
+  expect([shown.status, shown.stdout]).toEqual([0, expect.stringMatching(/^evidence\n/) as string])
+  expect(shown.stdout).toContain(tenant)
+  const proven = await keyferry('inspect', file, '--tenant', tenant)
+  expect([proven.status, proven.stdout]).toEqual([
+    0,
+    expect.stringMatching(/^proven: fork, two different heads have version 1\.\d+\n/) as string,
+  ])
+  const json = await keyferry('inspect', file, '--tenant', tenant, '--json')
+  expect(JSON.parse(json.stdout)).toMatchObject({ kind: 'fork', signers: [expect.any(String)] })
+})
+
+it('proves nothing of another tenant, and is none where a byte is changed', async () => {
+  const other = await keyferry('inspect', file, '--tenant', base32(random(32)))
+  expect([other.status, other.stderr]).toEqual([1, expect.stringContaining('ERR_TENANT') as string])
+  const junk = await keyferry('inspect', join(directory, 'note'), '--tenant', tenant)
+  expect([junk.status, junk.stderr]).toEqual([1, expect.stringContaining('ERR_') as string])
+})
