@@ -3,9 +3,10 @@
  * Ed25519 or P-256 only (signature.ts); a customer's CA may also use P-384 and RSA PKCS #1 v1.5 of 2048 to 8192 bits, with SHA-256 or
  * longer (RFC 5480, RFC 5758, RFC 4055). SHA-1, RSA-PSS, DSA and curves without a name are refused.
  */
-import { type Bytes, equal, fromHex, hex } from './bytes.ts'
+import { type Bytes, concat, equal, fromHex, hex, utf8 } from './bytes.ts'
 import { readDer, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
+import { sha256 } from './hash.ts'
 import {
   algorithmIdentifier,
   ecdsaFromDer,
@@ -14,6 +15,7 @@ import {
   type SignedDer,
   spkiPrefix,
   verifySignature,
+  sha256 as digest,
 } from './signature.ts'
 
 /** What a CA may sign with. */
@@ -170,4 +172,27 @@ export async function verifyCertificateSignature(
   const { namedCurve, octets, order } = CURVES[kind]
   const raw = readEcdsa(signature, octets, order)
   return raw !== undefined && verify(spki, { name: 'ECDSA', namedCurve, hash }, raw, data)
+}
+
+/** Verifies signatures of CAs: {@link verifyCertificateSignature}, or one that remembers. */
+export type CaVerifier = typeof verifyCertificateSignature
+
+/** Octets up to which a hash costs less than a call into WebCrypto. */
+const SMALL = 4_096
+
+/**
+ * A verifier that remembers which signatures were good, by all that they depend on: who checks the same certificates and lists again and again, such as
+ * a client at every head, checks each once.
+ */
+export function rememberSignatures(most = 256): CaVerifier {
+  const good = new Set<string>()
+  return async (spki, signed, data, leastRsaBits) => {
+    const hash = data.length > SMALL ? await digest(data) : sha256(data)
+    const name = hex(sha256(concat(spki, utf8(signed.alg), signed.signature, hash)))
+    if (good.has(name)) return true
+    const isGood = await verifyCertificateSignature(spki, signed, data, leastRsaBits)
+    if (isGood && good.size >= most) good.clear()
+    if (isGood) good.add(name)
+    return isGood
+  }
 }

@@ -9,6 +9,7 @@ import { KeyferryError } from './errors.ts'
 import {
   type CertificateSignature,
   readCertificateSignature,
+  type CaVerifier,
   verifyCertificateSignature,
 } from './certificate-signature.ts'
 import { type GeneralName, readName } from './names.ts'
@@ -178,6 +179,7 @@ export async function checkCrl(
   issuer: Certificate,
   now: number,
   unsafeRules: UnsafeCrlRules = {},
+  verify: CaVerifier = verifyCertificateSignature,
 ): Promise<VerifiedCrl> {
   if (!equal(crl.issuer, issuer.subject)) throw unusable('of another issuer')
   if (!(issuer.keyUsage & CRL_SIGN)) throw unusable('the issuer may not sign lists')
@@ -186,7 +188,7 @@ export async function checkCrl(
     throw unusable('of another key')
   }
   const { leastRsaBits, mostAge = Infinity } = unsafeRules
-  if (!(await verifyCertificateSignature(issuer.spki, crl.signed, crl.tbs, leastRsaBits))) {
+  if (!(await verify(issuer.spki, crl.signed, crl.tbs, leastRsaBits))) {
     throw unusable('not signed by the issuer')
   }
   if (!(thisUpdate <= now)) throw unusable('from the future')

@@ -4,6 +4,7 @@
  */
 import { concat, equal, hex, utf8, type Bytes } from './bytes.ts'
 import { type Crl } from './crl.ts'
+import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
 import { decodeJson, encodeJson } from './json.ts'
@@ -129,6 +130,8 @@ export interface CertificateContext {
   now: number
   /** CRLs of any issuers, as DER or parsed: a verifier of many documents parses a long list once. */
   crls: readonly (Bytes | Crl)[]
+  /** Checks signatures of CAs, in place of the one that remembers nothing. */
+  verify?: CaVerifier | undefined
 }
 
 /** Checks that a signed payload is of this type and tenant, and returns it parsed but not yet trusted. */
@@ -160,6 +163,7 @@ export async function verifyRole(
     now: context.now,
     eku: own.ekus,
     crls: context.crls,
+    ...(context.verify === undefined ? {} : { verify: context.verify }),
   })
   // PROTOCOL [env-5]
   const matches = (rules: RoleRules): boolean =>
@@ -184,7 +188,7 @@ export async function verifyByCertificate<T extends { signer: Bytes }>(
   // PROTOCOL [env-6]
   if (!equal(signature.keyid, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
   const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
-  if (!(await verifySignature(await importVerifyKey(path.spki), signature.sig, pae)))
+  if (!(await verifySignature(path.key, signature.sig, pae)))
     throw new KeyferryError('ERR_SIGNATURE')
   // PROTOCOL [env-7]
   const body = schema(unverified, '')

@@ -7,6 +7,7 @@ import {
   type Envelope,
   type VerifiedByCertificate,
 } from './envelope.ts'
+import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
 import { PUBLIC_KEY_LENGTH } from './hpke.ts'
 import {
@@ -54,14 +55,16 @@ export interface VerifyContext {
   now: number
   /** CRLs, as DER or parsed. */
   crls: readonly (Bytes | Crl)[]
+  /** See {@link CertificateContext}. */
+  verify?: CaVerifier | undefined
 }
 
 /** The context for documents of one role. */
 export function contextFor(
   role: CertificateContext['role'],
-  { trust, now, crls }: VerifyContext,
+  { trust, now, crls, verify }: VerifyContext,
 ): CertificateContext {
-  return { tenant: trust.tenant, trust: trust.body, role, now, crls }
+  return { tenant: trust.tenant, trust: trust.body, role, now, crls, verify }
 }
 
 /** Verifies a key package but for its version. Throws `ERR_SUITE`, `ERR_KEY_PACKAGE`, `ERR_KEY_PACKAGE_STALE` and envelope codes. */

@@ -7,6 +7,7 @@ import { requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
 import { type Authority, type Envelope } from './envelope.ts'
+import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
 import { sha256 as digest } from './signature.ts'
@@ -67,6 +68,8 @@ export interface OpenContext {
   trust: TrustDocument | null
   /** An object kept from before, by its hash. */
   kept: (hash: Bytes) => Bytes | undefined
+  /** Checks signatures of CAs: one that remembers, for a client that goes on. */
+  verify?: CaVerifier | undefined
 }
 
 /** A verified delivery: what to store first, and what can then be used. */
@@ -235,7 +238,9 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
   // PROTOCOL [open-1]
   const trust = await followTrust(tenant, context.trust, delivery.trust, context.floor, now)
   const lists = await parseCrls(delivery.crls)
-  const head = await verifyHead(delivery.head, { trust, now, crls: lists.map(({ crl }) => crl) })
+  const { verify } = context
+  const parsed = lists.map(({ crl }) => crl)
+  const head = await verifyHead(delivery.head, { trust, now, crls: parsed, verify })
   requireTrust(head.body, trust)
   const crls = requireCrls(head, trust, last)
   requireSuccession(head, last?.head ?? null, now, trust.body.skew)

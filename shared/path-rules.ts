@@ -3,7 +3,7 @@
  * `[path-7]`, `[path-8]`). Nothing here searches or fetches, and all work is paid for out of a budget.
  */
 import { type Bytes, equal } from './bytes.ts'
-import { verifyCertificateSignature } from './certificate-signature.ts'
+import { type CaVerifier, verifyCertificateSignature } from './certificate-signature.ts'
 import { checkCrl, type Crl, parseCrl, type VerifiedCrl } from './crl.ts'
 import { KeyferryError } from './errors.ts'
 import { checkNameConstraints } from './names.ts'
@@ -58,10 +58,15 @@ function makeCounter(left: number, what: string): () => void {
 }
 
 /** What one validation may do, whatever it tries. */
-export type Budget = { readonly signature: () => void; readonly comparison: () => void }
+export type Budget = {
+  readonly signature: () => void
+  readonly comparison: () => void
+  readonly verify: CaVerifier
+}
 
-export function makeBudget(): Budget {
+export function makeBudget(verify: CaVerifier = verifyCertificateSignature): Budget {
   return {
+    verify,
     signature: makeCounter(MAX_SIGNATURE_CHECKS, 'signatures'),
     comparison: makeCounter(MAX_NAME_COMPARISONS, 'name comparisons'),
   }
@@ -81,7 +86,7 @@ export async function isSignedBy(
 ): Promise<boolean> {
   budget.signature()
   // PROTOCOL [path-2]
-  return signed !== undefined && verifyCertificateSignature(issuer.spki, signed, tbs)
+  return signed !== undefined && budget.verify(issuer.spki, signed, tbs)
 }
 
 /** Issued by a CA of its own name (RFC 5280 §6.1): counts neither for path lengths nor for name constraints. */
@@ -136,7 +141,7 @@ async function findCrl(
     if (!equal(crl.issuer, issuer.subject)) continue
     budget.signature()
     try {
-      const usable = await checkCrl(crl, issuer, now)
+      const usable = await checkCrl(crl, issuer, now, {}, budget.verify)
       if (!usable.covers(certificate)) throw new KeyferryError('ERR_CRL', 'a list of other ones')
       if (!best || usable.number > best.number) best = usable
     } catch (error) {

@@ -10,6 +10,7 @@
 import { type Bytes, concat, equal, fromHex, hex } from './bytes.ts'
 import { derBits, derInteger, derSequence, readDer, type DerReader, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
+import { sha256 as smallSha256 } from './hash.ts'
 
 export type SignatureAlgorithm = 'Ed25519' | 'ES256'
 
@@ -136,7 +137,7 @@ export async function sha256(bytes: Bytes): Promise<Bytes> {
 
 /** Key id: SHA-256 of the DER SubjectPublicKeyInfo. */
 export function keyId(spki: Bytes): Promise<Bytes> {
-  return sha256(spki)
+  return Promise.resolve(smallSha256(spki))
 }
 
 /** `r || s` of a strict DER ECDSA-Sig-Value (RFC 3279 §2.2.3), of P-256 or another curve of this many octets. Throws `ERR_MALFORMED`. */

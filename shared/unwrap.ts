@@ -8,7 +8,13 @@ import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
 import { createHpke, KEM_ID, type RecipientKey } from './hpke.ts'
 import { channelIdInput, commitInput, messageInfo } from './kdf.ts'
-import { compareVersions, versionContext, type Manifest, type VersionEntry } from './manifest.ts'
+import {
+  compareVersions,
+  versionContext,
+  type Manifest,
+  type VersionEntry,
+  type VersionId,
+} from './manifest.ts'
 import { type MlKem } from './x-wing.ts'
 
 const HMAC_256 = { name: 'HMAC', hash: 'SHA-256', length: 256 }
@@ -129,7 +135,7 @@ export interface MessageKey {
 }
 
 /** The manifest's entry of a bundled version. Throws `ERR_KEY_VERSION`. */
-export function requireVersion(manifest: Manifest, entry: BundleEntry): VersionEntry {
+export function requireVersion(manifest: Manifest, entry: VersionId): VersionEntry {
   // PROTOCOL [open-19]
   const found = manifest.versions.find((one) => compareVersions(one, entry) === 0)
   if (found === undefined)
@@ -137,23 +143,33 @@ export function requireVersion(manifest: Manifest, entry: BundleEntry): VersionE
   return found
 }
 
-/** Unwraps one version of a bundle and checks it against its commitment. Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
+/** Checks one version of a bundle against its commitment. Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
+export async function checkVersion(
+  kek: CryptoKey,
+  { wrapped, ...id }: BundleEntry,
+  manifest: Manifest,
+): Promise<VersionEntry> {
+  const version = requireVersion(manifest, id)
+  const committed = await unwrap(() =>
+    crypto.subtle.unwrapKey('raw', wrapped, kek, 'AES-KW', HMAC_256, false, ['sign']),
+  )
+  const keyId = await mac(committed, commitInput(versionContext(manifest, version)))
+  // PROTOCOL [open-20]
+  if (!equal(keyId, version.keyId)) throw new KeyferryError('ERR_COMMITMENT')
+  return version
+}
+
+/** Unwraps one version of a bundle, checked against its commitment. Throws as {@link checkVersion}. */
 export async function unwrapVersion(
   kek: CryptoKey,
   entry: BundleEntry,
   manifest: Manifest,
 ): Promise<MessageKey> {
-  const version = requireVersion(manifest, entry)
-  const [committed, secret] = await unwrap(() =>
-    Promise.all([
-      crypto.subtle.unwrapKey('raw', entry.wrapped, kek, 'AES-KW', HMAC_256, false, ['sign']),
-      crypto.subtle.unwrapKey('raw', entry.wrapped, kek, 'AES-KW', 'HKDF', false, ['deriveKey']),
-    ]),
+  const version = await checkVersion(kek, entry, manifest)
+  const secret = await unwrap(() =>
+    crypto.subtle.unwrapKey('raw', entry.wrapped, kek, 'AES-KW', 'HKDF', false, ['deriveKey']),
   )
-  const keyId = await mac(committed, commitInput(versionContext(manifest, version)))
-  // PROTOCOL [open-20]
-  if (!equal(keyId, version.keyId)) throw new KeyferryError('ERR_COMMITMENT')
-  return { entry: version, key: await deriveMessageKey(secret, manifest, keyId) }
+  return { entry: version, key: await deriveMessageKey(secret, manifest, version.keyId) }
 }
 
 /** HKDF-SHA-512 of a version secret to the input key of chunked-encryption. */

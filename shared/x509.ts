@@ -17,7 +17,8 @@ import {
   TAG_EMAIL,
   TAG_URI,
 } from './names.ts'
-import { readSigned, sha256 } from './signature.ts'
+import { sha256 } from './hash.ts'
+import { readSigned } from './signature.ts'
 
 export const MAX_CERTIFICATE = 16_384
 
@@ -267,5 +268,5 @@ export function parseAnchor(der: Bytes): Certificate {
 
 /** SHA-256 of the DER certificate. */
 export function certificateFingerprint(der: Bytes): Promise<Bytes> {
-  return sha256(der)
+  return Promise.resolve(sha256(der))
 }

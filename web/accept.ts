@@ -7,6 +7,7 @@ import { equal, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { encodeEnvelope } from '../shared/envelope.ts'
 import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
+import { type CaVerifier } from '../shared/certificate-signature.ts'
 import { sha256 } from '../shared/hash.ts'
 import { compareVersions } from '../shared/manifest.ts'
 import { openDelivery, type KeyringView, type Opened } from '../shared/open.ts'
@@ -33,6 +34,8 @@ export interface AcceptContext {
   used: StoredPackage | undefined
   /** Seconds. */
   now: number
+  /** Checks signatures of CAs, and remembers them. */
+  verify: CaVerifier
   /** Opens the keys of a view, or gives those that were opened before. */
   keysOf: (stored: StoredView, view: KeyringView, channel: CryptoKey) => Promise<Keys>
   /** Told of refusals that prove nothing. */
@@ -109,6 +112,7 @@ export async function acceptDelivery(
     last: state.accepted,
     trust: state.accepted?.trust ?? null,
     kept: (hash) => findObject(state, hash),
+    verify: context.verify,
   })
   const { accepted, keyrings: views } = opened
   let own = used
@@ -119,7 +123,7 @@ export async function acceptDelivery(
     const { encrypt } = view.release
     const entry = view.bundle.entries.find((one) => compareVersions(one, encrypt) === 0)
     // Whoever can sign a head could else take clients away from keys that they have, to one that they will refuse.
-    if (entry !== undefined) await keys.version(entry)
+    if (entry !== undefined) await keys.check(entry)
   }
   const next = {
     ...state,

@@ -1,48 +1,50 @@
-/** The keys of one keyring, unwrapped when they are first used and never readable (docs/PROTOCOL.md [open-17] to [open-20]). */
+/** The keys of one keyring, unwrapped when they are first used and never readable (docs/PROTOCOL.md [open-19], [open-20]). */
 import { type BundleEntry } from '../shared/bundle.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringView } from '../shared/open.ts'
-import { unwrapCell, unwrapName, unwrapVersion, type MessageKey } from '../shared/unwrap.ts'
+import { checkVersion, unwrapName, unwrapVersion, type MessageKey } from '../shared/unwrap.ts'
 
-/** What of a view holds its keys. */
-export type LockedView = Pick<KeyringView, 'bundle' | 'manifest'> & {
-  member: Pick<KeyringView['member'], 'cell'>
-}
-
-/** Keys under one cell and bundle. */
+/** Keys under one key-encryption key and bundle. */
 export interface Keys {
-  /** The keyring's human name, as its bundle has it. */
-  readonly name: string
-  /** Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
+  /** The keyring's human name, as its bundle has it. Throws `ERR_OPEN`, `ERR_MALFORMED`. */
+  name(): Promise<string>
+  /** Checks that a version is what the authority committed to. Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
+  check(entry: BundleEntry): Promise<unknown>
+  /** Throws as {@link Keys.check}. */
   version(entry: BundleEntry): Promise<MessageKey>
 }
 
-/** Unwraps the key-encryption key and the name. Throws `ERR_OPEN`, `ERR_MALFORMED`. */
-export async function openKeys(
-  { member, bundle, manifest }: LockedView,
-  channel: CryptoKey,
-): Promise<Keys> {
-  const kek = await unwrapCell(channel, member.cell)
-  const name = await unwrapName(kek, bundle)
-  const versions = new Map<string, Promise<MessageKey>>()
+/** Makes something once for each version; what fails is made again. */
+function oncePerVersion<T>(make: (entry: BundleEntry) => Promise<T>) {
+  const made = new Map<string, Promise<T>>()
+  return (entry: BundleEntry): Promise<T> => {
+    const id = `${entry.incarnation}/${entry.version}`
+    const known = made.get(id)
+    if (known !== undefined) return known
+    const one = make(entry)
+    made.set(id, one)
+    one.catch(() => made.delete(id))
+    return one
+  }
+}
+
+/** The keys of a bundle. Nothing is unwrapped yet. */
+export function openKeys(
+  { bundle, manifest }: Pick<KeyringView, 'bundle' | 'manifest'>,
+  kek: CryptoKey,
+): Keys {
   return {
-    name,
-    version(entry) {
-      const id = `${entry.incarnation}/${entry.version}`
-      let key = versions.get(id)
-      if (key === undefined) {
-        key = unwrapVersion(kek, entry, manifest)
-        versions.set(id, key)
-        key.catch(() => versions.delete(id))
-      }
-      return key
-    },
+    name: () => unwrapName(kek, bundle),
+    check: oncePerVersion((entry) => checkVersion(kek, entry, manifest)),
+    version: oncePerVersion((entry) => unwrapVersion(kek, entry, manifest)),
   }
 }
 
 /** Throws `ERR_KEYRING` unless the keys are of the keyring of this name: the app config maps names to ids but proves nothing. */
-export function requireName({ name }: Keys, wanted: string | undefined): void {
+export async function requireName(keys: Keys, wanted: string | undefined): Promise<void> {
+  if (wanted === undefined) return
+  const name = await keys.name()
   // PROTOCOL [bundle-2]
-  if (wanted !== undefined && name !== wanted)
+  if (name !== wanted)
     throw new KeyferryError('ERR_KEYRING', `the keyring is ${JSON.stringify(name)}, not this one`)
 }

@@ -6,6 +6,7 @@ import { deliverySchema, paths } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { rememberSignatures } from '../shared/certificate-signature.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
@@ -41,6 +42,7 @@ type Which = 'current' | 'next'
 export class Session {
   readonly #options: SessionOptions
   readonly #unlocked: Unlocked
+  readonly #verify = rememberSignatures()
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()
   #state: StoredState = emptyState()
@@ -218,6 +220,7 @@ export class Session {
           keyrings,
           used,
           now: this.#options.now(),
+          verify: this.#verify,
           keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
         }
         try {

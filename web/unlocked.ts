@@ -3,6 +3,7 @@ import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringView } from '../shared/open.ts'
+import { unwrapCell } from '../shared/unwrap.ts'
 import { openChannel } from './accept.ts'
 import { openKeys, requireName, type Keys } from './keys.ts'
 import { keysId, readView } from './state.ts'
@@ -23,6 +24,8 @@ export class Unlocked {
   readonly #names: ReadonlyMap<string, string>
   /** By {@link keysId}. */
   readonly #keys = new Map<string, Promise<Keys>>()
+  /** By welcome hash and cell. */
+  readonly #keks = new Map<string, CryptoKey>()
   readonly #views = new WeakMap<StoredView, KeyringView>()
 
   constructor(config: AppConfig) {
@@ -50,13 +53,23 @@ export class Unlocked {
     const view = this.view(state, id)
     if (stored === null || view === null) return null
     const keys = await this.#once(stored, () => this.#unlock(state, view))
-    requireName(keys, this.#names.get(hex(id)))
+    await requireName(keys, this.#names.get(hex(id)))
     return { view, keys, head: stored.head }
   }
 
   /** The keys of a view that is yet to be stored. Throws the codes of unwrapping. */
   keysOf(stored: StoredView, view: KeyringView, channel: CryptoKey): Promise<Keys> {
-    return this.#once(stored, () => openKeys(view, channel))
+    return this.#once(stored, () => this.#openKeys(view, channel))
+  }
+
+  /** One key-encryption key serves every bundle of its generation. */
+  async #openKeys(view: KeyringView, channel: CryptoKey): Promise<Keys> {
+    const { cell, welcomeHash } = view.member
+    const name = hex(welcomeHash) + hex(cell)
+    const kek = this.#keks.get(name) ?? (await unwrapCell(channel, cell))
+    if (this.#keks.size >= MAX_CACHED) this.#keks.clear()
+    this.#keks.set(name, kek)
+    return openKeys(view, kek)
   }
 
   #once(stored: StoredView, make: () => Promise<Keys>): Promise<Keys> {
@@ -74,6 +87,6 @@ export class Unlocked {
     const used = packages.find((one) => equal(one.hash, view.member.packageHash))
     if (used === undefined) throw new KeyferryError('ERR_STATE', 'the key package is gone')
     const { key } = await openChannel(this.#config.tenant, used, view)
-    return openKeys(view, key)
+    return this.#openKeys(view, key)
   }
 }

@@ -10,7 +10,7 @@ import { makeClient, makeRequest, makeTenant, type TestTenant } from '../lib/ten
 import { cpu, type Line, median } from './measure.ts'
 
 /** A tenant whose keyring has `count` members; they are written as rows, since only their number matters here. */
-async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring: Bytes }> {
+export async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring: Bytes }> {
   const tenant = await makeTenant()
   const { store, keys, trust, clock } = tenant
   const keyring = createKeyring(

@@ -5,6 +5,7 @@ import {
   type CertificateAlgorithm,
   readCertificateSignature,
   readKeyKind,
+  rememberSignatures,
   verifyCertificateSignature,
 } from '../../shared/certificate-signature.ts'
 import { der, derBits, derInteger, derSequence } from '../../shared/der.ts'
@@ -163,5 +164,47 @@ describe('keys of certificates [path-1]', () => {
   ])('[path-1] refuses a signature of %s', async (_, identifier) => {
     const signed = { tbs: data, identifier: fromHex(identifier), signature: new Uint8Array(64) }
     expect(await errorCode(() => readCertificateSignature(signed))).toBe('ERR_CERT_PROFILE')
+  })
+})
+
+describe('a verifier that remembers', () => {
+  const good = { alg: 'ES256', signature: p256.sign('sha256') } as const
+
+  it('checks what was good once, and everything else again', async () => {
+    const verify = vi.spyOn(crypto.subtle, 'verify')
+    onTestFinished(() => void vi.restoreAllMocks())
+    const remember = rememberSignatures()
+    const calls = async (work: () => Promise<boolean>): Promise<[boolean, number]> => {
+      verify.mockClear()
+      return [await work(), verify.mock.calls.length]
+    }
+    expect(await calls(() => remember(p256.spki, good, data))).toEqual([true, 1])
+    expect(await calls(() => remember(p256.spki, good, data))).toEqual([true, 0])
+    // Another message, signature, key or algorithm is another question.
+    const last = good.signature.length - 1
+    const bent = { ...good, signature: good.signature.with(last, good.signature[last]! ^ 1) }
+    const other = signer('P-256')
+    expect(await calls(() => remember(p256.spki, good, utf8('another')))).toEqual([false, 1])
+    expect((await calls(() => remember(p256.spki, bent, data)))[0]).toBe(false)
+    expect(await calls(() => remember(other.spki, good, data))).toEqual([false, 1])
+    expect((await calls(() => remember(p256.spki, { ...good, alg: 'ES384' }, data)))[0]).toBe(false)
+    // What was not good is not remembered as anything.
+    expect(await calls(() => remember(p256.spki, good, utf8('another')))).toEqual([false, 1])
+    const large = new Uint8Array(5_000)
+    expect(await calls(() => remember(p256.spki, good, large))).toEqual([false, 1])
+    expect(await calls(() => remember(p256.spki, good, large.with(4_999, 1)))).toEqual([false, 1])
+  })
+
+  it('forgets when it has remembered as many as it may', async () => {
+    const remember = rememberSignatures(2)
+    const verify = vi.spyOn(crypto.subtle, 'verify')
+    onTestFinished(() => void vi.restoreAllMocks())
+    const three = Array.from({ length: 3 }, () => ({ ...good, signature: p256.sign('sha256') }))
+    for (const one of three) expect(await remember(p256.spki, one, data)).toBe(true)
+    expect(verify).toHaveBeenCalledTimes(3)
+    expect(await remember(p256.spki, three[2]!, data)).toBe(true)
+    expect(verify).toHaveBeenCalledTimes(3)
+    expect(await remember(p256.spki, three[0]!, data)).toBe(true)
+    expect(verify).toHaveBeenCalledTimes(4)
   })
 })

@@ -43,7 +43,7 @@ import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { decodeRelease, verifyHead } from '../../shared/release.ts'
 import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
 import { followTrust, verifyGenesis } from '../../shared/trust.ts'
-import { openWelcome } from '../../shared/unwrap.ts'
+import { openWelcome, unwrapCell } from '../../shared/unwrap.ts'
 import { validatePath } from '../../shared/path.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { openKeys, requireName } from '../../web/keys.ts'
@@ -287,12 +287,11 @@ runCases<KeyInput, { text: string; name: string }>(
       ['unwrapKey'],
     )
     const view = {
-      member: { cell: fromHex(input.cell) },
       bundle: decodeBundle(fromHex(input.bundle)),
       manifest: decodeManifest(fromHex(input.manifest)),
     }
-    const keys = await openKeys(view, channel)
-    requireName(keys, input.name)
+    const keys = openKeys(view, await unwrapCell(channel, fromHex(input.cell)))
+    await requireName(keys, input.name)
     const message = fromHex(input.message)
     const { keyId } = parseMessageHeader(message)
     let text = ''
