@@ -133,6 +133,13 @@ it('signs no head while a list is below the number that the trust document asks 
   renameSync(path, `${path}.away`)
   const without = await open()
   await expectCode(without.step(), 'ERR_CRL')
+  // A service goes on, and says so, until somebody brings the list.
+  const stop = new AbortController()
+  const running = without.run(stop.signal)
+  const alarm = { type: 'alarm', what: 'no heads are signed', state: 'failed' }
+  await expect.poll(() => events).toContainEqual(expect.objectContaining(alarm))
+  stop.abort()
+  await running
   const heads = () => tenant.store.get<{ n: number }>('SELECT count(*) AS n FROM heads')!.n
   expect(heads()).toBe(0)
   without.close()
