@@ -16,11 +16,14 @@ import {
   type ServiceEvent,
   type Status,
 } from '../deriver/index.ts'
-import { storePath } from '../deriver/store.ts'
+import { markChanged, storePath } from '../deriver/store.ts'
 import { type AppConfigJson } from '../shared/config.ts'
+import { decodePem } from '../shared/pem.ts'
 import { createEnrolment, type FindSession } from '../web/enrolment/index.ts'
 
-const DOMAIN = 'acme.example'
+/** The customer's name and domain. */
+export const ORGANIZATION = 'Acme Corporation'
+export const DOMAIN = 'acme.example'
 
 /** Keyrings of the demo, both for every client of the tenant. */
 export const KEYRINGS = ['notes', 'files'] as const
@@ -45,18 +48,25 @@ export interface Customer {
   events(): CustomerEvent[]
   /** Gives certificates to the web app's sessions. */
   enrolment(session: FindSession): (request: Request) => Promise<Response>
+  /** A certificate for a device without a session: PEM of the request in, PEM out. */
+  certify(name: string, csrPem: string): Promise<string>
   /** Makes the next version of every keyring. Returns the versions by name. */
   rotate(): Record<string, number>
   /** Revokes every certificate of a name and tells the deriver. Throws `ERR_NOT_FOUND`. */
   revoke(name: string): number
   isRevoked(name: string): boolean
+  /** Has the deriver sign a head, though nothing changed. */
+  publish(): void
   stop(): Promise<void>
 }
 
 /** What the customer is made of. */
 export interface CustomerOptions {
   directory: string
+  /** Where the deriver pushes to. */
   relay: string
+  /** Where clients fetch: the trust document names it. */
+  front: string
   invite: string
   /** The web app's own origin. */
   origin: string
@@ -64,8 +74,14 @@ export interface CustomerOptions {
   onChange?: () => void
 }
 
-/** Seconds between heads when nothing changes. */
-const HEARTBEAT = 120
+/**
+ * Seconds that a head lives, between heads when nothing changes, and that clocks may differ by: short, so that a visitor sees the end of what a relay
+ * can hold back. A trust document gives a head at least a minute; a deriver may sign shorter ones.
+ */
+const HEAD_LIFETIME = 30
+const HEARTBEAT = 10
+const SKEW = 5
+const LEAST_TRUST_LIFETIME = 60
 const KEPT_EVENTS = 60
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -101,15 +117,17 @@ function sentence(event: ServiceEvent): string | null {
 }
 
 async function prepare(options: CustomerOptions): Promise<void> {
-  const { directory, relay, origin } = options
+  const { directory, front, origin } = options
   if (existsSync(storePath(directory))) return
   await initTenant({
     directory,
-    organization: 'Acme Corporation',
+    organization: ORGANIZATION,
     domain: DOMAIN,
-    relays: [relay],
+    relays: [front],
     origins: [origin],
     passphrase: null,
+    headLifetime: LEAST_TRUST_LIFETIME,
+    skew: SKEW,
     now: now(),
   })
 }
@@ -119,7 +137,11 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
   const { directory, relay, invite, origin, onChange = () => {} } = options
   await prepare(options)
   const events: CustomerEvent[] = []
-  const note = (text: string): void => {
+  let wasHead = false
+  const note = (text: string, isHead = false): void => {
+    // Heads come all the time: of those that follow one another, the last one stays.
+    if (isHead && wasHead) events.pop()
+    wasHead = isHead
     events.push({ time: Date.now(), text })
     if (events.length > KEPT_EVENTS) events.shift()
     onChange()
@@ -129,10 +151,11 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
     passphrase: null,
     relays: [relay],
     invite,
+    headLifetime: HEAD_LIFETIME,
     heartbeat: HEARTBEAT,
     report(event) {
       const text = sentence(event)
-      if (text !== null) note(text)
+      if (text !== null) note(text, event.type === 'head')
     },
   })
   const { store, tenant } = deriver
@@ -162,6 +185,11 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
         report: ({ type, uri }) =>
           type === 'issued' && note(`Issued a certificate to ${nameOf(uri)}`),
       }),
+    async certify(name, csrPem) {
+      const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
+      note(`Issued a certificate to ${name}`)
+      return ca.issue({ csr: csr!, uri: uriOf(name) })
+    },
     rotate() {
       const entries = KEYRINGS.map((name) => [name, rotateKeyring(store, name, now())] as const)
       note(`Rotated: ${entries.map(([name, version]) => `${name} to v${version}`).join(', ')}`)
@@ -175,6 +203,7 @@ export async function startCustomer(options: CustomerOptions): Promise<Customer>
     isRevoked: (name) =>
       store.get('SELECT 1 FROM issued WHERE uri = ? AND revoked IS NOT NULL', uriOf(name)) !==
       undefined,
+    publish: () => store.transaction(() => markChanged(store)),
     async stop() {
       stopping.abort()
       await running.catch(() => {})

@@ -11,6 +11,8 @@ import { toListener } from '../web/enrolment/index.ts'
 import { Board, ID } from './board.ts'
 import { uriOf, type Customer } from './customer.ts'
 import { cookiesOf, HttpError, readJson, securityHeaders, sendJson, textField } from './http.ts'
+import { type Insider } from './insider.ts'
+import { insiderRoutes } from './insider-routes.ts'
 import { type Asset } from './page-assets.ts'
 import { dumpRelay, viewRelay } from './relay-view.ts'
 
@@ -18,7 +20,9 @@ import { dumpRelay, viewRelay } from './relay-view.ts'
 export interface ServerOptions {
   port: number
   assets: Map<string, Asset>
+  /** Where clients fetch. */
   relay: string
+  insider: Insider
   databaseFiles: () => string[]
   /** Where the board keeps its ciphertext. */
   directory: string
@@ -34,7 +38,8 @@ export interface WebApp {
   stop(): Promise<void>
 }
 
-interface Call {
+/** A call of a session. */
+export interface Call {
   request: IncomingMessage
   response: ServerResponse
   url: URL
@@ -45,7 +50,7 @@ interface Call {
   id: string
 }
 
-type Route = (call: Call) => Promise<void> | void
+export type Route = (call: Call) => Promise<void> | void
 
 const NAME = /^[a-z]{2,16}$/
 /** A page sends it with everything that changes something; it also says which of the browser's sessions is meant. */
@@ -57,17 +62,23 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
   const { assets, databaseFiles } = options
   const board = new Board(options.directory)
   const sessions = new Map<string, string>()
-  const listeners = new Set<ServerResponse>()
+  /** Open pages with the names of their sessions. */
+  const listeners = new Map<ServerResponse, string>()
   const headers = securityHeaders(options.relay)
   let current: Customer | null = null
   let enrolment: ReturnType<typeof toListener>
   let host = ''
 
-  function tell(topic: 'state' | 'messages'): void {
-    for (const listener of listeners) listener.write(`data: ${topic}\n\n`)
+  function tell(topic: 'state' | 'messages' | 'insider'): void {
+    for (const listener of listeners.keys()) listener.write(`data: ${topic}\n\n`)
   }
 
   const routes: Record<string, Route> = {
+    ...insiderRoutes({
+      insider: options.insider,
+      present: () => [...listeners.values()],
+      tell: () => tell('insider'),
+    }),
     'GET /config': async ({ response, customer }) => sendJson(response, await customer.config()),
     'GET /state': async ({ response, customer, name }) => {
       const status = await customer.status()
@@ -84,11 +95,15 @@ export async function startServer(options: ServerOptions): Promise<WebApp> {
     'GET /messages': ({ response, url }) => {
       sendJson(response, board.list(Number(url.searchParams.get('after') ?? '0')))
     },
-    'GET /events': ({ request, response }) => {
+    'GET /events': ({ request, response, name }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(': hello\n\n')
-      listeners.add(response)
-      request.on('close', () => listeners.delete(response))
+      listeners.set(response, name)
+      tell('insider')
+      request.on('close', () => {
+        listeners.delete(response)
+        tell('insider')
+      })
     },
     'GET /relay-view': ({ response }) => sendJson(response, viewRelay(databaseFiles())),
     'GET /relay-dump': ({ response }) => {

@@ -6,7 +6,10 @@ import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { KEYRINGS, startCustomer } from './customer.ts'
+import { DOMAIN, KEYRINGS, ORGANIZATION, startCustomer } from './customer.ts'
+import { startFront } from './front.ts'
+import { Insider } from './insider.ts'
+import { makeOwnKeys } from './insider-keys.ts'
 import { buildPage } from './page-assets.ts'
 import { startRelay } from './relay.ts'
 import { startServer } from './server.ts'
@@ -17,7 +20,7 @@ Starts the Keyferry demo: the relay, a customer's deriver and the customer's web
 
   --directory DIR   keep everything in DIR, and go on from there the next time; default: a temporary one, removed at the end
   --port N          port of the web app; default: a free one
-  --relay-port N    port of the relay; default: a free one
+  --relay-port N    port that clients find the relay at; default: a free one
   --help            this text
 
 exit status: 0 after Ctrl-C, 2 wrong use, 3 it could not start
@@ -65,15 +68,24 @@ async function start(directory: string, ports: Partial<Kept>, stops: Stop[]): Pr
   say('\nKeyferry demo\n')
   const relay = await step(
     'relay',
-    () =>
-      startRelay({
-        directory: join(directory, 'relay'),
-        port: ports.relayPort ?? kept?.relayPort ?? 0,
-        invites: [invite],
-      }),
+    () => startRelay({ directory: join(directory, 'relay'), invites: [invite] }),
     ({ url }) => `${url}  workerd, untrusted; it serves no code`,
   )
   stops.push(() => relay.stop())
+  const insider = new Insider(
+    await makeOwnKeys(ORGANIZATION, DOMAIN, Math.floor(Date.now() / 1000)),
+  )
+  const front = await step(
+    'its door',
+    () =>
+      startFront({
+        relay: relay.url,
+        port: ports.relayPort ?? kept?.relayPort ?? 0,
+        insider,
+      }),
+    ({ url }) => `${url}  what clients talk to; an insider may sit there`,
+  )
+  stops.push(() => front.stop())
   const assets = await step('page', buildPage, (files) => {
     const bytes = Buffer.byteLength(files.get('/main.js')!.body)
     return `bundled, ${Math.round(bytes / 1024)} KiB of script`
@@ -81,7 +93,8 @@ async function start(directory: string, ports: Partial<Kept>, stops: Stop[]): Pr
   const app = await startServer({
     port: ports.port ?? kept?.port ?? 0,
     assets,
-    relay: relay.url,
+    relay: front.url,
+    insider,
     databaseFiles: () => relay.databaseFiles(),
     directory: join(directory, 'board'),
   })
@@ -92,6 +105,7 @@ async function start(directory: string, ports: Partial<Kept>, stops: Stop[]): Pr
       startCustomer({
         directory: join(directory, 'deriver'),
         relay: relay.url,
+        front: front.url,
         invite,
         origin: app.origin,
         onChange: () => app.changed(),
@@ -103,7 +117,7 @@ async function start(directory: string, ports: Partial<Kept>, stops: Stop[]): Pr
   say(`  ✓ ${'web app'.padEnd(9)} ${app.origin}  the customer's own origin`)
   const keep: Kept = {
     port: Number(new URL(app.origin).port),
-    relayPort: Number(new URL(relay.url).port),
+    relayPort: Number(new URL(front.url).port),
     invite,
   }
   writeFileSync(join(directory, 'demo.json'), JSON.stringify(keep), { mode: 0o600 })

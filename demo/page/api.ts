@@ -53,6 +53,14 @@ export interface RelayView {
   kinds: { kind: string; count: number; bytes: number }[]
 }
 
+/** What the relay does wrong at present, and what every open page makes of it; see demo/insider-routes.ts. */
+export interface InsiderNews {
+  playing: { attack: string; by: string } | null
+  /** Rises with every change. */
+  round: number
+  views: { name: string; head: number; code: string }[]
+}
+
 /** An answer other than success. */
 export class ServerError extends Error {
   override readonly name = 'ServerError'
@@ -156,13 +164,28 @@ export class Server {
     return new Uint8Array(await (await this.#call('GET', '/relay-dump')).arrayBuffer())
   }
 
-  /** Calls back with `state` or `messages` when there is something new, also after a lost connection. */
+  insider(): Promise<InsiderNews> {
+    return this.#get('/insider')
+  }
+
+  /** Makes the relay do something wrong; `none` makes it honest again. */
+  play(attack: string): Promise<unknown> {
+    return this.#post('/insider', { attack })
+  }
+
+  /** Tells the other pages what this one sees. */
+  seen(head: number, code: string): Promise<unknown> {
+    return this.#post('/seen', { head: String(head), code })
+  }
+
+  /** Calls back with `state`, `messages` or `insider` when there is something new, also after a lost connection. */
   listen(onNews: (topic: string) => void): void {
     const source = new EventSource(`/events?as=${this.#name}`)
     source.addEventListener('message', (event) => onNews(String(event.data)))
     source.addEventListener('open', () => {
       onNews('state')
       onNews('messages')
+      onNews('insider')
     })
     source.addEventListener('error', () => {
       // A browser tries again by itself, but not after an answer with an error.

@@ -7,6 +7,7 @@ import { parseCertificate } from '../../shared/x509.ts'
 import { createIdentity, enrollAt, loadIdentity, renewBy } from '../../web/enroll.ts'
 import { type Identity } from '../../web/identity.ts'
 import { connect, openIndexedDbStore, type Keyferry, type Keyring } from '../../web/index.ts'
+import { encryptLimit } from '../../web/state.ts'
 import { type Store, type StoredState } from '../../web/store.ts'
 import { type Server } from './api.ts'
 import { codeOf, explain } from './codes.ts'
@@ -31,6 +32,15 @@ export interface KeyringFacts {
   version: number
   generation: number
   state: string
+}
+
+/** How long a head counts. Seconds. */
+export interface Freshness {
+  lifetime: number
+  /** That clocks may differ by. */
+  skew: number
+  /** The last second at which this browser encrypts under the newest head it accepted. */
+  until: number
 }
 
 /** What is needed to become a client. */
@@ -128,6 +138,15 @@ export class Client {
     return this.#state?.accepted?.head.version ?? 0
   }
 
+  /** How fresh what was accepted is; all 0 before the first head. */
+  get freshness(): Freshness {
+    const accepted = this.#state?.accepted ?? null
+    if (accepted === null) return { lifetime: 0, skew: 0, until: 0 }
+    const { issuedAt, expiresAt } = accepted.head
+    const { skew } = accepted.trust.body
+    return { lifetime: expiresAt - issuedAt, skew, until: encryptLimit(accepted) }
+  }
+
   /** Why a keyring is not there. */
   get failure(): { code: string; text: string } | null {
     const [error] = this.#failures.values()
@@ -172,6 +191,17 @@ export class Client {
       // What the relay answers does not matter: the key is there afterwards, or it is not.
       await this.#keyferry.refresh().catch(() => {})
       return this.#keyring(keyring).decrypt(message, options)
+    }
+  }
+
+  /** Does what an app does all the time: fetches, then encrypts. The code that it fails with; empty if it does not. */
+  async probe(): Promise<string> {
+    try {
+      await this.#keyferry.refresh()
+      await this.encrypt('notes', 'probe', 'demo/probe')
+      return ''
+    } catch (error) {
+      return codeOf(error)
     }
   }
 

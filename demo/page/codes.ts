@@ -14,6 +14,10 @@ const SENTENCES: Record<string, string> = {
   ERR_NEW_KEY: 'This name has a key in another browser, and that one has to agree.',
   ERR_NOT_RECIPIENT: 'This device is not among the recipients.',
   ERR_ROLLBACK: 'The relay showed something older than what this browser has already accepted.',
+  ERR_PATH_INVALID: 'The relay showed a statement that none of Acme’s CAs stands behind.',
+  ERR_SCHEMA: 'The relay showed a statement that lacks what it has to have.',
+  ERR_HASH: 'The relay showed other documents than those that were signed.',
+  ERR_TENANT: 'The relay showed a statement of another customer.',
   ERR_FORK: 'The relay showed two different statements with one number.',
   ERR_RELAY: 'The relay does not answer usefully.',
   ERR_TIMEOUT: 'The relay did not answer in time.',
@@ -24,6 +28,11 @@ const SENTENCES: Record<string, string> = {
 export function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' && code !== '' ? code : 'ERR_INTERNAL'
+}
+
+/** What a code of a relay's answer means to the user. */
+export function sentenceOf(code: string): string {
+  return SENTENCES[code] ?? 'The relay’s answer was refused.'
 }
 
 /** What an error means to the user. */

@@ -5,6 +5,7 @@ import { connectClient, type Client } from './client.ts'
 import { codeOf, explain } from './codes.ts'
 import { startCompose } from './compose.ts'
 import { avatar, byId, setText, title } from './dom.ts'
+import { InsiderPanel } from './insider.ts'
 import { Messages } from './messages.ts'
 import { drawDeriver, drawIdentity, drawKeyrings, drawPeople, say } from './panels.ts'
 import { drawRelay, startSearch } from './relay-panel.ts'
@@ -12,6 +13,8 @@ import { clearDecrypted } from './transfer.ts'
 
 const REVOKED =
   'Acme revoked this device: it gets no new keys. What it could read before, it still can.'
+const STALE =
+  'The newest head that the relay shows is past its end: nothing is encrypted until a fresh one comes.'
 const PEOPLE = ['ada', 'ben', 'carol', 'dan', 'eve']
 
 function nameOfPage(): string {
@@ -81,6 +84,7 @@ async function main(): Promise<void> {
     const { failure } = client
     if (revoked) say('bad', REVOKED)
     else if (failure !== null) say('bad', `${failure.text} (${failure.code})`)
+    else if (bad?.state === 'stale') say('bad', STALE)
     else if (bad !== undefined) say('bad', `The keyring ${bad.name} is ${bad.state}.`)
     else if (rings.every(({ state }) => state === 'ready'))
       say('ready', 'Every statement verified. Keys are ready in this browser.')
@@ -123,12 +127,27 @@ async function main(): Promise<void> {
     drawHeld()
   })
 
+  const insider = new InsiderPanel({
+    server,
+    client,
+    messages,
+    name,
+    isRevoked: () => revoked,
+    fail: (error) => say('bad', explain(error)),
+  })
+  const refreshInsider = single(() => insider.news())
+
   client.onChange(refreshClient)
   startCompose(messages)
   byId('rotate').addEventListener('click', () => {
     server.rotate().catch((error: unknown) => say('bad', explain(error)))
   })
-  server.listen((topic) => (topic === 'messages' ? refreshMessages() : refreshState()))
+  server.listen((topic) => {
+    if (topic === 'messages') refreshMessages()
+    else if (topic === 'insider') refreshInsider()
+    else refreshState()
+  })
+  void insider.watch()
   // The relay's database also changes without the deriver: key requests arrive in its mailbox.
   setInterval(refreshState, 5_000)
   redrawSearch()

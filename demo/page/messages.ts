@@ -67,6 +67,17 @@ export class Messages {
     }
   }
 
+  /** Decrypts every note and name of a file that this page shows once more. Returns how many of them could be. */
+  async check(): Promise<{ opened: number; of: number }> {
+    const known = this.#shown.filter(({ reading }) => 'text file'.includes(reading.state))
+    let opened = 0
+    for (const { message } of known) {
+      const text = await this.#open(message, false).catch(() => null)
+      if (text !== null) opened++
+    }
+    return { opened, of: known.length }
+  }
+
   async sendNote(text: string): Promise<void> {
     const id = randomId()
     const context = contextOf('note', this.#name, id)
@@ -97,12 +108,15 @@ export class Messages {
     }
   }
 
+  #open({ kind, from, id, sealed }: BoardMessage, ask: boolean): Promise<string> {
+    const keyring = kind === 'note' ? 'notes' : 'files'
+    return this.#client.decrypt(keyring, fromBase64url(sealed), contextOf(kind, from, id), ask)
+  }
+
   async #read(shown: Shown, ask: boolean): Promise<void> {
-    const { kind, from, id, sealed } = shown.message
+    const { kind } = shown.message
     try {
-      const keyring = kind === 'note' ? 'notes' : 'files'
-      const context = contextOf(kind, from, id)
-      const text = await this.#client.decrypt(keyring, fromBase64url(sealed), context, ask)
+      const text = await this.#open(shown.message, ask)
       if (kind === 'note') this.lastText = text
       shown.reading =
         kind === 'note'

@@ -1,5 +1,5 @@
 /** The demo as a visitor sees it: `demo/start.ts` as a process, two identities in one Chromium. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
@@ -13,19 +13,17 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { chromium as playwright, type Browser, type Locator, type Page } from 'playwright-core'
+import { chromium as playwright, type Browser, type Page } from 'playwright-core'
 import { initTenant, openDeriver } from '../../deriver/index.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
+import { note, openTab, ready, say, startDemo, version, WAIT, type Demo } from '../lib/demo.ts'
 
-const START = fileURLToPath(new URL('../../demo/start.ts', import.meta.url))
 const RELAY = fileURLToPath(new URL('../../demo/relay.ts', import.meta.url))
 const SHOTS = fileURLToPath(new URL('../../test-results/', import.meta.url))
 const FILE_SIZE = 30 * 1024 * 1024
-const WAIT = 30_000
 
-let demo: ChildProcess
-let origin: string
+let demo: Demo
 let browser: Browser
 let ada: Page
 let ben: Page
@@ -33,56 +31,15 @@ let folder: string
 let isRevoked = false
 const complaints: string[] = []
 
-/** Starts the demo and returns the address that it prints. */
-function start(): Promise<string> {
-  demo = spawn(process.execPath, [START], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  return new Promise((resolve, reject) => {
-    const read = (data: Buffer): void => {
-      output += data.toString()
-      const found = /(http:\/\/\S+)\/\?as=ada/.exec(output)
-      if (found !== null && output.includes('Ctrl-C')) resolve(found[1]!)
-    }
-    demo.stdout!.on('data', read)
-    demo.stderr!.on('data', read)
-    demo.once('exit', (code) => reject(new Error(`the demo ended (${code}): ${output}`)))
-  })
-}
-
 /** A tab of an identity. Everything that the browser complains about is kept. */
 async function open(name: string): Promise<Page> {
-  const page = await browser.newPage({ viewport: { width: 1440, height: 900 } })
-  page.on('console', (message) => {
+  const page = await openTab(browser, `${demo.origin}/?as=${name}`, (text, url) => {
     // Relay and web app refuse a revoked client, and Chromium writes every refusal down.
-    const isRefusal = isRevoked && name === 'ben' && message.text().startsWith('Failed to load')
-    if (message.type() !== 'error' || isRefusal) return
-    complaints.push(`${name}: ${message.text()} ${message.location().url}`)
+    if (isRevoked && name === 'ben' && text.startsWith('Failed to load')) return
+    complaints.push(`${name}: ${text} ${url}`)
   })
-  page.on('pageerror', (error) => complaints.push(`${name}: ${error.message}`))
-  await page.addInitScript(() => {
-    document.addEventListener('securitypolicyviolation', (event) => {
-      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`)
-    })
-  })
-  await page.goto(`${origin}/?as=${name}`)
   await ready(page)
   return page
-}
-
-async function ready(page: Page): Promise<void> {
-  await page.locator('#status[data-state="ready"]').waitFor({ timeout: WAIT })
-}
-
-async function say(page: Page, text: string): Promise<void> {
-  await page.fill('#note', text)
-  await page.click('#send')
-}
-
-const note = (page: Page, text: string): Locator =>
-  page.locator('.message-text').filter({ hasText: text })
-
-async function version(page: Page, keyring: string): Promise<number> {
-  return Number(await page.locator(`[data-version="${keyring}"]`).textContent())
 }
 
 function hashOf(path: string): Promise<string> {
@@ -115,18 +72,14 @@ beforeAll(async () => {
   mkdirSync(SHOTS, { recursive: true })
   folder = mkdtempSync(join(tmpdir(), 'keyferry-demo-test-'))
   browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
-  origin = await start()
+  demo = await startDemo()
   ada = await open('ada')
   ben = await open('ben')
 })
 
 afterAll(async () => {
   await browser?.close()
-  if (demo?.exitCode === null) {
-    const ended = new Promise((resolve) => demo.once('exit', resolve))
-    demo.kill('SIGTERM')
-    await ended
-  }
+  await demo?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
 
