@@ -91,9 +91,9 @@ function boundOf({ freshness, head }: InsiderFacts, { id }: AttackText, now: num
   const end = clockOf(until)
   if (now > until)
     return `Since ${end} it encrypts nothing under head ${head}. Decrypting goes on; encrypting waits for a fresh head.`
-  const left = `With head ${head} it can go on until ${end}, ${until - now} s from now.`
+  const left = `With head ${head} it can go on until ${end}, ${until - now}\u00A0s from now.`
   return isSilent(id, true)
-    ? `${left} A head lives ${lifetime} s here, and ${skew} s more for clocks that differ; an hour and a minute unless a customer chooses otherwise.`
+    ? `${left} A head lives ${lifetime}\u00A0s here, and ${skew}\u00A0s more for clocks that differ; an hour and a minute unless a customer chooses otherwise.`
     : left
 }
 

@@ -100,6 +100,16 @@ test('an honest relay has nothing to be refused', async () => {
   await shoot('honest')
 })
 
+test('the relay’s hints go through its door', async () => {
+  const [socket] = await Promise.all([ben.waitForEvent('websocket'), ben.reload()])
+  await isWell(ben)
+  const [frame] = await Promise.all([
+    socket.waitForEvent('framereceived', { timeout: WAIT }),
+    ada.click('#rotate'),
+  ])
+  expect(JSON.parse(String(frame.payload))).toMatchObject({ type: 'head' })
+})
+
 test.each([
   ['deriver', 'ERR_PATH_INVALID', 'a CA of its own'],
   ['old', 'ERR_ROLLBACK', 'a head from before'],
@@ -117,7 +127,7 @@ test.each([
   expect(await pressed.textContent()).toContain(expected)
   expect(await text(ada, 'insider-did')).toContain(did)
   expect(await text(ada, 'insider-answer')).not.toMatch(/^It (verified|waits)/)
-  expect(await text(ada, 'insider-bound')).toMatch(/it can go on until \d\d:\d\d:\d\d, \d+ s/)
+  expect(await text(ada, 'insider-bound')).toMatch(/it can go on until \d\d:\d\d:\d\d, \d+\ss/)
   await decrypts(ada, await count(ada))
   // Nothing was taken over; only what was honest and on its way before.
   expect(await headOf(ada)).toBeLessThanOrEqual(before + 1)
@@ -152,7 +162,7 @@ test('a hidden revocation is not seen before the end of the last head, and then 
   const before = await version(ada, 'notes')
   await ada.click('[data-attack="revocation"]')
   const bound = (): Promise<string> => text(ada, 'insider-bound')
-  await expect.poll(bound, { timeout: WAIT }).toMatch(/\d+ s from now\. A head lives 30 s here/)
+  await expect.poll(bound, { timeout: WAIT }).toMatch(/\d+\ss from now\. A head lives 30\ss here/)
   const revoked = ada.locator('.person', { hasText: 'Lost-laptop' })
   await expect.poll(() => revoked.textContent(), { timeout: WAIT }).toContain('Revoked')
   await shoot('hidden')
