@@ -1,10 +1,16 @@
 /** The demo's insider, between a relay and clients on the test's clock: every attack of its list has its one code, and nothing is lost by it. */
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { makeOwnKeys, type OwnKeys } from '../../demo/insider-keys.ts'
-import { ATTACKS, Insider, type Attack } from '../../demo/insider.ts'
+import { ATTACKS, bend, Insider, type Attack } from '../../demo/insider.ts'
 import { toJson } from '../../demo/front.ts'
-import { deliveryRequestSchema, deliverySchema } from '../../shared/api.ts'
+import {
+  deliveryRequestSchema,
+  deliverySchema,
+  type Delivery,
+  type DeliveryRequest,
+} from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { documentHash } from '../../shared/envelope.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { parseJson } from '../../shared/json.ts'
 import { createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
@@ -89,6 +95,8 @@ async function setUp(): Promise<{
   const relay = await ClientRelay.start(['notes', 'orders'])
   const insider = new Insider(own)
   const [ada, ben] = [await join(relay, insider, 'ada'), await join(relay, insider, 'ben')]
+  // Another head over the same catalog, as a deriver signs it all the time.
+  await relay.publish({ catalogNumber: relay.version })
   for (const one of [ada, ben]) expect(await codeOf(one)).toBe('')
   return { relay, insider, ada, ben }
 }
@@ -129,6 +137,26 @@ describe('the insider of the demo', () => {
     await relay.publish()
     const codes = [await codeOf(ada), await codeOf(ada)]
     expect(codes).toContain('ERR_ROLLBACK')
+  })
+
+  test('an old head is served to who has accepted a newer one, and to nobody else', async () => {
+    const { relay, insider, ada } = await setUp()
+    const given: [DeliveryRequest, Delivery][] = []
+    const answer = insider.answer.bind(insider)
+    insider.answer = async (name, ask, honest) => {
+      if (honest !== null) given.push([ask, honest])
+      return answer(name, ask, honest)
+    }
+    for (let i = 0; i < 2; i++) {
+      await relay.publish()
+      await ada.client.refresh()
+    }
+    const [[, before], [ask, last]] = given as [(typeof given)[0], (typeof given)[1]]
+    const exchange = { ask, honest: last, past: [before, last], isPicked: false }
+    expect(await bend('old', exchange, own)).toBe(last)
+    const have = { ...ask.have, head: documentHash(last.head) }
+    const later = { ...exchange, ask: { ...ask, have }, honest: null }
+    expect(await bend('old', later, own)).toMatchObject({ head: before.head, trust: [] })
   })
 
   test('a client without state is given no keys by any of them', async () => {
