@@ -98,7 +98,7 @@ test('two browser identities get certificates with keys that cannot be exported'
 
 test('the name alone, in another browser, gets no certificate', async () => {
   const other = await browser.newPage()
-  await other.goto(`${origin}/?as=ada`)
+  await other.goto(`${demo.origin}/?as=ada`)
   await other.locator('#status[data-state="bad"]').waitFor({ timeout: WAIT })
   expect(await other.locator('#status').textContent()).toContain('ERR_NEW_KEY')
   await other.close()
