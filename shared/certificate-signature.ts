@@ -188,11 +188,13 @@ export function rememberSignatures(most = 256): CaVerifier {
   const good = new Set<string>()
   return async (spki, signed, data, leastRsaBits) => {
     const hash = data.length > SMALL ? await digest(data) : sha256(data)
-    const name = hex(sha256(concat(spki, utf8(signed.alg), signed.signature, hash)))
+    const name = hex(
+      sha256(concat(spki, utf8(`${signed.alg} ${leastRsaBits ?? ''} `), hash, signed.signature)),
+    )
     if (good.has(name)) return true
-    const isGood = await verifyCertificateSignature(spki, signed, data, leastRsaBits)
-    if (isGood && good.size >= most) good.clear()
-    if (isGood) good.add(name)
-    return isGood
+    if (!(await verifyCertificateSignature(spki, signed, data, leastRsaBits))) return false
+    if (good.size >= most) good.clear()
+    good.add(name)
+    return true
   }
 }
