@@ -1,4 +1,7 @@
-/** A relay between a real deriver and real clients, in one `fetch` on the test's clock, that can show a client an older state for ever. */
+/**
+ * A relay between a real deriver and real clients, in one `fetch` on the test's clock, that forgets nothing, can show a client an older state for
+ * ever, refuse what it has read, repeat what it was asked, and change what it delivers.
+ */
 import {
   answersSchema,
   decodeBatch,
@@ -21,7 +24,8 @@ import { decodeRelease } from '../../shared/release.ts'
 import { parseIndex, parsePage, proveFromPages, type Proof } from '../../shared/tree.ts'
 import { toJson } from './calls.ts'
 
-type Pushed = Push & { catalog: Envelope }
+/** What comes with a head. */
+export type Pushed = Push & { catalog: Envelope }
 
 export class HidingRelay {
   /** Every state that a deriver pushed, oldest first. */
@@ -32,20 +36,30 @@ export class HidingRelay {
   shown: number | undefined
   /** The network is down for clients. */
   isDown = false
-  #objects = new Map<string, Bytes>()
-  #requests: RequestBody[] = []
+  /** It reads heads, and says no. */
+  isRefusing = false
+  /** Changes what a client is given. */
+  twist: (delivery: Delivery, ask: DeliveryRequest) => Delivery | Promise<Delivery> = (delivery) =>
+    delivery
+  /** Everything that was ever uploaded, by its hash in hex. */
+  readonly objects = new Map<string, Bytes>()
+  /** Every request of a client, in the order of the mailbox. */
+  readonly requests: RequestBody[] = []
+  /** Heads that it read and refused. */
+  readonly refused: Pushed[] = []
+  #done = 0
 
   readonly fetch: typeof fetch = async (input, init) => {
     const url = new URL(input as string | URL)
     const [method, call] = [init?.method ?? 'GET', url.pathname.split('/').at(-1)]
     if (call === 'requests' && method === 'GET') {
-      const after = Number(url.searchParams.get('after'))
-      const requests = this.#requests.slice(after, after + 100)
+      const after = Math.max(this.#done, Number(url.searchParams.get('after')))
+      const requests = this.requests.slice(after, after + 100)
       return new Response(toJson({ next: after + requests.length, requests }))
     }
     const body = init!.body as Bytes
     if (call === 'objects') {
-      for (const one of decodeBatch(body)) this.#objects.set(hex(sha256(one)), one.slice())
+      for (const one of decodeBatch(body)) this.objects.set(hex(sha256(one)), one.slice())
       return new Response(null, { status: 204 })
     }
     const json = parseJson(body, 10_000_000)
@@ -55,25 +69,29 @@ export class HidingRelay {
     }
     if (call === 'push') {
       const push = pushSchema(json, '')
-      this.pushes.push({ ...push, catalog: push.catalog! })
+      const pushes = this.isRefusing ? this.refused : this.pushes
+      pushes.push({ ...push, catalog: push.catalog! })
+      if (this.isRefusing) return new Response(null, { status: 500 })
       return new Response(null, { status: 204 })
     }
     if (call === 'answers') {
-      this.refusals.push(...answersSchema(json, '').refusals)
+      const { done, refusals } = answersSchema(json, '')
+      this.#done = Math.max(this.#done, done)
+      this.refusals.push(...refusals)
       return new Response(null, { status: 204 })
     }
     if (this.isDown) throw new TypeError('no network')
     if (call === 'requests') {
-      this.#requests.push(requestSchema(json, ''))
+      this.requests.push(requestSchema(json, ''))
       return new Response(null, { status: 202 })
     }
     return this.#deliver(deliveryRequestSchema(json, ''))
   }
 
   #place(index: Bytes, length: number, matches: (leaf: Bytes) => boolean) {
-    const tree = parseIndex(this.#objects.get(hex(index))!, length)
+    const tree = parseIndex(this.objects.get(hex(index))!, length)
     for (const [number, hash] of tree.pages.entries()) {
-      const page = parsePage(this.#objects.get(hex(hash))!, length)
+      const page = parsePage(this.objects.get(hex(hash))!, length)
       const at = page.leaves.findIndex(matches)
       if (at < 0) continue
       const proof: Proof = proveFromPages(tree, page, number * 256 + at)
@@ -82,7 +100,8 @@ export class HidingRelay {
     return undefined
   }
 
-  #item(push: Pushed, keyring: Bytes, ask: DeliveryRequest): DeliveredKeyring | undefined {
+  /** A keyring as a push shows it to the member that asks. */
+  item(push: Pushed, keyring: Bytes, ask: DeliveryRequest): DeliveredKeyring | undefined {
     const indexOf = (envelope: Envelope, name: string): Bytes => {
       const tree = (parseJson(envelope.payload, 65_536) as Record<string, { index: string }>)[name]!
       return fromBase64url(tree.index)
@@ -91,12 +110,12 @@ export class HidingRelay {
     const release = this.#place(indexOf(push.head, 'releases'), KEYRING_LEAF, isOf)
     const manifest = this.#place(indexOf(push.catalog, 'manifests'), KEYRING_LEAF, isOf)
     if (!release || !manifest || ask.package.length === 0) return undefined
-    const bytes = this.#objects.get(hex(release.leaf.subarray(16)))!
+    const bytes = this.objects.get(hex(release.leaf.subarray(16)))!
     const shown = decodeRelease(bytes)
     const isMember = (leaf: Bytes): boolean => equal(leaf.subarray(0, 32), ask.package)
     const member = this.#place(shown.members.index, MEMBER_LEAF, isMember)
     if (member === undefined) return undefined
-    const give = (hash: Bytes): Bytes => this.#objects.get(hex(hash))!
+    const give = (hash: Bytes): Bytes => this.objects.get(hex(hash))!
     return {
       bundle: give(shown.bundle),
       keyring,
@@ -109,16 +128,18 @@ export class HidingRelay {
     }
   }
 
-  #deliver(ask: DeliveryRequest): Response {
+  async #deliver(ask: DeliveryRequest): Promise<Response> {
     const push = this.pushes.at(this.shown ?? -1)!
     const delivery: Delivery = {
       catalog: push.catalog,
       crls: push.crls,
       head: push.head,
-      keyrings: ask.keyrings.flatMap((id) => this.#item(push, id, ask) ?? []),
+      keyrings: ask.keyrings.flatMap((id) => this.item(push, id, ask) ?? []),
       refusals: [],
       trust: this.trusts.slice(ask.have.trust),
     }
-    return new Response(toJson(delivery), { headers: { 'content-type': 'application/json' } })
+    return new Response(toJson(await this.twist(delivery, ask)), {
+      headers: { 'content-type': 'application/json' },
+    })
   }
 }

@@ -67,11 +67,21 @@ export async function makeTenant(options: Partial<InitOptions> = {}): Promise<Te
     ),
   }
   const trust = await newestTrust(store)
-  const remove = (): void => {
-    store.close()
-    rmSync(directory, { recursive: true, force: true })
+  const tenant: TestTenant = {
+    directory,
+    store,
+    keys,
+    trust,
+    clients,
+    derivers,
+    clock,
+    remove() {
+      // A test may have opened it anew.
+      tenant.store.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
   }
-  return { directory, store, keys, trust, clients, derivers, clock, remove }
+  return tenant
 }
 
 /** A client device: certificate key and current key package. */

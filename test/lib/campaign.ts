@@ -1,0 +1,368 @@
+/** Random lives of a tenant: commands as plain data, and what they do to a real deriver, real clients and a hostile relay on one clock. */
+import { copyFileSync, rmSync } from 'node:fs'
+import * as fc from 'fast-check'
+import { revocationBound } from '../../deriver/bound.ts'
+import { createKeyring, rotateKeyring, type KeyringRow } from '../../deriver/keyrings.ts'
+import { currentCrls } from '../../deriver/publish.ts'
+import { revokeCertificate, revokeClient } from '../../deriver/revocation.ts'
+import { type Service } from '../../deriver/service.ts'
+import { appConfig } from '../../deriver/status.ts'
+import { caStorePath, openStore, storePath, type Store } from '../../deriver/store.ts'
+import { publishTrust } from '../../deriver/trust-change.ts'
+import { newestTrust } from '../../deriver/trust.ts'
+import { type AppConfigJson } from '../../shared/config.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { isKeyferryError } from '../../shared/errors.ts'
+import { type Identity } from '../../web/index.ts'
+import { type Store as ClientStore } from '../../web/store.ts'
+import { createLeakyStore, SteppedClient, type LeakyStore } from './stepped-client.ts'
+import { makeTenant } from './tenant.ts'
+import { DAY, NAMES, WholePath } from './whole-path.ts'
+
+/** One thing that happens. Numbers choose among what there is. */
+export type Command =
+  | { do: 'join' }
+  | { do: 'round'; who: number }
+  | { do: 'rotate'; keyring: number }
+  | { do: 'remove'; who: number }
+  | { do: 'step'; seconds: number }
+  /** Long enough for key packages to rotate and generations to end by age. */
+  | { do: 'wait'; days: number }
+  | { do: 'backup' }
+  /** `both`: the file of the CA, too. Without `raise` somebody forgot the new incarnation. */
+  | { do: 'restore'; files: 'deriver' | 'both'; raise: boolean }
+  | { do: 'instances'; count: 1 | 2 }
+  | { do: 'hide'; back: number }
+  | { do: 'show' }
+  | { do: 'refuse'; isOn: boolean }
+
+const small = fc.nat({ max: 7 })
+const all: { [K in Command['do']]: fc.WeightedArbitrary<Command> } = {
+  join: { weight: 4, arbitrary: fc.constant({ do: 'join' }) },
+  round: { weight: 3, arbitrary: small.map((who) => ({ do: 'round', who })) },
+  rotate: {
+    weight: 2,
+    arbitrary: fc.nat({ max: 1 }).map((keyring) => ({ do: 'rotate', keyring })),
+  },
+  remove: { weight: 4, arbitrary: small.map((who) => ({ do: 'remove', who })) },
+  step: {
+    weight: 4,
+    arbitrary: fc.constantFrom(1, 61, 700, 4_000).map((seconds) => ({ do: 'step', seconds })),
+  },
+  wait: { weight: 1, arbitrary: fc.constantFrom(6, 18, 33).map((days) => ({ do: 'wait', days })) },
+  backup: { weight: 2, arbitrary: fc.constant({ do: 'backup' }) },
+  restore: {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom('deriver' as const, 'both' as const)
+      .map((files) => ({ do: 'restore', files, raise: true })),
+  },
+  instances: {
+    weight: 1,
+    arbitrary: fc.constantFrom(1 as const, 2 as const).map((count) => ({ do: 'instances', count })),
+  },
+  hide: {
+    weight: 2,
+    arbitrary: fc.integer({ min: 1, max: 6 }).map((back) => ({ do: 'hide', back })),
+  },
+  show: { weight: 2, arbitrary: fc.constant({ do: 'show' }) },
+  refuse: { weight: 2, arbitrary: fc.boolean().map((isOn) => ({ do: 'refuse', isOn })) },
+}
+
+/** Lists of commands, of these kinds only if some are named. */
+export function commands(
+  maxLength: number,
+  kinds = Object.keys(all) as Command['do'][],
+): fc.Arbitrary<Command[]> {
+  return fc.array(fc.oneof(...kinds.map((kind) => all[kind])), {
+    minLength: 4,
+    maxLength,
+    size: 'max',
+  })
+}
+
+/** Restores by somebody who forgot the new incarnation. */
+export const careless: fc.Arbitrary<Command> = fc.constant({
+  do: 'restore',
+  files: 'both',
+  raise: false,
+})
+
+export const SLOW = process.env['SLOW'] !== undefined
+/** Milliseconds for one property. */
+export const LIMIT = SLOW ? 3_600_000 : 60_000
+
+/** Runs a property on lists of commands. A failing run prints its seed and its commands; `SEED=…` runs that seed again, `SLOW=1` many more. */
+export async function checkLives(
+  lives: fc.Arbitrary<Command[]>,
+  runs: number,
+  live: (campaign: Campaign, life: readonly Command[]) => Promise<void>,
+): Promise<void> {
+  const seed = process.env['SEED']
+  await fc.assert(
+    fc.asyncProperty(lives, async (life) => {
+      const campaign = await Campaign.start()
+      try {
+        await live(campaign, life)
+      } finally {
+        campaign.end()
+      }
+    }),
+    {
+      numRuns: SLOW ? 40 * runs : runs,
+      ...(seed === undefined ? {} : { seed: Number(seed) }),
+      // Shrinking takes time, too: what is smallest by then is printed.
+      interruptAfterTimeLimit: LIMIT - 10_000,
+    },
+  )
+}
+
+/** A device, as long as it lives. Times are seconds. */
+export interface Device {
+  name: string
+  client: SteppedClient
+  store: LeakyStore
+  identity: Identity
+  /** When it was revoked, and after how long nobody encrypts under what it had. */
+  removed: { at: number; bound: number } | null
+}
+
+const MAX_DEVICES = 6
+
+export class Campaign {
+  readonly path: WholePath
+  readonly devices: Device[] = []
+  /** Every trust document, as the customer files them. */
+  readonly trusts: Envelope[]
+  #second: { store: Store; service: Service } | null = null
+  #hasBackup = false
+  #config!: AppConfigJson
+
+  private constructor(path: WholePath) {
+    this.path = path
+    this.trusts = [path.tenant.trust.envelope]
+  }
+
+  static async start(): Promise<Campaign> {
+    // Two suites that differ in cost only; X-Wing has tests of its own.
+    const campaign = new Campaign(new WholePath(await makeTenant({ suites: ['X25519'] })))
+    const { path } = campaign
+    for (const name of NAMES) {
+      const kind = name === 'mail' ? 'erasable' : 'recoverable'
+      createKeyring(
+        path.tenant.store,
+        { name, rules: ['keyferry://client.acme.example/*'], kind },
+        path.now(),
+      )
+    }
+    await path.startService()
+    await path.service.step()
+    campaign.#config = await appConfig(path.tenant.store)
+    return campaign
+  }
+
+  end(): void {
+    this.#second?.store.close()
+    this.path.tenant.remove()
+  }
+
+  get store(): Store {
+    return this.path.tenant.store
+  }
+
+  get now(): number {
+    return this.path.now()
+  }
+
+  get present(): Device[] {
+    return this.devices.filter(({ removed }) => removed === null)
+  }
+
+  keyrings(): KeyringRow[] {
+    return this.store.all<KeyringRow>('SELECT * FROM keyrings ORDER BY name')
+  }
+
+  pass(seconds: number): void {
+    this.path.tenant.clock.now += seconds
+  }
+
+  /** A step of every instance, side by side. */
+  async step(): Promise<void> {
+    await Promise.all([this.path.service.step(), this.#second?.service.step()])
+  }
+
+  /** A client of an identity, over a store. */
+  clientOf(identity: Identity, name: string, store: ClientStore): SteppedClient {
+    return new SteppedClient({
+      config: this.#config,
+      identity,
+      store,
+      fetch: this.path.relay.fetch,
+      now: this.path.now,
+      renew: ({ key }) => this.path.identityOf(name, key),
+    })
+  }
+
+  async join(): Promise<Device> {
+    const name = `device-${this.devices.length}`
+    const identity = await this.path.identityOf(name)
+    const store = createLeakyStore()
+    const device = {
+      name,
+      identity,
+      store,
+      client: this.clientOf(identity, name, store),
+      removed: null,
+    }
+    this.devices.push(device)
+    await device.client.round()
+    await this.step()
+    await device.client.round()
+    return device
+  }
+
+  async rounds(): Promise<void> {
+    for (const { client } of this.devices) await client.round()
+  }
+
+  /** Everyone is shown the truth, and comes up to date. */
+  async settle(): Promise<void> {
+    this.path.relay.shown = undefined
+    this.path.relay.isRefusing = false
+    for (let i = 0; i < 3; i++) {
+      await this.path.stepToHead()
+      await this.rounds()
+    }
+  }
+
+  async #remove(device: Device): Promise<void> {
+    const { path } = this
+    const trust = await newestTrust(this.store)
+    const bound = revocationBound(this.store, trust, this.now).direct
+    revokeClient(this.store, `keyferry://client.acme.example/${device.name}`, this.now)
+    device.removed = { at: path.now(), bound }
+    this.pass(1 + (this.now % 50))
+    await this.step()
+  }
+
+  async #wait(days: number): Promise<void> {
+    for (let day = 0; day < days; day += 3) {
+      this.pass(3 * DAY)
+      await this.step()
+      await this.rounds()
+      await this.step()
+      await this.rounds()
+    }
+  }
+
+  #files(): [string, string][] {
+    const { directory } = this.path.tenant
+    return [storePath(directory), caStorePath(directory)].map((file) => [file, `${file}.backup`])
+  }
+
+  #backup(): void {
+    for (const name of ['main', 'ca']) this.store.get(`PRAGMA ${name}.wal_checkpoint(TRUNCATE)`)
+    for (const [file, copy] of this.#files()) copyFileSync(file, copy)
+    this.#hasBackup = true
+  }
+
+  async #restore(files: 'deriver' | 'both', raise: boolean): Promise<void> {
+    if (!this.#hasBackup) return
+    const { tenant } = this.path
+    const lists = currentCrls(this.store).map(({ issuer, number }) => ({
+      issuer: new Uint8Array(issuer),
+      number,
+    }))
+    this.#second?.store.close()
+    tenant.store.close()
+    for (const [file, copy] of this.#files().slice(0, files === 'both' ? 2 : 1)) {
+      for (const end of ['-wal', '-shm']) rmSync(file + end, { force: true })
+      copyFileSync(copy, file)
+    }
+    tenant.store = openStore(storePath(tenant.directory))
+    const { body } = await newestTrust(tenant.store)
+    for (const one of this.trusts.slice(body.number))
+      await publishTrust(tenant.store, one, this.now)
+    if (files === 'both') await this.#revokeAgain()
+    if (raise) await this.raise(lists)
+    await this.path.startService()
+    if (this.#second !== null) await this.#startSecond()
+    await this.step()
+  }
+
+  /** What the backup does not know, the administrator does. */
+  async #revokeAgain(): Promise<void> {
+    for (const { removed, client } of this.devices) {
+      if (removed === null) continue
+      try {
+        await revokeCertificate(this.store, client.identity.certificates[0]!, this.now)
+      } catch (error) {
+        if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
+      }
+    }
+  }
+
+  /** A trust document with the next incarnation, which asks for these lists at least. */
+  async raise(lowestCrls: { issuer: Uint8Array<ArrayBuffer>; number: number }[]): Promise<void> {
+    const { body } = await newestTrust(this.store)
+    const times = { issuedAt: this.now, expiresAt: this.now + 365 * DAY }
+    await this.path.changeTrust({ ...times, incarnation: body.incarnation + 1, lowestCrls })
+    this.trusts.push((await newestTrust(this.store)).envelope)
+  }
+
+  async #startSecond(): Promise<void> {
+    const { path } = this
+    const store = openStore(storePath(path.tenant.directory))
+    const first = path.service
+    await path.startService({ store })
+    this.#second = { store, service: path.service }
+    path.service = first
+  }
+
+  async #instances(count: 1 | 2): Promise<void> {
+    if (count === 2 && this.#second === null) await this.#startSecond()
+    if (count === 1 && this.#second !== null) {
+      this.#second.store.close()
+      this.#second = null
+    }
+  }
+
+  /** Does one thing. What makes no sense now does nothing. */
+  async run(command: Command): Promise<void> {
+    const { relay, tenant } = this.path
+    const { devices, present } = this
+    switch (command.do) {
+      case 'join':
+        if (devices.length < MAX_DEVICES) await this.join()
+        return
+      case 'round':
+        await devices[command.who % Math.max(1, devices.length)]?.client.round()
+        return
+      case 'rotate':
+        rotateKeyring(tenant.store, NAMES[command.keyring]!, this.now)
+        return
+      case 'remove':
+        if (present.length > 1) await this.#remove(present[command.who % present.length]!)
+        return
+      case 'step':
+        this.pass(command.seconds)
+        return this.step()
+      case 'wait':
+        return this.#wait(command.days)
+      case 'backup':
+        return this.#backup()
+      case 'restore':
+        return this.#restore(command.files, command.raise)
+      case 'instances':
+        return this.#instances(command.count)
+      case 'hide':
+        relay.shown = Math.max(0, relay.pushes.length - 1 - command.back)
+        return
+      case 'show':
+        relay.shown = undefined
+        return
+      case 'refuse':
+        relay.isRefusing = command.isOn
+    }
+  }
+}
