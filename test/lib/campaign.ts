@@ -129,6 +129,19 @@ export interface Device {
 
 const MAX_DEVICES = 6
 
+const uriOf = ({ name }: Device): string => `keyferry://client.acme.example/${name}`
+
+/** Whether there was nothing to revoke. */
+async function isUnknown(revoke: () => unknown): Promise<boolean> {
+  try {
+    await revoke()
+    return false
+  } catch (error) {
+    if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
+    return true
+  }
+}
+
 export class Campaign {
   readonly path: WholePath
   readonly devices: Device[] = []
@@ -239,7 +252,10 @@ export class Campaign {
     const { path } = this
     const trust = await newestTrust(this.store)
     const bound = revocationBound(this.store, trust, this.now).direct
-    revokeClient(this.store, `keyferry://client.acme.example/${device.name}`, this.now)
+    const { certificates } = device.client.identity
+    // By URI, or by certificate where a restored database knows the URI no more.
+    if (await isUnknown(() => revokeClient(this.store, uriOf(device), this.now)))
+      await revokeCertificate(this.store, certificates[0]!, this.now)
     device.removed = { at: path.now(), bound }
     this.pass(1 + (this.now % 50))
     await this.step()
@@ -294,11 +310,9 @@ export class Campaign {
   async #revokeAgain(): Promise<void> {
     for (const { removed, client } of this.devices) {
       if (removed === null) continue
-      try {
-        await revokeCertificate(this.store, client.identity.certificates[0]!, this.now)
-      } catch (error) {
-        if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
-      }
+      await isUnknown(() =>
+        revokeCertificate(this.store, client.identity.certificates[0]!, this.now),
+      )
     }
   }
 

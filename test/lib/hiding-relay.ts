@@ -64,7 +64,9 @@ export class HidingRelay {
     }
     const json = parseJson(body, 10_000_000)
     if (call === 'trust') {
-      this.trusts.push(envelopeSchema(json, ''))
+      const document = envelopeSchema(json, '')
+      const { number } = parseJson(document.payload, 65_536) as { number: number }
+      this.trusts[number - 1] = document
       return new Response(null, { status: 204 })
     }
     if (call === 'push') {
