@@ -35,9 +35,12 @@ export type Command =
   | { do: 'hide'; back: number }
   | { do: 'show' }
   | { do: 'refuse'; isOn: boolean }
+  /** A mark: what happens there is the test's own affair. */
+  | { do: 'leak' }
 
 const small = fc.nat({ max: 7 })
-const all: { [K in Command['do']]: fc.WeightedArbitrary<Command> } = {
+type Kind = Exclude<Command['do'], 'leak'>
+const all: { [K in Kind]: fc.WeightedArbitrary<Command> } = {
   join: { weight: 4, arbitrary: fc.constant({ do: 'join' }) },
   round: { weight: 3, arbitrary: small.map((who) => ({ do: 'round', who })) },
   rotate: {
@@ -72,7 +75,7 @@ const all: { [K in Command['do']]: fc.WeightedArbitrary<Command> } = {
 /** Lists of commands, of these kinds only if some are named. */
 export function commands(
   maxLength: number,
-  kinds = Object.keys(all) as Command['do'][],
+  kinds = Object.keys(all) as Kind[],
 ): fc.Arbitrary<Command[]> {
   return fc.array(fc.oneof(...kinds.map((kind) => all[kind])), {
     minLength: 4,
@@ -266,6 +269,7 @@ export class Campaign {
       this.pass(3 * DAY)
       await this.step()
       await this.rounds()
+      // Packages that are due move now.
       await this.step()
       await this.rounds()
     }
@@ -276,8 +280,14 @@ export class Campaign {
     return [storePath(directory), caStorePath(directory)].map((file) => [file, `${file}.backup`])
   }
 
-  #backup(): void {
+  /** What lies on the disk: everything is in these files, nothing beside them. */
+  files(): string[] {
     for (const name of ['main', 'ca']) this.store.get(`PRAGMA ${name}.wal_checkpoint(TRUNCATE)`)
+    return this.#files().map(([file]) => file)
+  }
+
+  #backup(): void {
+    this.files()
     for (const [file, copy] of this.#files()) copyFileSync(file, copy)
     this.#hasBackup = true
   }
@@ -377,6 +387,8 @@ export class Campaign {
         return
       case 'refuse':
         relay.isRefusing = command.isOn
+        return
+      case 'leak':
     }
   }
 }
