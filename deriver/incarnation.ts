@@ -14,6 +14,14 @@ import { renewGeneration, type Deriving } from './members.ts'
 import { markChanged, type Store } from './store.ts'
 
 /**
+ * Numbers of catalogs and manifests go on above this under an incarnation. A restored database does not know the last ones that it gave out, and
+ * clients take no lower ones.
+ */
+function numberBase(incarnation: number): number {
+  return Math.min(incarnation * 2 ** 32, 2 ** 52)
+}
+
+/**
  * Takes the trust document's incarnation where it is above the deriver's: every keyring gets a new generation and a new version, in one transaction.
  * Returns whether it did.
  */
@@ -30,6 +38,10 @@ export function takeUpIncarnation(
     if (store.counter('incarnation') >= incarnation) return false
     appendLog(store, 'incarnation-raised', now, { incarnation, trust: trust.body.number })
     store.set('incarnation', incarnation)
+    // PROTOCOL [deriver-6]
+    const base = numberBase(incarnation)
+    store.set('catalog', Math.max(store.counter('catalog'), base))
+    store.run('UPDATE keyrings SET number = max(number, ?)', base)
     for (const { id } of store.all<{ id: Bytes }>('SELECT id FROM keyrings ORDER BY id')) {
       renewGeneration(store, deriving, id, now, () => true)
       addVersion(store, id, now)

@@ -72,6 +72,7 @@ const withoutVector: Record<string, string> = {
   'deriver-3': 'which versions the deriver has used',
   'deriver-4': 'which members the deriver has',
   'deriver-5': 'which members the deriver has',
+  'deriver-6': 'which numbers the deriver gave out',
   'enrol-2': 'the headers of a call',
   'enrol-3': 'the sessions of an app',
   'enrol-4': 'a token whose form is the own affair of a backend',
