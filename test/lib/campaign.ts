@@ -15,7 +15,12 @@ import { type Envelope } from '../../shared/envelope.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { type Identity } from '../../web/index.ts'
 import { type Store as ClientStore } from '../../web/store.ts'
-import { createLeakyStore, SteppedClient, type LeakyStore } from './stepped-client.ts'
+import {
+  createLeakyStore,
+  SteppedClient,
+  type LeakyStore,
+  type SteppedOptions,
+} from './stepped-client.ts'
 import { makeTenant } from './tenant.ts'
 import { DAY, NAMES, WholePath } from './whole-path.ts'
 
@@ -95,29 +100,32 @@ export const SLOW = process.env['SLOW'] !== undefined
 /** Milliseconds for one property. */
 export const LIMIT = SLOW ? 3_600_000 : 60_000
 
-/** Runs a property on lists of commands. A failing run prints its seed and its commands; `SEED=…` runs that seed again, `SLOW=1` many more. */
-export async function checkLives(
+/** Checks a property. A failing run prints its seed and what it was made of; `SEED=…` begins with that seed, `SLOW=1` runs many more. */
+export function check<T>(property: fc.IAsyncProperty<T>, runs: number): Promise<void> {
+  const seed = process.env['SEED']
+  return fc.assert(property, {
+    numRuns: SLOW ? 40 * runs : runs,
+    ...(seed === undefined ? {} : { seed: Number(seed) }),
+    // Shrinking takes time, too: what is smallest by then is printed.
+    interruptAfterTimeLimit: LIMIT - 10_000,
+  })
+}
+
+/** Checks a property of lives: lists of commands, each in a tenant of its own. */
+export function checkLives(
   lives: fc.Arbitrary<Command[]>,
   runs: number,
   live: (campaign: Campaign, life: readonly Command[]) => Promise<void>,
 ): Promise<void> {
-  const seed = process.env['SEED']
-  await fc.assert(
-    fc.asyncProperty(lives, async (life) => {
-      const campaign = await Campaign.start()
-      try {
-        await live(campaign, life)
-      } finally {
-        campaign.end()
-      }
-    }),
-    {
-      numRuns: SLOW ? 40 * runs : runs,
-      ...(seed === undefined ? {} : { seed: Number(seed) }),
-      // Shrinking takes time, too: what is smallest by then is printed.
-      interruptAfterTimeLimit: LIMIT - 10_000,
-    },
-  )
+  const property = fc.asyncProperty(lives, async (life) => {
+    const campaign = await Campaign.start()
+    try {
+      await live(campaign, life)
+    } finally {
+      campaign.end()
+    }
+  })
+  return check(property, runs)
 }
 
 /** A device, as long as it lives. Times are seconds. */
@@ -207,16 +215,16 @@ export class Campaign {
     await Promise.all([this.path.service.step(), this.#second?.service.step()])
   }
 
-  /** A client of an identity, over a store. */
-  clientOf(identity: Identity, name: string, store: ClientStore): SteppedClient {
-    return new SteppedClient({
+  /** What a client of an identity is made of, over a store. */
+  optionsOf(identity: Identity, name: string, store: ClientStore): SteppedOptions {
+    return {
       config: this.#config,
       identity,
       store,
       fetch: this.path.relay.fetch,
       now: this.path.now,
       renew: ({ key }) => this.path.identityOf(name, key),
-    })
+    }
   }
 
   async join(): Promise<Device> {
@@ -227,7 +235,7 @@ export class Campaign {
       name,
       identity,
       store,
-      client: this.clientOf(identity, name, store),
+      client: new SteppedClient(this.optionsOf(identity, name, store)),
       removed: null,
     }
     this.devices.push(device)

@@ -103,7 +103,7 @@ export class HidingRelay {
   }
 
   /** A keyring as a push shows it to the member that asks. */
-  item(push: Pushed, keyring: Bytes, ask: DeliveryRequest): DeliveredKeyring | undefined {
+  item(push: Pushed, keyring: Bytes, packageHash: Bytes): DeliveredKeyring | undefined {
     const indexOf = (envelope: Envelope, name: string): Bytes => {
       const tree = (parseJson(envelope.payload, 65_536) as Record<string, { index: string }>)[name]!
       return fromBase64url(tree.index)
@@ -111,10 +111,10 @@ export class HidingRelay {
     const isOf = (leaf: Bytes): boolean => equal(leaf.subarray(0, 16), keyring)
     const release = this.#place(indexOf(push.head, 'releases'), KEYRING_LEAF, isOf)
     const manifest = this.#place(indexOf(push.catalog, 'manifests'), KEYRING_LEAF, isOf)
-    if (!release || !manifest || ask.package.length === 0) return undefined
+    if (!release || !manifest || packageHash.length === 0) return undefined
     const bytes = this.objects.get(hex(release.leaf.subarray(16)))!
     const shown = decodeRelease(bytes)
-    const isMember = (leaf: Bytes): boolean => equal(leaf.subarray(0, 32), ask.package)
+    const isMember = (leaf: Bytes): boolean => equal(leaf.subarray(0, 32), packageHash)
     const member = this.#place(shown.members.index, MEMBER_LEAF, isMember)
     if (member === undefined) return undefined
     const give = (hash: Bytes): Bytes => this.objects.get(hex(hash))!
@@ -136,7 +136,7 @@ export class HidingRelay {
       catalog: push.catalog,
       crls: push.crls,
       head: push.head,
-      keyrings: ask.keyrings.flatMap((id) => this.item(push, id, ask) ?? []),
+      keyrings: ask.keyrings.flatMap((id) => this.item(push, id, ask.package) ?? []),
       refusals: [],
       trust: this.trusts.slice(ask.have.trust),
     }

@@ -15,7 +15,6 @@ import { KEYRING_LEAF, keyringLeaf } from '../../shared/manifest.ts'
 import { decodeRelease, type HeadBody, type Release } from '../../shared/release.ts'
 import { signBytes } from '../../shared/signature.ts'
 import { buildTree, proveLeaf, type Proof } from '../../shared/tree.ts'
-import { type ClientRelay } from './client-relay.ts'
 
 /** What is forged; everything else stays honest. Objects take the place of the true ones, with their hashes where those belong. */
 export interface Forgery {
@@ -27,6 +26,12 @@ export interface Forgery {
   manifest?: Bytes
   /** With the proof of the manifest under it. */
   catalog?: { envelope: Envelope; proof: Proof }
+}
+
+/** What the thief goes by: the key that it stole, and what was honestly published last. */
+export interface Loot {
+  world: { deriver: Signer }
+  publication: { catalog: Envelope; body: HeadBody } | null | undefined
 }
 
 /** Signs a head's body as it is given. */
@@ -57,7 +62,7 @@ function numberOf({ payload }: Envelope): number {
 
 /** Forges a delivery of one keyring, from its true and whole part. */
 export async function forge(
-  { world, publication }: ClientRelay,
+  { world, publication }: Loot,
   delivery: Delivery,
   item: DeliveredKeyring,
   forgery: Forgery,

@@ -1,0 +1,115 @@
+/** A member that is given forged deliveries, each time in the state before the first, and what came of it. */
+import { commit } from '../../deriver/root.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { SALT_LENGTH } from '../../shared/chunk.ts'
+import { equal, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
+import { type ErrorCode } from '../../shared/errors.ts'
+import { decodeManifest, versionContext, type Manifest } from '../../shared/manifest.ts'
+import { decryptMessage, encryptMessage, parseMessageHeader } from '../../shared/message.ts'
+import { deriveMessageKey } from '../../shared/unwrap.ts'
+import { createMemoryStore } from '../../web/index.ts'
+import { type StoredState } from '../../web/store.ts'
+import { type Campaign, type Device } from './campaign.ts'
+import { madeVersions } from './made-keys.ts'
+import { outcome, SteppedClient } from './stepped-client.ts'
+
+/** What came of a forged delivery. */
+export interface Verdict {
+  /** What it was refused with. */
+  code: ErrorCode | 'none'
+  /** Whether the client then uses a key that is not the one of its id. */
+  isInjected: boolean
+}
+
+/** Makes another delivery of a true one and of its part for the keyring. */
+export type Forge = (delivery: Delivery, item: DeliveredKeyring) => Delivery | Promise<Delivery>
+
+const NONE = new Uint8Array()
+
+/** The message key that a version secret gives. */
+async function messageKey(secret: Bytes, manifest: Manifest, keyId: Bytes): Promise<CryptoKey> {
+  const input = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey'])
+  return deriveMessageKey(input, manifest, keyId)
+}
+
+export class Victim {
+  readonly #campaign: Campaign
+  readonly #device: Device
+  readonly #name: string
+  readonly #id: Bytes
+  readonly #state: StoredState
+  readonly #Client: typeof SteppedClient
+
+  private constructor(
+    campaign: Campaign,
+    device: Device,
+    name: string,
+    state: StoredState,
+    Client: typeof SteppedClient,
+  ) {
+    this.#campaign = campaign
+    this.#device = device
+    this.#name = name
+    this.#id = new Uint8Array(campaign.keyrings().find((one) => one.name === name)!.id)
+    this.#state = state
+    this.#Client = Client
+  }
+
+  /** A member as it is now; with a client that is not as it should be, if one is given. */
+  static async of(
+    campaign: Campaign,
+    device: Device,
+    name: string,
+    Client = SteppedClient,
+  ): Promise<Victim> {
+    return new Victim(campaign, device, name, (await device.store.read())!, Client)
+  }
+
+  /** The client after a delivery that was forged. `own` is a secret of whoever forged it. */
+  async given(forge: Forge, own: Bytes): Promise<Verdict> {
+    const { relay } = this.#campaign.path
+    const store = createMemoryStore()
+    await store.write(this.#state)
+    const options = this.#campaign.optionsOf(this.#device.identity, this.#device.name, store)
+    const client = new this.#Client(options)
+    let manifest: Manifest | undefined
+    relay.twist = (delivery) => {
+      const item = delivery.keyrings.find(({ keyring }) => equal(keyring, this.#id))
+      if (item === undefined) return delivery
+      manifest = decodeManifest(item.manifest)
+      return forge(delivery, item)
+    }
+    try {
+      const code = await client.round()
+      return { code, isInjected: await this.#isInjected(client, manifest!, own) }
+    } finally {
+      relay.twist = (delivery) => delivery
+    }
+  }
+
+  async #isInjected(client: SteppedClient, manifest: Manifest, own: Bytes): Promise<boolean> {
+    const keyring = client.keyring(this.#name)
+    let message: Bytes | undefined
+    await outcome(async () => {
+      message = await keyring.encrypt('for members')
+    })
+    if (message !== undefined && !(await this.#isTrue(message, manifest))) return true
+    // What the forger makes under its own key is nobody's message.
+    for (const version of manifest.versions) {
+      const key = await messageKey(own, manifest, commit(own, versionContext(manifest, version)))
+      const salt = crypto.getRandomValues(new Uint8Array(SALT_LENGTH))
+      const made = await encryptMessage(key, version.keyId, NONE, salt, NONE)
+      if ((await outcome(() => keyring.decrypt(made))) === 'none') return true
+    }
+    return false
+  }
+
+  /** Whether a message is under the key that the deriver made for its key id. */
+  async #isTrue(message: Bytes, manifest: Manifest): Promise<boolean> {
+    const { keyId } = parseMessageHeader(message)
+    const made = madeVersions(this.#campaign.path.tenant).find((one) => one.keyId === hex(keyId))
+    if (made === undefined) return false
+    const key = await messageKey(fromHex(made.secret), manifest, keyId)
+    return (await outcome(() => decryptMessage(key, message, NONE))) === 'none'
+  }
+}
