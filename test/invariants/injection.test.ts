@@ -93,8 +93,12 @@ const plans = fc.record({
   entries: fc.array(
     fc.record({
       at: fc.nat({ max: 3 }),
-      secret: fc.constantFrom('own', 'other version', 'other keyring'),
-      kek: mostly('right', 'earlier', 'own'),
+      secret: fc.constantFrom<('own' | 'other version' | 'other keyring')[]>(
+        'own',
+        'other version',
+        'other keyring',
+      ),
+      kek: mostly<'right' | 'earlier' | 'own'>('right', 'earlier', 'own'),
     }),
     { minLength: 1, maxLength: 3 },
   ),
@@ -143,7 +147,7 @@ function forgeItem(
     const index = entries.length - 1 - (at % entries.length)
     entries[index] = {
       ...entries[index]!,
-      wrapped: wrapKey(keks[under as keyof typeof keks], secrets[secret as keyof typeof secrets]),
+      wrapped: wrapKey(keks[under], secrets[secret]),
     }
   }
   const headers: Record<string, Partial<Bundle>> = {

@@ -73,11 +73,14 @@ export class Victim {
     const options = this.#campaign.optionsOf(this.#device.identity, this.#device.name, store)
     const client = new this.#Client(options)
     let manifest: Manifest | undefined
-    relay.twist = (delivery) => {
+    let forged: Delivery | undefined
+    relay.twist = async (delivery) => {
       const item = delivery.keyrings.find(({ keyring }) => equal(keyring, this.#id))
-      if (item === undefined) return delivery
+      // Asked for the others, it stays with its story.
+      if (item === undefined) return { ...(forged ?? delivery), keyrings: [] }
       manifest = decodeManifest(item.manifest)
-      return forge(delivery, item)
+      forged = await forge(delivery, item)
+      return forged
     }
     try {
       const code = await client.round()
