@@ -15,6 +15,7 @@ import { type Envelope } from '../../shared/envelope.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { type Identity } from '../../web/index.ts'
 import { type Store as ClientStore } from '../../web/store.ts'
+import { type Mix } from './hiding-relay.ts'
 import {
   createLeakyStore,
   SteppedClient,
@@ -38,12 +39,25 @@ export type Command =
   | { do: 'restore'; files: 'deriver' | 'both'; raise: boolean }
   | { do: 'instances'; count: 1 | 2 }
   | { do: 'hide'; back: number }
+  | { do: 'mix'; back: Mix }
   | { do: 'show' }
   | { do: 'refuse'; isOn: boolean }
   /** A mark: what happens there is the test's own affair. */
   | { do: 'leak' }
 
 const small = fc.nat({ max: 7 })
+/** All of one push, with now and then a part of another. */
+const mixes: fc.Arbitrary<Mix> = fc.nat({ max: 6 }).chain((base) => {
+  const back = fc.oneof(
+    { weight: 5, arbitrary: fc.constant(base) },
+    { weight: 1, arbitrary: small },
+  )
+  const trust = fc.oneof(
+    { weight: 3, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.nat({ max: 2 }) },
+  )
+  return fc.record({ catalog: back, crls: back, head: back, manifest: back, release: back, trust })
+})
 type Kind = Exclude<Command['do'], 'leak'>
 const all: { [K in Kind]: fc.WeightedArbitrary<Command> } = {
   join: { weight: 4, arbitrary: fc.constant({ do: 'join' }) },
@@ -73,6 +87,7 @@ const all: { [K in Kind]: fc.WeightedArbitrary<Command> } = {
     weight: 2,
     arbitrary: fc.integer({ min: 1, max: 6 }).map((back) => ({ do: 'hide', back })),
   },
+  mix: { weight: 3, arbitrary: mixes.map((back) => ({ do: 'mix', back })) },
   show: { weight: 2, arbitrary: fc.constant({ do: 'show' }) },
   refuse: { weight: 2, arbitrary: fc.boolean().map((isOn) => ({ do: 'refuse', isOn })) },
 }
@@ -249,9 +264,15 @@ export class Campaign {
     for (const { client } of this.devices) await client.round()
   }
 
+  #showTruth(): void {
+    const { relay } = this.path
+    relay.shown = undefined
+    relay.twist = (delivery) => delivery
+  }
+
   /** Everyone is shown the truth, and comes up to date. */
   async settle(): Promise<void> {
-    this.path.relay.shown = undefined
+    this.#showTruth()
     this.path.relay.isRefusing = false
     for (let i = 0; i < 3; i++) {
       await this.path.stepToHead()
@@ -390,8 +411,11 @@ export class Campaign {
       case 'hide':
         relay.shown = Math.max(0, relay.pushes.length - 1 - command.back)
         return
+      case 'mix':
+        relay.twist = (_, ask) => relay.mix(ask, command.back)
+        return
       case 'show':
-        relay.shown = undefined
+        this.#showTruth()
         return
       case 'refuse':
         relay.isRefusing = command.isOn

@@ -27,6 +27,9 @@ import { toJson } from './calls.ts'
 /** What comes with a head. */
 export type Pushed = Push & { catalog: Envelope }
 
+/** How many pushes, or trust documents, before the newest one each part of a delivery is. */
+export type Mix = Record<'catalog' | 'crls' | 'head' | 'manifest' | 'release' | 'trust', number>
+
 export class HidingRelay {
   /** Every state that a deriver pushed, oldest first. */
   readonly pushes: Pushed[] = []
@@ -45,6 +48,9 @@ export class HidingRelay {
   readonly objects = new Map<string, Bytes>()
   /** Every request of a client, in the order of the mailbox. */
   readonly requests: RequestBody[] = []
+  /** It keeps requests back. */
+  isHolding = false
+  readonly held: RequestBody[] = []
   /** Heads that it read and refused. */
   readonly refused: Pushed[] = []
   #done = 0
@@ -84,7 +90,8 @@ export class HidingRelay {
     }
     if (this.isDown) throw new TypeError('no network')
     if (call === 'requests') {
-      this.requests.push(requestSchema(json, ''))
+      const mailbox = this.isHolding ? this.held : this.requests
+      mailbox.push(requestSchema(json, ''))
       return new Response(null, { status: 202 })
     }
     return this.#deliver(deliveryRequestSchema(json, ''))
@@ -102,8 +109,8 @@ export class HidingRelay {
     return undefined
   }
 
-  /** A keyring as a push shows it to the member that asks. */
-  item(push: Pushed, keyring: Bytes, packageHash: Bytes): DeliveredKeyring | undefined {
+  /** Release and manifest of a keyring as a push has them, with their proofs. */
+  shows(push: Pushed, keyring: Bytes) {
     const indexOf = (envelope: Envelope, name: string): Bytes => {
       const tree = (parseJson(envelope.payload, 65_536) as Record<string, { index: string }>)[name]!
       return fromBase64url(tree.index)
@@ -111,22 +118,55 @@ export class HidingRelay {
     const isOf = (leaf: Bytes): boolean => equal(leaf.subarray(0, 16), keyring)
     const release = this.#place(indexOf(push.head, 'releases'), KEYRING_LEAF, isOf)
     const manifest = this.#place(indexOf(push.catalog, 'manifests'), KEYRING_LEAF, isOf)
-    if (!release || !manifest || packageHash.length === 0) return undefined
+    if (!release || !manifest) return undefined
     const bytes = this.objects.get(hex(release.leaf.subarray(16)))!
-    const shown = decodeRelease(bytes)
+    return {
+      bytes,
+      release: decodeRelease(bytes),
+      releaseProof: release.proof,
+      manifestProof: manifest.proof,
+    }
+  }
+
+  /** A keyring as a push shows it to the member that asks. */
+  item(push: Pushed, keyring: Bytes, packageHash: Bytes): DeliveredKeyring | undefined {
+    const shown = this.shows(push, keyring)
+    if (shown === undefined || packageHash.length === 0) return undefined
+    const { release, bytes, releaseProof, manifestProof } = shown
     const isMember = (leaf: Bytes): boolean => equal(leaf.subarray(0, 32), packageHash)
-    const member = this.#place(shown.members.index, MEMBER_LEAF, isMember)
+    const member = this.#place(release.members.index, MEMBER_LEAF, isMember)
     if (member === undefined) return undefined
     const give = (hash: Bytes): Bytes => this.objects.get(hex(hash))!
     return {
-      bundle: give(shown.bundle),
+      bundle: give(release.bundle),
       keyring,
-      manifest: give(shown.manifest),
-      manifestProof: manifest.proof,
+      manifest: give(release.manifest),
+      manifestProof,
       member,
       release: bytes,
-      releaseProof: release.proof,
+      releaseProof,
       welcome: give(member.leaf.slice(64, 96)),
+    }
+  }
+
+  /** A delivery of documents of different pushes, each so many before the newest; and the last so many trust documents left out. */
+  mix(ask: DeliveryRequest, back: Mix): Delivery {
+    const at = (steps: number): Pushed => this.pushes[Math.max(0, this.pushes.length - 1 - steps)]!
+    const trusts = this.trusts.slice(0, Math.max(1, this.trusts.length - back.trust))
+    const keyrings = ask.keyrings.flatMap((id) => {
+      const item = this.item(at(back.release), id, ask.package)
+      const other = this.item(at(back.manifest), id, ask.package)
+      if (item === undefined || other === undefined) return []
+      const { manifest, manifestProof } = other
+      return { ...item, manifest, manifestProof }
+    })
+    return {
+      catalog: at(back.catalog).catalog,
+      crls: at(back.crls).crls,
+      head: at(back.head).head,
+      keyrings,
+      refusals: [],
+      trust: trusts.slice(ask.have.trust),
     }
   }
 
