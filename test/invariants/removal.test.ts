@@ -2,14 +2,8 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { closure } from '../lib/attacker.ts'
-import {
-  careless,
-  checkLives,
-  commands,
-  LIMIT,
-  type Campaign,
-  type Device,
-} from '../lib/campaign.ts'
+import { checkLives, type Campaign, type Device } from '../lib/campaign.ts'
+import { careless, commands, LIMIT } from '../lib/commands.ts'
 import { keysInUse, madeKeks, madeVersions } from '../lib/made-keys.ts'
 import { outcome } from '../lib/stepped-client.ts'
 import { NAMES } from '../lib/whole-path.ts'

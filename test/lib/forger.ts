@@ -8,7 +8,7 @@ import { decodeManifest, versionContext, type Manifest } from '../../shared/mani
 import { decryptMessage, encryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { deriveMessageKey } from '../../shared/unwrap.ts'
 import { createMemoryStore } from '../../web/index.ts'
-import { type StoredState } from '../../web/store.ts'
+import { type Store, type StoredState } from '../../web/store.ts'
 import { type Campaign, type Device } from './campaign.ts'
 import { madeVersions } from './made-keys.ts'
 import { outcome, SteppedClient } from './stepped-client.ts'
@@ -55,14 +55,15 @@ export class Victim {
     this.#Client = Client
   }
 
-  /** A member as it is now; with a client that is not as it should be, if one is given. */
+  /** A member as it is now; with a client that is not as it should be, if one is given, and with another store than its own. */
   static async of(
     campaign: Campaign,
     device: Device,
     name: string,
     Client = SteppedClient,
+    store: Store = device.store,
   ): Promise<Victim> {
-    return new Victim(campaign, device, name, (await device.store.read())!, Client)
+    return new Victim(campaign, device, name, (await store.read())!, Client)
   }
 
   /** The client after a delivery that was forged. `own` is a secret of whoever forged it. */
@@ -75,12 +76,13 @@ export class Victim {
     let manifest: Manifest | undefined
     let forged: Delivery | undefined
     relay.twist = async (delivery) => {
-      const item = delivery.keyrings.find(({ keyring }) => equal(keyring, this.#id))
-      // Asked for the others, it stays with its story.
-      if (item === undefined) return { ...(forged ?? delivery), keyrings: [] }
-      manifest = decodeManifest(item.manifest)
-      forged = await forge(delivery, item)
-      return forged
+      const asked = delivery.keyrings.find(({ keyring }) => equal(keyring, this.#id))
+      const item = asked ?? relay.item(relay.pushes.at(-1)!, this.#id, this.#state.package)!
+      manifest ??= decodeManifest(item.manifest)
+      // Whatever it is asked for, it stays with its story.
+      forged ??= await forge({ ...delivery, keyrings: [item] }, item)
+      const keyrings = asked === undefined ? [] : forged.keyrings
+      return { ...forged, keyrings, trust: delivery.trust }
     }
     try {
       const code = await client.round()
