@@ -1,6 +1,7 @@
 // What a deriver never does: sign a version twice, take for new what it was sent before.
 import * as fc from 'fast-check'
 import { expect, it, onTestFinished } from 'vitest'
+import { createKeyring } from '../../deriver/keyrings.ts'
 import { markChanged, type Store } from '../../deriver/store.ts'
 import { type RequestBody } from '../../shared/api.ts'
 import { fromUtf8, hex, type Bytes } from '../../shared/bytes.ts'
@@ -10,6 +11,7 @@ import { type HeadBody } from '../../shared/release.ts'
 import { toJson } from '../lib/calls.ts'
 import { Campaign, checkLives } from '../lib/campaign.ts'
 import { check, commands, LIMIT } from '../lib/commands.ts'
+import { makeClient, makeRequest } from '../lib/tenant.ts'
 import { DAY } from '../lib/whole-path.ts'
 
 /** The database for a process that is killed before it writes so many times. */
@@ -120,6 +122,11 @@ it(
       const { relay, tenant } = campaign.path
       const again = new Set<RequestBody>()
       await campaign.join()
+      // Somebody who is refused, too: that is answered once.
+      const rules = ['keyferry://client.acme.example/other']
+      const { id } = createKeyring(tenant.store, { name: 'other', rules }, campaign.now)
+      const stranger = await makeClient(tenant, 'stranger', 'X25519')
+      relay.requests.push(await makeRequest(tenant, stranger, [id]))
       for (const [i, command] of life.entries()) {
         await campaign.run(command)
         campaign.pass([0, 30, 700, 2 * DAY][i % 4]!)

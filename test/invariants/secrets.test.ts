@@ -15,7 +15,7 @@ import { closure, type Leaked } from '../lib/attacker.ts'
 import { checkLives, type Campaign } from '../lib/campaign.ts'
 import { commands, LIMIT } from '../lib/commands.ts'
 import { keysInUse, madeKeks, madeVersions } from '../lib/made-keys.ts'
-import { NAMES } from '../lib/whole-path.ts'
+import { DAY, NAMES } from '../lib/whole-path.ts'
 
 /** Days: a package is replaced at half of its life, a generation 30 days after it was made; and the steps of the test in between. */
 const [HALF_PACKAGE, GENERATION, STEPS] = [15, 30, 9]
@@ -40,7 +40,8 @@ it(
     const lives = fc.tuple(some, some).map(([a, b]) => [...a, { do: 'leak' } as const, ...b])
     await checkLives(lives, 3, async (campaign, life) => {
       const { tenant } = campaign.path
-      const victim = await campaign.join()
+      // No new certificate replaces its package before the time.
+      const victim = await campaign.join(300 * DAY)
       await campaign.join()
       let packages: Leaked['packages'] = []
       for (const command of life) {

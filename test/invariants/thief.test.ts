@@ -23,7 +23,7 @@ async function stage(): Promise<{ campaign: Campaign; device: Device; own: Bytes
   await campaign.join()
   for (let i = 0; i < 3; i++) {
     await campaign.run({ do: 'rotate', keyring: i % 2 })
-    await campaign.run({ do: 'step', seconds: 700 })
+    await campaign.run({ do: 'step', seconds: DAY + 700 })
   }
   await campaign.run({ do: 'remove', who: 1 })
   await campaign.settle()
@@ -50,6 +50,9 @@ it(
     const earlier = { ...PLAIN, catalog: 2 }
     expect((await send(earlier, stateless)).code).toBe('none')
     expect((await send(earlier)).code).toBe('ERR_ROLLBACK')
+    const oldLists = { ...PLAIN, crls: 'earlier' } as const
+    expect((await send(oldLists, stateless)).code).toBe('none')
+    expect((await send(oldLists)).code).toBe('ERR_ROLLBACK')
     // What is taken is taken, also with channel, key-encryption key and release of the thief's own; what is not fails for this reason alone.
     expect(await send(PLAIN)).toEqual({ code: 'none', isInjected: false })
     expect(await send({ ...PLAIN, isOwnChannel: false })).toEqual({

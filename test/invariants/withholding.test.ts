@@ -3,37 +3,14 @@ import { expect, it } from 'vitest'
 import { fromUtf8, hex, type Bytes } from '../../shared/bytes.ts'
 import { compareVersions, decodeManifest } from '../../shared/manifest.ts'
 import { type HeadBody } from '../../shared/release.ts'
-import { type StoredState } from '../../web/store.ts'
 import { checkLives, type Campaign } from '../lib/campaign.ts'
 import { commands, LIMIT } from '../lib/commands.ts'
 import { createCrashingStore } from '../lib/crashing-store.ts'
 import { type Pushed } from '../lib/hiding-relay.ts'
 import { keysInUse } from '../lib/made-keys.ts'
+import { expectNotBelow } from '../lib/monotone.ts'
 import { SteppedClient } from '../lib/stepped-client.ts'
 import { expiryOf, NAMES, withoutHead } from '../lib/whole-path.ts'
-
-/** No number of what was accepted falls; an equal one stands for the same bytes. */
-function expectNotBelow(before: StoredState | null, after: StoredState): void {
-  expect(after.packageVersion).toBeGreaterThanOrEqual(before?.packageVersion ?? 0)
-  const [a, b] = [before?.accepted, after.accepted]
-  if (a == null) return
-  const rises = (
-    one: { number: number; hash: Bytes },
-    other: { number: number; hash: Bytes },
-  ): void => {
-    expect(other.number).toBeGreaterThanOrEqual(one.number)
-    if (other.number === one.number) expect(hex(other.hash)).toBe(hex(one.hash))
-  }
-  const order = compareVersions(b!.head, a.head)
-  expect(order).toBeGreaterThanOrEqual(0)
-  if (order === 0) expect(hex(b!.head.hash)).toBe(hex(a.head.hash))
-  expect(b!.trust.body.incarnation).toBeGreaterThanOrEqual(a.trust.body.incarnation)
-  rises({ ...a.trust.body, hash: a.trust.hash }, { ...b!.trust.body, hash: b!.trust.hash })
-  rises({ ...a.catalog.body, hash: a.catalog.hash }, { ...b!.catalog.body, hash: b!.catalog.hash })
-  for (const [id, manifest] of Object.entries(a.manifests)) rises(manifest, b!.manifests[id]!)
-  for (const [id, number] of Object.entries(a.crls))
-    expect(b!.crls[id]).toBeGreaterThanOrEqual(number)
-}
 
 it(
   '6 monotone state: incarnation, head, trust document, catalog, manifests and lists never fall, whatever the relay mixes and at whichever write the client crashes',

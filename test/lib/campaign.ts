@@ -141,9 +141,10 @@ export class Campaign {
     }
   }
 
-  async join(): Promise<Device> {
+  /** A new device becomes a member; `lifetime` is its certificate's, in seconds. */
+  async join(lifetime?: number): Promise<Device> {
     const name = `device-${this.devices.length}`
-    const identity = await this.path.identityOf(name)
+    const identity = await this.path.identityOf(name, undefined, lifetime)
     const store = createLeakyStore()
     const device = {
       name,

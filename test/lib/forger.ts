@@ -11,6 +11,7 @@ import { createMemoryStore } from '../../web/index.ts'
 import { type Store, type StoredState } from '../../web/store.ts'
 import { type Campaign, type Device } from './campaign.ts'
 import { madeVersions } from './made-keys.ts'
+import { expectNotBelow } from './monotone.ts'
 import { outcome, SteppedClient } from './stepped-client.ts'
 
 /** What came of a forged delivery. */
@@ -66,7 +67,7 @@ export class Victim {
     return new Victim(campaign, device, name, (await store.read())!, Client)
   }
 
-  /** The client after a delivery that was forged. `own` is a secret of whoever forged it. */
+  /** The client after a delivery that was forged, which never takes it back. `own` is a secret of whoever forged it. */
   async given(forge: Forge, own: Bytes): Promise<Verdict> {
     const { relay } = this.#campaign.path
     const store = createMemoryStore()
@@ -86,6 +87,7 @@ export class Victim {
     }
     try {
       const code = await client.round()
+      expectNotBelow(this.#state, (await store.read())!)
       return { code, isInjected: await this.#isInjected(client, manifest!, own) }
     } finally {
       relay.twist = (delivery) => delivery

@@ -154,12 +154,14 @@ export function thieve(campaign: Campaign, device: Device, own: Bytes, plan: Pla
       oldest: versions[0]!,
       unknown: { incarnation: 1, version: 1_000 },
     }[plan.encrypt]
+    // As on the first day.
+    const lists = plan.crls === 'earlier' ? { crls: bodyOf(pushes[0]!).crls } : {}
     const welcome = plan.isOwnChannel ? await ownWelcome(campaign, device) : null
     const forgery: Forgery = {
       catalog,
       manifest: then.manifest,
       bundle: ownBundle(campaign, plan, item, then.manifest),
-      head: (body) => ({ ...body, ...headChanges[plan.head](body) }),
+      head: (body) => ({ ...body, ...lists, ...headChanges[plan.head](body) }),
       release: (release) => ({
         ...release,
         encrypt: { incarnation: encrypt.incarnation, version: encrypt.version },

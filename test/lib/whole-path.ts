@@ -68,13 +68,14 @@ export class WholePath {
     return this.startService({ signer: this.tenant.keys.signer, issuers: {} })
   }
 
-  /** A certificate of the built-in CA for a key, by default a new one. */
-  async identityOf(name: string, key?: SigningKey): Promise<Identity> {
+  /** A certificate of the built-in CA for a key, by default a new one; `lifetime` in seconds. */
+  async identityOf(name: string, key?: SigningKey, lifetime?: number): Promise<Identity> {
     const own = key ?? (await generateSigningKey('ES256', false))
     const csr = await createCsr(own, name)
     const uri = `keyferry://client.acme.example/${name}`
     const { store, clients } = this.tenant
-    return { key: own, certificates: [await issueClient(store, clients, csr, uri, this.now())] }
+    const certificate = await issueClient(store, clients, csr, uri, this.now(), lifetime)
+    return { key: own, certificates: [certificate] }
   }
 
   /** Connects with a state, by default none. */
