@@ -15,7 +15,12 @@ import { equal, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { commitInput } from '../../shared/kdf.ts'
-import { decodeManifest, encodeManifest, versionContext } from '../../shared/manifest.ts'
+import {
+  decodeManifest,
+  encodeManifest,
+  versionContext,
+  type Manifest,
+} from '../../shared/manifest.ts'
 import { decodeRelease } from '../../shared/release.ts'
 import { Campaign } from '../lib/campaign.ts'
 import { check, LIMIT } from '../lib/commands.ts'
@@ -52,21 +57,29 @@ async function withoutBundleHash(original: () => Promise<Open>): Promise<Open> {
 /** The client with its check of the commitment taken out: whatever the key is, the manifest is made to commit to it. */
 async function withoutCommitment(original: () => Promise<Unwrap>): Promise<Unwrap> {
   const unwrap = await original()
+  const committed: (...args: Parameters<Unwrap['checkVersion']>) => Promise<Manifest> = async (
+    kek,
+    entry,
+    manifest,
+  ) => {
+    const version = unwrap.requireVersion(manifest, entry)
+    const algorithm = { name: 'HMAC', hash: 'SHA-256', length: 256 }
+    const key = await crypto.subtle
+      .unwrapKey('raw', entry.wrapped, kek, 'AES-KW', algorithm, false, ['sign'])
+      .catch(() => null)
+    if (key === null) return manifest
+    const input = commitInput(versionContext(manifest, version))
+    const keyId = new Uint8Array(await crypto.subtle.sign('HMAC', key, input))
+    const versions = manifest.versions.map((one) => (one === version ? { ...one, keyId } : one))
+    return { ...manifest, versions }
+  }
   return {
     ...unwrap,
+    checkVersion: async (kek, entry, manifest) =>
+      unwrap.checkVersion(kek, entry, await committed(kek, entry, manifest)),
     async unwrapVersion(kek, entry, manifest) {
-      const version = unwrap.requireVersion(manifest, entry)
-      const algorithm = { name: 'HMAC', hash: 'SHA-256', length: 256 }
-      const usages = ['sign'] as const
-      const key = await crypto.subtle
-        .unwrapKey('raw', entry.wrapped, kek, 'AES-KW', algorithm, false, [...usages])
-        .catch(() => null)
-      if (key === null) return unwrap.unwrapVersion(kek, entry, manifest)
-      const input = commitInput(versionContext(manifest, version))
-      const keyId = new Uint8Array(await crypto.subtle.sign('HMAC', key, input))
-      const versions = manifest.versions.map((one) => (one === version ? { ...one, keyId } : one))
-      const made = await unwrap.unwrapVersion(kek, entry, { ...manifest, versions })
-      return { ...made, entry: version }
+      const made = await unwrap.unwrapVersion(kek, entry, await committed(kek, entry, manifest))
+      return { ...made, entry: unwrap.requireVersion(manifest, entry) }
     },
   }
 }
