@@ -16,7 +16,14 @@ import { acceptDelivery } from './accept.ts'
 import { withEvidence } from './evidence.ts'
 import { checkIdentity, type Identity } from './identity.ts'
 import { createPackage, isPackageDue, signRequest } from './package.ts'
-import { deliveryRequest, isCurrent, keptPackages, keyringOf, packagesOf } from './state.ts'
+import {
+  deliveryRequest,
+  isCurrent,
+  keptPackages,
+  keyringOf,
+  keyringState,
+  packagesOf,
+} from './state.ts'
 import { emptyState, type Store, type StoredState } from './store.ts'
 import { type Transport } from './transport.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
@@ -199,40 +206,61 @@ export class Session {
     }
   }
 
+  /**
+   * Whether what is known for these keyrings is all that a relay which keeps nothing back would have: no keyring is missing without a deriver's
+   * word, and the head is as young as derivers keep it, who sign the next one by half of its life.
+   */
+  #isEnough(keyrings: readonly Bytes[]): boolean {
+    const { accepted } = this.#state
+    if (accepted === null) return false
+    const { issuedAt, expiresAt } = accepted.head
+    const now = this.#options.now()
+    const isYoung = now <= issuedAt + (expiresAt - issuedAt) * 0.75
+    const isMissing = (id: Bytes): boolean =>
+      keyringState(this.#state, id, now, 'ready') === 'unproven'
+    return isYoung && !keyrings.some(isMissing)
+  }
+
   /** One delivery. False when another tab has moved the state on meanwhile: ask again. */
   #fetch(keyrings: readonly Bytes[], which: Which, signal: AbortSignal): Promise<boolean> {
     const { transport, config } = this.#options
-    return transport.attempt(async (post) => {
-      const base = this.#state
-      const used = packagesOf(base)[which]
-      const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
-      const answer = await post(paths.delivery(config.tenant), body, MAX_DELIVERY)
-      if (answer === null) return true
-      const delivery = deliverySchema(parseJson(answer, MAX_DELIVERY), '')
-      let isBase = true
-      let failure: unknown
-      await this.#update(async (state) => {
-        isBase = state.revision === base.revision
-        if (!isBase) return state
-        const context = {
-          ...this.#options,
-          fingerprint: sha256(this.#options.identity.certificates[0]!),
-          keyrings,
-          used,
-          now: this.#options.now(),
-          verify: this.#verify,
-          keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
-        }
-        try {
-          return await acceptDelivery(delivery, state, context)
-        } catch (error) {
-          failure = error
-          return isKeyferryError(error) ? withEvidence(state, delivery, error, context.now) : state
-        }
-      })
-      if (failure !== undefined) throw failure as Error
-      return isBase
-    }, signal)
+    return transport.attempt(
+      async (post) => {
+        const base = this.#state
+        const used = packagesOf(base)[which]
+        const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
+        const answer = await post(paths.delivery(config.tenant), body, MAX_DELIVERY)
+        if (answer === null) return true
+        const delivery = deliverySchema(parseJson(answer, MAX_DELIVERY), '')
+        let isBase = true
+        let failure: unknown
+        await this.#update(async (state) => {
+          isBase = state.revision === base.revision
+          if (!isBase) return state
+          const context = {
+            ...this.#options,
+            fingerprint: sha256(this.#options.identity.certificates[0]!),
+            keyrings,
+            used,
+            now: this.#options.now(),
+            verify: this.#verify,
+            keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
+          }
+          try {
+            return await acceptDelivery(delivery, state, context)
+          } catch (error) {
+            failure = error
+            return isKeyferryError(error)
+              ? withEvidence(state, delivery, error, context.now)
+              : state
+          }
+        })
+        if (failure !== undefined) throw failure as Error
+        return isBase
+      },
+      signal,
+      () => this.#isEnough(keyrings),
+    )
   }
 
   /** A keyring as it was last shown; `null` if it never was. */

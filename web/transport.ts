@@ -47,8 +47,13 @@ export interface Transport {
   /**
    * Does `work`, which must be fit to be repeated, with one relay after the other until it succeeds. Throws the first failure that is
    * not of the transport, else the first one of a relay that may yet be of use, else the first one; the signal's reason when that is aborted.
+   * With `isEnough` an honest answer that leaves something to wish is kept, and the relays after it are asked as well.
    */
-  attempt<T>(work: (post: Post) => Promise<T>, signal: AbortSignal): Promise<T>
+  attempt<T>(
+    work: (post: Post) => Promise<T>,
+    signal: AbortSignal,
+    isEnough?: () => boolean,
+  ): Promise<T>
 }
 
 /** What a transport needs. */
@@ -158,22 +163,29 @@ export function createTransport(options: TransportOptions): Transport {
       }
     }
 
-  const attempt: Transport['attempt'] = async (work, signal) => {
+  const attempt: Transport['attempt'] = async <T>(
+    work: (post: Post) => Promise<T>,
+    signal: AbortSignal,
+    isEnough = (): boolean => true,
+  ): Promise<T> => {
     const end = performance.now() + (options.deadline ?? DEADLINE)
     let first: KeyferryError | undefined
     let hopeful: KeyferryError | undefined
     let telling: KeyferryError | undefined
+    let kept: { answer: T } | undefined
     for (let round = 1; round <= ROUNDS; round++) {
       let wait: number | undefined
       for (const [i, relay] of relays.entries()) {
         const isLast = round === ROUNDS && i === relays.length - 1
         const left = end - performance.now()
-        if (left <= 0) throw telling ?? hopeful ?? first ?? new KeyferryError('ERR_TIMEOUT')
+        if (left <= 0) break
         try {
           // A relay that hangs leaves the others half of the time that there is.
-          return await withDeadline(isLast ? left : left / 2, signal, (inner) =>
+          const answer = await withDeadline(isLast ? left : left / 2, signal, (inner) =>
             work(postTo(relay, inner)),
           )
+          if (isEnough()) return answer
+          kept = { answer }
         } catch (error) {
           signal.throwIfAborted()
           // What this device did wrong, another relay does not mend.
@@ -187,11 +199,12 @@ export function createTransport(options: TransportOptions): Transport {
           }
         }
       }
+      if (kept !== undefined) return kept.answer
       const pause = Math.max(wait ?? 0, (0.5 + Math.random()) * 300)
       if (wait === undefined || round === ROUNDS || performance.now() + pause >= end) break
       await sleep(pause, signal)
     }
-    throw telling ?? hopeful ?? first!
+    throw telling ?? hopeful ?? first ?? new KeyferryError('ERR_TIMEOUT')
   }
   return { attempt }
 }
