@@ -4,10 +4,11 @@ import { issueRoleCrl } from '../../deriver/ca.ts'
 import { handleRequest } from '../../deriver/requests.ts'
 import { revokeClient } from '../../deriver/revocation.ts'
 import { type RequestBody } from '../../shared/api.ts'
-import { fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
+import { base64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import { documentHash, signWithCertificate, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { ask, codeOf, leaves, notes, tenant, useTenant } from '../lib/deriver.ts'
+import { certify, EVERYTHING, WEAK_SPKI } from '../lib/odd-signer.ts'
 import { makeClient, makePackage, makeRequest, makeTenant, type TestClient } from '../lib/tenant.ts'
 
 useTenant()
@@ -54,7 +55,7 @@ async function stranger(): Promise<TestClient> {
 
 const ATTACKS: readonly Attack[] = [
   {
-    row: 'W2 recipient substitution: another encryption key in the package',
+    row: '3.3 the relay supplies the public key, W2 recipient substitution: another encryption key in the package',
     actor: 'relay',
     code: 'ERR_SIGNATURE',
     make: async () => {
@@ -116,7 +117,7 @@ const ATTACKS: readonly Attack[] = [
     make: async () => ({ ...(await honest(mallory)), package: ada.keyPackage }),
   },
   {
-    row: '3.4 widened request: a keyring more than was asked for',
+    row: '3.4 widened request, W16: a keyring more than was asked for',
     actor: 'relay',
     code: 'ERR_SIGNATURE',
     make: async () => {
@@ -239,10 +240,37 @@ const ATTACKS: readonly Attack[] = [
     },
   },
   {
-    row: 'A13 a client asks for a keyring that no rule gives it, or that is not there',
+    row: 'A13, W16 a client asks for a keyring that no rule gives it, or that is not there',
     actor: 'client',
     code: 'ERR_DENIED',
     make: () => makeRequest(tenant, ada, [new Uint8Array(16).fill(9)]),
+  },
+  {
+    row: 'W9 nobody: a request and a package without certificates',
+    actor: 'relay',
+    code: 'ERR_PATH_INVALID',
+    make: async () => {
+      const { package: keyPackage, request } = await honest()
+      const bare = { certificates: [] }
+      return { package: { ...keyPackage, ...bare }, request: { ...request, ...bare } }
+    },
+  },
+  {
+    row: '3.3 small-order Ed25519: a client’s certificate whose key "signs" everything',
+    actor: 'relay + such a certificate',
+    code: 'ERR_WEAK_KEY',
+    make: async () => {
+      const weak = await certify(tenant.clients, WEAK_SPKI, ada.uri, tenant.clock.now)
+      const signer = sha256(weak)
+      const forge = (envelope: Envelope, change: object): Envelope => ({
+        ...bend(envelope, (body) => ({ ...body, signer: base64url(signer), ...change })),
+        certificates: [weak],
+        signatures: [{ keyid: signer, sig: EVERYTHING }],
+      })
+      const keyPackage = forge(ada.keyPackage, {})
+      const hash = base64url(documentHash(keyPackage))
+      return { package: keyPackage, request: forge((await honest()).request, { package: hash }) }
+    },
   },
   {
     row: '3.3 cross-type: a key package where the request belongs',

@@ -40,7 +40,7 @@ async function serviceOver(store: Store, relay: HidingRelay): Promise<Service> {
   })
 }
 
-it('A8 two derivers, one restored from a backup · relay + both derivers · ERR_FORK, with evidence, until an incarnation ends it', async () => {
+it('A8, 3.4 two derivers: one restored from a backup · relay + both derivers · ERR_FORK, with evidence, until an incarnation ends it', async () => {
   const client = await path.join(await path.identityOf('ada'))
   const message = await (await client.keyring('notes')).encrypt('kept')
   const copy = restore()

@@ -45,7 +45,7 @@ const replayed: Attack['play'] = async (stage) => {
 
 export const distribution: readonly Attack[] = [
   {
-    row: '3.1 arbitrary content: a CA of its own, under the name of the customer’s',
+    row: '3.1 arbitrary content, W4: a CA of its own, under the name of the customer’s',
     actor: RELAY,
     code: 'ERR_PATH_INVALID',
     async play(stage) {
@@ -56,7 +56,7 @@ export const distribution: readonly Attack[] = [
     },
   },
   {
-    row: '3.1 arbitrary content: a client’s certificate signs a head',
+    row: '3.1 arbitrary content, W11: a client’s certificate signs a head',
     actor: 'relay + client',
     code: 'ERR_PATH_INVALID',
     async play(stage) {
@@ -90,7 +90,7 @@ export const distribution: readonly Attack[] = [
     },
   },
   {
-    row: '3.1 arbitrary content: the head without its signature',
+    row: '3.1 arbitrary content, W6, W7: the head without its signature',
     actor: RELAY,
     code: 'ERR_SCHEMA',
     async play(stage) {
@@ -173,7 +173,7 @@ export const distribution: readonly Attack[] = [
     },
   },
   {
-    row: '3.1 rollback: an older head after a newer one',
+    row: '3.1 rollback, W14: an older head after a newer one',
     actor: RELAY,
     code: 'ERR_ROLLBACK',
     victims: ['held'],
@@ -271,7 +271,7 @@ export const distribution: readonly Attack[] = [
     },
   },
   {
-    row: '3.1 withheld: the revocation lists',
+    row: '3.1 withheld, W11: the revocation lists',
     actor: RELAY,
     code: 'ERR_CRL',
     async play(stage) {
@@ -331,7 +331,7 @@ export const distribution: readonly Attack[] = [
     },
   },
   {
-    row: '3.1 freeze: nothing new for longer than a head lives',
+    row: '3.1 freeze, W14: nothing new for longer than a head lives',
     actor: RELAY,
     code: 'ERR_STALE',
     victims: ['held'],
@@ -342,7 +342,7 @@ export const distribution: readonly Attack[] = [
     act: ({ notes }) => notes.encrypt('x'),
   },
   {
-    row: '3.1 freeze: the newest head there was, to one without state',
+    row: '3.1 freeze, 3.2 state loss: the newest head there was, to one without state',
     actor: RELAY,
     code: 'ERR_STALE',
     victims: ['new'],

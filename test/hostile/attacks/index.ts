@@ -4,6 +4,8 @@ import { distribution } from './distribution.ts'
 import { forms } from './forms.ts'
 import { keys } from './keys.ts'
 import { messages } from './messages.ts'
+import { tabs } from './tabs.ts'
+import { weaknesses } from './weaknesses.ts'
 import { withholding } from './withholding.ts'
 
 export const attacks: readonly Attack[] = [
@@ -12,4 +14,6 @@ export const attacks: readonly Attack[] = [
   ...forms,
   ...messages,
   ...withholding,
+  ...weaknesses,
+  ...tabs,
 ]

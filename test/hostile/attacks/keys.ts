@@ -118,7 +118,7 @@ export const keys: readonly Attack[] = [
     },
   },
   {
-    row: '3.3 the relay plants a channel key of its own: the welcome is not that of the leaf',
+    row: '3.3 a channel key of its own, W1: the welcome is not that of the leaf',
     actor: RELAY,
     code: 'ERR_HASH',
     victims: ['new'],
@@ -132,7 +132,7 @@ export const keys: readonly Attack[] = [
     },
   },
   {
-    row: '3.3 ghost key: channel, key-encryption key and version secrets all of the thief’s making',
+    row: '3.2 ghost key, W1, W20: channel, key-encryption key and version secrets all of the thief’s making',
     actor: THIEF,
     code: 'ERR_COMMITMENT',
     play(stage) {
@@ -150,7 +150,7 @@ export const keys: readonly Attack[] = [
     },
   },
   {
-    row: '3.3 ghost key: a version secret of the thief’s making under the true key-encryption key',
+    row: '3.2 ghost key, W1: a version secret of the thief’s making under the true key-encryption key',
     actor: BOTH,
     code: 'ERR_COMMITMENT',
     async play(stage) {
@@ -161,7 +161,7 @@ export const keys: readonly Attack[] = [
     },
   },
   {
-    row: '3.3 ghost key: a further version that no manifest has',
+    row: '3.2 ghost key: a further version that no manifest has',
     actor: BOTH,
     code: 'ERR_KEY_VERSION',
     async play(stage) {
@@ -178,7 +178,7 @@ export const keys: readonly Attack[] = [
     },
   },
   {
-    row: '3.3 ghost key: a manifest of the thief’s making',
+    row: '3.2 ghost key: a manifest of the thief’s making',
     actor: BOTH,
     code: 'ERR_HASH',
     async play(stage) {
@@ -322,7 +322,7 @@ export const keys: readonly Attack[] = [
     },
   },
   {
-    row: '3.3 downgrade: a welcome in a suite that the package does not have',
+    row: '3.3 downgrade, W17: a welcome in a suite that the package does not have',
     actor: THIEF,
     code: 'ERR_SUITE',
     victims: ['new'],

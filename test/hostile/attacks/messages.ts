@@ -131,7 +131,7 @@ export const messages: readonly Attack[] = [
     'fellow member',
   ),
   {
-    row: '3.3 a removed member goes on making messages under a version that it had',
+    row: '3.3 removed member: messages made under a version that it had',
     actor: REMOVED,
     code: 'ERR_KEY_VERSION',
     victims: ['held'],

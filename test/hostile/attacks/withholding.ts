@@ -30,7 +30,7 @@ const notesId = ({ relay }: Stage) => relay.keyrings[0]!.id
 
 export const withholding: readonly Attack[] = [
   {
-    row: '3.4 a withheld cell shown as a removal',
+    row: '3.4 withheld cell, W14: shown as a removal',
     actor: RELAY,
     code: 'ERR_UNPROVEN',
     victims: ['held'],
@@ -39,7 +39,7 @@ export const withholding: readonly Attack[] = [
     act: encrypting,
   },
   {
-    row: '3.4 a removal that another tenant’s deriver signed',
+    row: '3.4 withheld cell: a removal that another tenant’s deriver signed',
     actor: 'relay + other tenant',
     code: 'ERR_UNPROVEN',
     victims: ['held'],
@@ -106,7 +106,7 @@ export const withholding: readonly Attack[] = [
     },
   },
   {
-    row: '3.4 the relay says that the deriver denied it',
+    row: '3.4 withheld cell: the relay says that the deriver denied it',
     actor: RELAY,
     code: 'ERR_RELAY',
     play({ relay }) {
@@ -123,7 +123,7 @@ export const withholding: readonly Attack[] = [
       stage.answer(() => '<script>alert(1)</script>', { headers: { 'content-type': 'text/html' } }),
   },
   {
-    row: '3.5 the relay sends the client elsewhere',
+    row: '3.5 malicious pages: the relay sends the client elsewhere',
     actor: RELAY,
     code: 'ERR_RELAY',
     play(stage) {
@@ -132,7 +132,7 @@ export const withholding: readonly Attack[] = [
     },
   },
   {
-    row: '3.5 prototype pollution in a delivery',
+    row: '3.5 prototype pollution: in a delivery',
     actor: RELAY,
     code: 'ERR_SCHEMA',
     async play(stage) {
@@ -141,13 +141,13 @@ export const withholding: readonly Attack[] = [
     },
   },
   {
-    row: '3.5 a delivery of endless depth',
+    row: '3.5 prototype pollution, huge arrays: a delivery of endless depth',
     actor: RELAY,
     code: 'ERR_MALFORMED',
     play: (stage) => stage.answer(() => '['.repeat(1_000_000)),
   },
   {
-    row: '3.5 a delivery that is no JSON',
+    row: '3.5 prototype pollution, huge arrays: a delivery that is no JSON',
     actor: RELAY,
     code: 'ERR_MALFORMED',
     play: (stage) => stage.answer(() => '{"catalog":'),
