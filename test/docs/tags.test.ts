@@ -143,7 +143,8 @@ describe('errors', () => {
 
 describe('links', () => {
   const pages = [...files(['docs', 'deriver', 'worker', 'web', 'demo', 'test'], '.md')]
-  if (existsSync(join(root, 'README.md'))) pages.push(join(root, 'README.md'))
+  for (const name of ['README.md', 'SECURITY.md'])
+    if (existsSync(join(root, name))) pages.push(join(root, name))
 
   it.each(pages.map((page) => relative(root, page)))(
     'every relative link of %s leads to a file',

@@ -24,6 +24,9 @@ afterAll(() => relay.close())
 describe('[relay-1] shape', () => {
   it.each([
     ['/', 'GET'],
+    // Nor does it serve a page or code.
+    ['/index.html', 'GET'],
+    ['/keyferry.js', 'GET'],
     ['/v1', 'GET'],
     ['/v2/tenants', 'POST'],
     ['/v1/tenants/x', 'GET'],
@@ -37,6 +40,7 @@ describe('[relay-1] shape', () => {
   ] as const)('[relay-1] there is nothing at %s', async (path, method) => {
     const answer = await send(relay, path, null, { method })
     expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
   })
 
   it.each([

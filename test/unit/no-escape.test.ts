@@ -1,0 +1,26 @@
+// W26: what a client is given to encrypt, and whatever comes from a relay, is bytes: no product code starts a process or evaluates text.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const ESCAPES =
+  /child_process|worker_threads|node:vm|['"]vm['"]|\beval\(|\bFunction\(|await import\(|innerHTML|document\.write/
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.[cm]?[jt]s$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((name) => !/node_modules|dist|\.wrangler/.test(name.slice(root.length)))
+}
+
+it.each(['shared', 'web', 'worker', 'deriver'])(
+  'W26 nothing in %s/ starts a process, evaluates text or writes into a page',
+  (folder) => {
+    const found = sources(folder)
+    expect(found.length).toBeGreaterThan(15)
+    const escaping = found.filter((name) => ESCAPES.test(readFileSync(name, 'utf8')))
+    expect(escaping.map((name) => name.slice(root.length))).toEqual([])
+  },
+)
