@@ -6,7 +6,7 @@ import { encodeBatch } from '../../shared/api.ts'
 import { toJson } from '../lib/calls.ts'
 import { codeOf } from '../lib/deriver.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
-import { makeClient, makeWorld, random } from '../lib/world.ts'
+import { makeClient, makeTrust, makeWorld, random } from '../lib/world.ts'
 import { path, tryEncrypt, useWholePath } from '../lib/whole-path.ts'
 
 useWholePath()
@@ -28,7 +28,7 @@ async function flood(): Promise<void> {
   const push = { catalog: made.catalog, crls: made.crls, head: made.head }
   await post('push', toJson(push))
   await post('requests', toJson({ package: mallory.package, request: mallory.package }))
-  await post('trust', toJson(world.trusts[0]))
+  await post('trust', toJson((await makeTrust(world)).envelope))
   await post('answers', toJson({ done: 0, refusals: [made.head] }))
 }
 
