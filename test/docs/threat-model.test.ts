@@ -75,7 +75,9 @@ describe('the risks', () => {
   })
 
   it.each(shown)('$name: is shown by tests that are there', ({ files }) => {
-    expect(files.filter((file) => !file.endsWith('.ts') || !existsSync(join(root, file)))).toEqual([])
+    expect(files.filter((file) => !file.endsWith('.ts') || !existsSync(join(root, file)))).toEqual(
+      [],
+    )
   })
 
   it.each(shown)('$name: is what hostile tests of it are called', ({ key, files }) => {
