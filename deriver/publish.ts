@@ -1,6 +1,7 @@
 /** From rows to a signed head: changed keyrings, the catalog over all manifests, and the head over everything. A heartbeat costs the same whatever there is. */
 import { equal, type Bytes } from '../shared/bytes.ts'
 import {
+  decodeEnvelope,
   documentHash,
   encodeEnvelope,
   signWithAuthority,
@@ -18,6 +19,7 @@ import { appendLog, readLog, type LogState } from './log.ts'
 import { publishKeyring, publishTrees, readTree } from './release.ts'
 import { type Root } from './root.ts'
 import { type Store } from './store.ts'
+import { isNewestTrust } from './trust.ts'
 
 /** Seconds: how long a catalog lives, and after which part of that it is signed again. */
 const CATALOG_LIFETIME = 7 * 86_400
@@ -63,6 +65,12 @@ function currentCatalog(store: Store, trust: TrustDocument, now: number): Catalo
     last.trust === trust.body.number &&
     equal(last.root, readTree(store, 'manifest').root)
   return isCurrent ? last : undefined
+}
+
+/** Throws `ERR_CONFLICT` for a trust document that is not the newest any more: a head under it would go back behind those of other processes. */
+function requireNewest(store: Store, trust: TrustDocument): void {
+  if (!isNewestTrust(store, trust))
+    throw new KeyferryError('ERR_CONFLICT', 'a newer trust document is in force')
 }
 
 /** The keys at hand that the trust document lists. Throws `ERR_SIGNATURE` where they are fewer than its threshold. */
@@ -139,6 +147,8 @@ function allocateHead(
   lifetime: number,
 ): HeadBody | null {
   return store.transaction(() => {
+    // PROTOCOL [deriver-1]
+    requireNewest(store, trust)
     const catalog = currentCatalog(store, trust, now)
     if (catalog === undefined || store.get('SELECT 1 FROM keyrings WHERE dirty = 1') !== undefined)
       return null
@@ -173,7 +183,8 @@ function allocateHead(
 
 /**
  * Publishes everything that changed: allocates numbers in the store, signs, and stores the head before it returns.
- * `lifetime` is the head's, in seconds, at most the trust document's. Throws `ERR_CONFLICT` if other processes change faster than this signs.
+ * `lifetime` is the head's, in seconds, at most the trust document's. Throws `ERR_CONFLICT` if other processes change faster than this signs, or took a
+ * newer trust document into force.
  */
 export async function publish(
   store: Store,
@@ -205,4 +216,16 @@ export async function publish(
     'ERR_CONFLICT',
     'other processes change the store faster than heads are signed',
   )
+}
+
+/** The newest head in a database, if one was signed. */
+export function latestHead(
+  store: Store,
+): { version: number; hash: Bytes; envelope: Envelope } | undefined {
+  const row = store.get<{ version: number; hash: Bytes; envelope: Bytes }>(
+    'SELECT version, hash, envelope FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
+  )
+  return row === undefined
+    ? undefined
+    : { ...row, envelope: decodeEnvelope(new Uint8Array(row.envelope)) }
 }

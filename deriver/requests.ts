@@ -40,6 +40,7 @@ import { putObject } from './objects.ts'
 import { decide } from './policy.ts'
 import { type PublishKeys } from './publish.ts'
 import { type Store } from './store.ts'
+import { isNewestTrust } from './trust.ts'
 
 /** What came of one request. */
 export interface Outcome {
@@ -80,8 +81,7 @@ interface Verdict {
 
 /** Throws `ERR_CONFLICT` where another process took a list or a trust document into force since the request was verified. */
 function requireSameTrust({ store, trust, crls }: Case): void {
-  const { n } = store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!
-  if (n !== trust.body.number || parsedCrls(store) !== crls)
+  if (!isNewestTrust(store, trust) || parsedCrls(store) !== crls)
     throw new KeyferryError('ERR_CONFLICT', 'trust changed while the request was decided')
 }
 

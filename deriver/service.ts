@@ -4,7 +4,7 @@
  */
 import { type RequestBody } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
-import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
@@ -21,7 +21,7 @@ import { handleRequest } from './requests.ts'
 import { type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
-import { loadTrust } from './trust.ts'
+import { isNewestTrust, loadTrust } from './trust.ts'
 
 /** What the service reports, for a log or a screen. It never holds a key. */
 export type ServiceEvent =
@@ -114,8 +114,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const keys = (): PublishKeys => ({ root, authority: options.authority, signer: signer.current() })
 
   async function prepare(): Promise<void> {
-    const { n } = store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!
-    if (n !== trust().body.number) trusts = await loadTrust(store)
+    if (!isNewestTrust(store, trust())) trusts = await loadTrust(store)
     takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()
@@ -142,6 +141,11 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     // Whoever was revoked while a relay kept this step waiting is not in its next head.
     await maintain(now(), trust())
     if (isPublishDue()) await publish(store, keys(), trust(), log, now(), lifetime())
+  }
+
+  /** Another process took a newer trust document into force while a relay kept this step waiting: everything is to be taken up again under it. */
+  function isOutdated(error: unknown): boolean {
+    return isKeyferryError(error, 'ERR_CONFLICT') && !isNewestTrust(store, trust())
   }
 
   function complain(url: string): (error: unknown) => void {
@@ -205,7 +209,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   async function work(): Promise<void> {
     await prepare()
     isAble = await signer.canSign(trust())
-    if (isAble) await publishAndAnswer()
+    try {
+      if (isAble) await publishAndAnswer()
+    } catch (error) {
+      if (!isOutdated(error)) throw error
+      return work()
+    }
     tellAlarms()
   }
 
@@ -220,6 +229,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await push(url)
         await postAnswers(access(url), answers.done, answers.refusals)
       } catch (error) {
+        if (isOutdated(error)) throw error
         complain(url)(error)
       }
     }
@@ -284,16 +294,4 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   return { tenant: trust().tenant, step, run }
-}
-
-/** The newest head in a database, if one was signed. */
-export function latestHead(
-  store: Store,
-): { version: number; hash: Bytes; envelope: Envelope } | undefined {
-  const row = store.get<{ version: number; hash: Bytes; envelope: Bytes }>(
-    'SELECT version, hash, envelope FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
-  )
-  return row === undefined
-    ? undefined
-    : { ...row, envelope: decodeEnvelope(new Uint8Array(row.envelope)) }
 }

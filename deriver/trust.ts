@@ -23,6 +23,11 @@ export async function loadTrust(store: Store): Promise<TrustDocument[]> {
   return out
 }
 
+/** Whether no other process took a newer trust document into force. */
+export function isNewestTrust(store: Store, { body }: TrustDocument): boolean {
+  return store.get<{ n: number }>('SELECT max(number) AS n FROM trust')!.n === body.number
+}
+
 /** The newest trust document. */
 export async function newestTrust(store: Store): Promise<TrustDocument> {
   return (await loadTrust(store)).at(-1)!
