@@ -4,6 +4,7 @@ import {
   documentHash,
   peekPayload,
   verifyByAuthorities,
+  type Authority,
   type Envelope,
   type Verified,
 } from './envelope.ts'
@@ -57,4 +58,13 @@ export function requireNotBelow(
   if (next.number === last.number && !equal(next.hash, last.hash)) {
     throw new KeyferryError('ERR_FORK', `two different documents are ${what} ${next.number}`)
   }
+}
+
+/**
+ * Whether no document that the earlier authority signed can count under the later one: too few of its keys are left. Then the numbers that it
+ * gave out, which a thief of its keys may have driven up, bind nobody any more.
+ */
+export function isReplaced(before: Authority, after: Authority): boolean {
+  const kept = after.keys.filter((key) => before.keys.some((one) => equal(one, key)))
+  return kept.length < after.threshold
 }

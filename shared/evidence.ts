@@ -1,8 +1,9 @@
 /**
- * Proof that a deriver's key signed what no honest deriver signs (docs/PROTOCOL.md, "Evidence"): a file that anyone can check who knows the tenant id.
- * A relay signs nothing, so that nothing in it can speak against one.
+ * Proof that a deriver's key signed what no honest deriver of an honest authority signs (docs/PROTOCOL.md, "Evidence"): a file that anyone can check who
+ * knows the tenant id. A relay signs nothing, so that nothing in it can speak against one.
  */
 import { equal, hex, type Bytes } from './bytes.ts'
+import { isReplaced } from './catalog.ts'
 import { envelopeSchema } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { decodeJson, encodeJson } from './json.ts'
@@ -36,7 +37,11 @@ export interface Finding {
   kind: Contradiction
   what: string
   signers: Bytes[]
+  /** The last trust document of the file, to be compared with a floor: whoever stole keys of an authority can make others. */
+  trust: { number: number; hash: Bytes }
 }
+
+type Claim = Pick<Finding, 'kind' | 'what'>
 
 /** A file of evidence. */
 export function encodeEvidence(body: EvidenceBody): Bytes {
@@ -49,11 +54,29 @@ export function decodeEvidence(file: Bytes): EvidenceBody {
   return evidenceSchema(decodeJson(file, MAX_EVIDENCE), '')
 }
 
+/** Whether the numbers of catalogs go on from one head to the other: all trust documents in between are there, and none replaces the authority. */
+function goesOn(earlier: Head['body'], later: Head['body'], chain: readonly TrustDocument[]) {
+  const steps = chain.slice(earlier.trust.number - 1, later.trust.number)
+  const [first, last] = [steps.at(0), steps.at(-1)]
+  return (
+    first !== undefined &&
+    equal(first.hash, earlier.trust.hash) &&
+    equal(last!.hash, later.trust.hash) &&
+    steps.slice(1).every(({ body }, i) => !isReplaced(steps[i]!.body.authority, body.authority))
+  )
+}
+
 /** What of a later head is below the same of an earlier one. */
-function regression(earlier: Head['body'], later: Head['body']): string | null {
+function regression(
+  earlier: Head['body'],
+  later: Head['body'],
+  chain: readonly TrustDocument[],
+): string | null {
+  // PROTOCOL [catalog-3]
+  const least = goesOn(earlier, later, chain) ? earlier.catalog.number : 0
   const numbers: [string, number, number][] = [
     ['trust document', earlier.trust.number, later.trust.number],
-    ['catalog', earlier.catalog.number, later.catalog.number],
+    ['catalog', least, later.catalog.number],
     ['log', earlier.log.size, later.log.size],
     ...earlier.crls.flatMap(({ issuer, number }): [string, number, number][] => {
       const next = later.crls.find((one) => equal(one.issuer, issuer))
@@ -65,14 +88,14 @@ function regression(earlier: Head['body'], later: Head['body']): string | null {
 }
 
 /** What is wrong with a head under the trust document that was in force. */
-function misstatement(
-  { body }: Head,
-  chain: readonly TrustDocument[],
-): Omit<Finding, 'signers'> | null {
+function misstatement({ body }: Head, chain: readonly TrustDocument[]): Claim | null {
   const named = chain[body.trust.number - 1]
   if (named === undefined) return null
   if (!equal(named.hash, body.trust.hash))
-    return { kind: 'trust', what: `another trust document ${body.trust.number}` }
+    return {
+      kind: 'trust',
+      what: `another trust document ${body.trust.number}, which the authority may have signed, too`,
+    }
   if (body.incarnation !== named.body.incarnation) {
     const what = `incarnation ${body.incarnation} under a trust document of ${named.body.incarnation}`
     return { kind: 'incarnation', what }
@@ -86,11 +109,7 @@ function misstatement(
     : null
 }
 
-function contradiction(
-  known: Head,
-  other: Head,
-  chain: readonly TrustDocument[],
-): Omit<Finding, 'signers'> | null {
+function contradiction(known: Head, other: Head, chain: readonly TrustDocument[]): Claim | null {
   const order = compareVersions(known.body, other.body)
   const { incarnation, version } = known.body
   if (order === 0 && !equal(known.hash, other.hash))
@@ -98,7 +117,7 @@ function contradiction(
   const [earlier, later] = order < 0 ? [known, other] : [other, known]
   // Numbers may begin anew with an incarnation.
   const isSame = earlier.body.incarnation === later.body.incarnation
-  const fallen = isSame ? regression(earlier.body, later.body) : null
+  const fallen = isSame ? regression(earlier.body, later.body, chain) : null
   if (fallen !== null) return { kind: 'regression', what: fallen }
   return misstatement(other, chain) ?? misstatement(known, chain)
 }
@@ -122,5 +141,6 @@ export async function verifyEvidence(evidence: EvidenceBody, tenant: string): Pr
   const signers = new Map(
     [known, other].map(({ path }) => [hex(path.fingerprint), path.fingerprint]),
   )
-  return { ...found, signers: [...signers.values()] }
+  const { body, hash } = chain.at(-1)!
+  return { ...found, signers: [...signers.values()], trust: { number: body.number, hash } }
 }

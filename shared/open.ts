@@ -3,10 +3,10 @@
  * next state come out; nothing is stored here and nothing is believed that a signature does not reach.
  */
 import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
-import { requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
+import { isReplaced, requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
-import { type Authority, type Envelope } from './envelope.ts'
+import { type Envelope } from './envelope.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
@@ -150,15 +150,6 @@ async function openCatalog(
   if (last === null || !equal(last.trust.hash, trust.hash))
     throw new KeyferryError('ERR_HASH', 'no catalog was delivered with a new trust document')
   return last.catalog
-}
-
-/**
- * Whether no document that the earlier authority signed can count under the later one: too few of its keys are left. Then the numbers that it
- * gave out, which a thief of its keys may have driven up, bind nobody any more.
- */
-function isReplaced(before: Authority, after: Authority): boolean {
-  const kept = after.keys.filter((key) => before.keys.some((one) => equal(one, key)))
-  return kept.length < after.threshold
 }
 
 function openKeyring(

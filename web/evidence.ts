@@ -1,44 +1,81 @@
 /** What a client keeps of a contradiction: a file with two heads that cannot both be honest, and with all that a stranger needs to check it. */
 import { type Delivery } from '../shared/api.ts'
-import { equal } from '../shared/bytes.ts'
-import { decodeEnvelope, documentHash } from '../shared/envelope.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { type CaVerifier } from '../shared/certificate-signature.ts'
+import { parseCrl } from '../shared/crl.ts'
+import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
 import { type KeyferryError } from '../shared/errors.ts'
-import { decodeEvidence, encodeEvidence, MAX_EVIDENCE, verifyEvidence } from '../shared/evidence.ts'
+import { decodeEvidence, encodeEvidence, verifyEvidence } from '../shared/evidence.ts'
+import { verifyHeadSignature } from '../shared/release.ts'
+import { sha256 } from '../shared/signature.ts'
+import { followTrust, type TrustDocument } from '../shared/trust.ts'
 import { type StoredState } from './store.ts'
 
 /** Files that are kept. */
 const MOST = 8
 
-/**
- * The state with a head that contradicts what was accepted, or as it was: only what a deriver signed is evidence; a relay can make up the rest. `now`
- * in seconds.
- */
-export async function withEvidence(
-  state: StoredState,
-  { head, crls }: Delivery,
-  { code }: KeyferryError,
-  now: number,
-): Promise<StoredState> {
-  if (state.accepted === null || state.evidence.length >= MOST) return state
-  const hash = documentHash(head)
-  const isKept = state.evidence.some(({ file }) =>
-    equal(documentHash(decodeEvidence(file).other), hash),
-  )
-  if (isKept) return state
-  const { tenant, trusts } = state
-  const body = {
-    at: now,
-    crls,
-    known: decodeEnvelope(state.head),
-    other: head,
-    tenant,
-    trust: trusts,
+/** A refused delivery, what it met, and when (seconds). */
+interface Refused {
+  delivery: Pick<Delivery, 'crls' | 'head' | 'trust'>
+  error: KeyferryError
+  now: number
+  verify: CaVerifier
+}
+
+/** The lists by which the signers of the heads are judged, each once: what else a relay delivers would only fill the store. Throws what verifying throws. */
+async function neededCrls(
+  heads: readonly Envelope[],
+  trust: TrustDocument,
+  { delivery, now, verify }: Refused,
+): Promise<Bytes[]> {
+  const lists = new Map<string, Bytes>()
+  for (const der of delivery.crls) lists.set(hex(await sha256(der)), der)
+  const crls = [...lists.values()].map((der) => parseCrl(der))
+  const needed = new Set<string>()
+  for (const head of heads) {
+    const { path } = await verifyHeadSignature(head, { trust, now, crls, verify })
+    for (const { crlHash } of path.issuers) needed.add(hex(crlHash))
   }
-  const file = encodeEvidence(body)
-  if (file.length > MAX_EVIDENCE) return state
+  return [...lists].flatMap(([hash, der]) => (needed.has(hash) ? [der] : []))
+}
+
+/** A file that is proven under these trust documents. Throws where there is none. */
+async function prove(
+  known: Envelope,
+  tenant: string,
+  trust: Envelope[],
+  newest: TrustDocument,
+  refused: Refused,
+): Promise<{ file: Bytes; message: string }> {
+  const other = refused.delivery.head
+  const crls = await neededCrls([other, known], newest, refused)
+  const file = encodeEvidence({ at: refused.now, crls, known, other, tenant, trust })
+  return { file, message: (await verifyEvidence(decodeEvidence(file), tenant)).what }
+}
+
+/**
+ * The state with a head that contradicts what was accepted, or as it was: only what a deriver signed is evidence; a relay can make up the rest.
+ */
+export async function withEvidence(state: StoredState, refused: Refused): Promise<StoredState> {
+  const { accepted, tenant, trusts, evidence } = state
+  const { delivery, error, now } = refused
+  const head = documentHash(delivery.head)
+  if (accepted === null || evidence.length >= MOST || equal(accepted.head.hash, head)) return state
+  if (evidence.some((one) => equal(one.head, head))) return state
+  const known = decodeEnvelope(state.head)
+  const keep = async (chain: Envelope[], newest: TrustDocument): Promise<StoredState> => {
+    const proven = await prove(known, tenant, chain, newest, refused)
+    return { ...state, evidence: [...evidence, { ...proven, code: error.code, at: now, head }] }
+  }
   try {
-    const { what } = await verifyEvidence(body, tenant)
-    return { ...state, evidence: [...state.evidence, { code, message: what, at: now, file }] }
+    return await keep(trusts, accepted.trust)
+  } catch {
+    if (delivery.trust.length === 0) return state
+  }
+  try {
+    // Then it is one under what came with it.
+    const newest = await followTrust(tenant, accepted.trust, delivery.trust, null, null)
+    return await keep([...trusts, ...delivery.trust], newest)
   } catch {
     return state
   }

@@ -250,8 +250,9 @@ export class Session {
             return await acceptDelivery(delivery, state, context)
           } catch (error) {
             failure = error
+            const { now, verify } = context
             return isKeyferryError(error)
-              ? withEvidence(state, delivery, error, context.now)
+              ? withEvidence(state, { delivery, error, now, verify })
               : state
           }
         })

@@ -64,6 +64,8 @@ export interface Evidence {
   message: string
   /** Seconds, by the client's clock. */
   at: number
+  /** Document hash of the head that was refused. */
+  head: Bytes
   /** Stands alone: `keyferry inspect FILE --tenant ID` checks it. */
   file: Bytes
 }

@@ -6,13 +6,20 @@ import { command, operand, readFile, type Command } from './command.ts'
 
 /** Checks evidence with the tenant id alone. Throws the codes of `verifyEvidence`. */
 async function check(file: Bytes, tenant: string, isJson: boolean): Promise<string> {
-  const { kind, what, signers } = await verifyEvidence(decodeEvidence(file), tenant)
-  const finding = { kind, what, signers: signers.map(hex) }
+  const { kind, what, signers, trust } = await verifyEvidence(decodeEvidence(file), tenant)
+  const { number } = trust
+  const finding = {
+    kind,
+    what,
+    signers: signers.map(hex),
+    trust: { number, hash: hex(trust.hash) },
+  }
   return isJson
     ? JSON.stringify(finding)
     : [
         `proven: ${kind}, ${what}`,
         ...finding.signers.map((one) => `signed with the key of certificate ${one}`),
+        `under trust document ${number}, ${finding.trust.hash}`,
         'a key of this tenant’s derivers has signed this, by whosever hand; a relay signs nothing',
       ].join('\n')
 }

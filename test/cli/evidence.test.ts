@@ -39,7 +39,12 @@ it('explains a fork that a client was shown, and proves it with the tenant id', 
     expect.stringMatching(/^proven: fork, two different heads have version 1\.\d+\n/) as string,
   ])
   const json = await keyferry('inspect', file, '--tenant', tenant, '--json')
-  expect(JSON.parse(json.stdout)).toMatchObject({ kind: 'fork', signers: [expect.any(String)] })
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    kind: 'fork',
+    signers: [expect.any(String)],
+    trust: { number: 1 },
+  })
+  expect(proven.stdout).toContain('under trust document 1, ')
 })
 
 it('proves nothing of another tenant, and is none where a byte is changed', async () => {

@@ -1,7 +1,7 @@
 /** Evidence: what a client keeps of a contradiction, and what a stranger makes of it with nothing but the tenant id. */
 import { describe, expect, it } from 'vitest'
 import { type Bytes } from '../../shared/bytes.ts'
-import { type Envelope } from '../../shared/envelope.ts'
+import { documentHash, type Envelope } from '../../shared/envelope.ts'
 import {
   decodeEvidence,
   encodeEvidence,
@@ -9,12 +9,23 @@ import {
   type EvidenceBody,
 } from '../../shared/evidence.ts'
 import { sha256 } from '../../shared/hash.ts'
+import { generateSigningKey } from '../../shared/signature.ts'
 import { type HeadBody } from '../../shared/release.ts'
+import { decodeTrust } from '../../shared/trust.ts'
 import { type Evidence } from '../../web/store.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { signHead } from '../lib/thief.ts'
-import { issueSigner, makeCa, makeWorld, random, renewTrust, uriOf } from '../lib/world.ts'
+import {
+  crlsOf,
+  issueSigner,
+  makeCa,
+  makeTrust,
+  makeWorld,
+  random,
+  renewTrust,
+  uriOf,
+} from '../lib/world.ts'
 
 /** What a client has, after it was shown this head in place of the true one, which follows the one that it accepted. */
 async function shown(
@@ -126,6 +137,52 @@ describe('[evidence-3] a contradiction', () => {
   })
 })
 
+describe('[catalog-3] a replaced authority', () => {
+  /** Heads before and after another key took the authority's place, with the trust documents between them. */
+  const replaced = async (threshold: number, keep: boolean) => {
+    const { relay, body } = await fork()
+    const { world } = relay
+    const key = await generateSigningKey('Ed25519', true)
+    const own = world.trust.authority.keys
+    const keys = keep ? [...own, key.spki] : [key.spki]
+    await renewTrust(world, { authority: { keys, threshold } }, [...world.authority, key])
+    const catalog = { number: 1, hash: random(32) }
+    const before = await signHead(
+      { ...relay.publication!.body, catalog: { number: 900, hash: random(32) } },
+      world.deriver,
+    )
+    const trust = { number: 2, hash: documentHash(world.trusts[1]!) }
+    const after = { ...relay.publication!.body, catalog, trust, version: 100 }
+    const other = await signHead(after, world.deriver)
+    return { world, body: { ...body, known: before, other, trust: world.trusts } }
+  }
+
+  it('begins the numbers of catalogs anew: that contradicts nothing, also where the documents are not shown', async () => {
+    const { world, body } = await replaced(1, false)
+    await expectCode(verifyEvidence(body, world.tenant), 'ERR_UNPROVEN')
+    const short = { ...body, trust: body.trust.slice(0, 1) }
+    await expectCode(verifyEvidence(short, world.tenant), 'ERR_UNPROVEN')
+    // A thief of the earlier keys signs a second document with them: what he shows speaks of trust documents alone.
+    const [genesis] = world.trusts as [Envelope]
+    const trust = { ...decodeTrust(genesis), tenant: world.tenant }
+    const forged = await makeTrust({ ...world, trust, trusts: [genesis] })
+    const finding = await verifyEvidence(
+      { ...body, trust: [genesis, forged.envelope] },
+      world.tenant,
+    )
+    expect(finding).toMatchObject({ kind: 'trust', trust: { number: 2 } })
+    expect(finding.trust.hash).toEqual(documentHash(forged.envelope))
+  })
+
+  it('is one that too few keys are left of: otherwise the numbers go on', async () => {
+    const { world, body } = await replaced(1, true)
+    const finding = await verifyEvidence(body, world.tenant)
+    expect(finding).toMatchObject({ kind: 'regression', what: 'catalog 1 after 900' })
+    const few = await replaced(2, true)
+    await expectCode(verifyEvidence(few.body, few.world.tenant), 'ERR_UNPROVEN')
+  })
+})
+
 describe('[evidence-2] evidence', () => {
   it('of another tenant, or under another genesis, is ERR_TENANT', async () => {
     const { body, relay } = await fork()
@@ -185,6 +242,43 @@ describe('[evidence-1] a file of evidence', () => {
     await expectCode(from(text.replace('{', '{ ')), 'ERR_NOT_CANONICAL')
     await expectCode(from(text.replace(/"at":\d+,/, '')), 'ERR_SCHEMA')
     await expectCode(() => decodeEvidence(new Uint8Array(8_388_609)), 'ERR_TOO_LARGE')
+  })
+
+  it('holds the lists that its heads need, each once, and nothing that a relay adds', async () => {
+    const relay = await ClientRelay.start()
+    const client = await openClient(relay)
+    await client.keyring('notes')
+    const { body } = relay.publication!
+    const head = await signHead(
+      { ...body, log: { root: random(32), size: 1 } },
+      relay.world.deriver,
+    )
+    relay.twist = (delivery) => {
+      const lists = [...delivery.crls, ...crlsOf(relay.world)]
+      return { ...delivery, head, crls: Array.from({ length: 16 }, () => lists).flat() }
+    }
+    await relay.publish()
+    await expectCode(client.refresh(), 'ERR_FORK')
+    expect(decodeEvidence(client.evidence[0]!.file).crls).toEqual([relay.world.cas.deriver.crl])
+  })
+
+  it('holds the trust documents that came with the head, where only they prove it', async () => {
+    const relay = await ClientRelay.start()
+    const client = await openClient(relay)
+    await client.keyring('notes')
+    await renewTrust(relay.world)
+    await relay.publish()
+    const { body } = relay.publication!
+    const head = await signHead({ ...body, expiresAt: body.issuedAt + 3_601 }, relay.world.deriver)
+    relay.twist = (delivery) => ({ ...delivery, head })
+    await expectCode(client.refresh(), 'ERR_LIFETIME')
+    const [{ file }] = client.evidence as [Evidence]
+    expect(decodeEvidence(file).trust).toEqual(relay.world.trusts)
+    // Documents that do not follow take nothing away.
+    const twin = await signHead({ ...body, version: body.version - 1 }, relay.world.deriver)
+    relay.twist = (delivery) => ({ ...delivery, head: twin, trust: relay.world.trusts })
+    await expectCode(client.refresh(), 'ERR_TENANT')
+    expect(client.evidence.map((one) => one.code)).toEqual(['ERR_LIFETIME', 'ERR_TENANT'])
   })
 
   it('is kept once for each head, and no more than eight', async () => {
