@@ -30,8 +30,8 @@ export function createMaintenance(
 ): (now: number, trust: TrustDocument) => Promise<void> {
   let seen = ''
   let lookedAt = 0
-  /** When members were last looked at in vain, because a list was missing. */
-  let checkedAt = -LOOK_AGAIN
+  /** When members were last looked at in vain, because a list was missing, and under which trust document. */
+  let checked = { at: 0, under: 0 }
 
   function removeLeaving(now: number): void {
     const crls = store.all<{ hash: Uint8Array }>('SELECT hash FROM crls ORDER BY issuer')
@@ -56,7 +56,9 @@ export function createMaintenance(
 
   // PROTOCOL [deriver-5]
   async function removeUnadmitted(trust: TrustDocument, now: number): Promise<void> {
-    if (!isCheckDue(store, trust) || now < checkedAt + LOOK_AGAIN) return
+    const { number } = trust.body
+    const isEarly = number === checked.under && now < checked.at + LOOK_AGAIN
+    if (!isCheckDue(store, trust) || isEarly) return
     const found = await findUnadmitted(store, trust, now)
     store.transaction(() => {
       const devices = stillUnadmitted(store, found, trust)
@@ -64,7 +66,7 @@ export function createMaintenance(
       const keyrings = removeDevices(store, deriving, devices, now)
       report({ type: 'unadmitted', devices: devices.length, keyrings })
     })
-    checkedAt = found.isComplete ? -LOOK_AGAIN : now
+    checked = { at: now, under: number }
   }
 
   function renewGenerations(now: number): void {

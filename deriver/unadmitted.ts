@@ -1,11 +1,13 @@
 /** Members whom the newest trust document no longer admits: of a CA that it dropped, or under a rule that it changed. */
 import { equal, type Bytes } from '../shared/bytes.ts'
+import { rememberSignatures } from '../shared/certificate-signature.ts'
 import { verifyRole } from '../shared/envelope.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { parsedCrls } from './crls.ts'
 import { issuedPath, type DeviceRow } from './devices.ts'
 import { type Store } from './store.ts'
+import { isNewestTrust } from './trust.ts'
 
 const MEMBERS = 'SELECT * FROM devices WHERE key_id IN (SELECT device FROM members)'
 
@@ -33,7 +35,10 @@ export async function findUnadmitted(
   now: number,
 ): Promise<Unadmitted> {
   const found: Unadmitted = { devices: [], isComplete: true }
-  const context = { trust: trust.body, role: 'client', now, crls: parsedCrls(store) } as const
+  // What the members have in common, lists above all, is checked once.
+  const verify = rememberSignatures()
+  const crls = parsedCrls(store)
+  const context = { trust: trust.body, role: 'client', now, crls, verify } as const
   for (const device of store.all<DeviceRow>(MEMBERS)) {
     const certificates = issuedPath(device).map(({ certificate }) => certificate)
     try {
@@ -48,13 +53,17 @@ export async function findUnadmitted(
   return found
 }
 
-/** Of what was found, what still has the same certificates: one that came back meanwhile with others stays. Call it in a transaction. */
+/**
+ * Of what was found, what still has the same certificates: one that came back meanwhile with others stays, and everyone does where a newer trust document
+ * came, which may admit them again. Call it in a transaction.
+ */
 export function stillUnadmitted(
   store: Store,
   { devices, isComplete }: Unadmitted,
-  { body }: TrustDocument,
+  trust: TrustDocument,
 ): DeviceRow[] {
-  if (isComplete) store.set(CHECKED, body.number)
+  if (!isNewestTrust(store, trust)) return []
+  if (isComplete) store.set(CHECKED, trust.body.number)
   return devices.filter((device) => {
     const sql = 'SELECT certificates FROM devices WHERE key_id = ?'
     const row = store.get<{ certificates: Bytes }>(sql, device.key_id)

@@ -188,9 +188,8 @@ export function rememberSignatures(most = 256): CaVerifier {
   const good = new Set<string>()
   return async (spki, signed, data, leastRsaBits) => {
     const hash = data.length > SMALL ? await digest(data) : sha256(data)
-    const name = hex(
-      sha256(concat(spki, utf8(`${signed.alg} ${leastRsaBits ?? ''} `), hash, signed.signature)),
-    )
+    const rules = utf8(`${signed.alg} ${leastRsaBits} ${spki.length} ${signed.signature.length} `)
+    const name = hex(sha256(concat(rules, spki, signed.signature, hash)))
     if (good.has(name)) return true
     if (!(await verifyCertificateSignature(spki, signed, data, leastRsaBits))) return false
     if (good.size >= most) good.clear()

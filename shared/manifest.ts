@@ -134,7 +134,11 @@ export function decodeManifest(bytes: Bytes): Manifest {
   const offline = reader.u32()
   const generationMaxAge = reader.u32()
   const rules = Array.from({ length: reader.u16() }, () => fromUtf8(reader.take(reader.u16())))
-  const versions = Array.from({ length: reader.u32() }, () => ({
+  const count = reader.u32()
+  // Before there is room for as many: engines make it at once.
+  if (reader.left !== count * 84)
+    throw new KeyferryError('ERR_MALFORMED', 'manifest of another length')
+  const versions = Array.from({ length: count }, () => ({
     incarnation: reader.u32(),
     version: reader.u32(),
     algorithm: reader.u32(),

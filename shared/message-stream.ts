@@ -81,7 +81,8 @@ function createChunkStream(
     }
   }
   const release = (bytes: Bytes): void => {
-    if (bytes.length > 0) output.enqueue(bytes)
+    // A reader that went away takes nothing; what is written then fails with the reader's reason.
+    if (!stopped.signal.aborted && bytes.length > 0) output.enqueue(bytes)
   }
 
   const begin = async (): Promise<void> => {
@@ -146,6 +147,8 @@ function createChunkStream(
     start(controller) {
       input = controller
       controller.signal.addEventListener('abort', () => fail(controller.signal.reason))
+      // Wrong parameters are told at once, also where nobody writes.
+      return prefixLength === 0 ? guard(begin()) : undefined
     },
     write: (piece) => guard(write(piece)),
     close: () => guard(close()),

@@ -17,6 +17,7 @@ import { withEvidence } from './evidence.ts'
 import { checkIdentity, type Identity } from './identity.ts'
 import { createPackage, isPackageDue, signRequest } from './package.ts'
 import {
+  completeState,
   deliveryRequest,
   isCurrent,
   keptPackages,
@@ -71,7 +72,7 @@ export class Session {
 
   /** Takes over what is stored, also what another tab wrote. Throws `ERR_STATE` for the state of another tenant, `ERR_IO`. */
   async load(): Promise<void> {
-    this.#adopt((await this.#options.store.read()) ?? emptyState())
+    this.#adopt(completeState(await this.#options.store.read()))
   }
 
   #adopt(stored: StoredState): void {
@@ -116,7 +117,7 @@ export class Session {
   async #update(change: (state: StoredState) => Promise<StoredState> | StoredState): Promise<void> {
     const { store, config } = this.#options
     await store.lock(async () => {
-      const stored = (await store.read()) ?? emptyState()
+      const stored = completeState(await store.read())
       this.#adopt(stored)
       const next = await change(stored)
       if (next === stored) return

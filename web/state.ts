@@ -8,6 +8,7 @@ import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { decodeRelease } from '../shared/release.ts'
 import { isRefusalFresh, type BoundRefusal } from './refusal.ts'
 import {
+  emptyState,
   type StoredKeyring,
   type StoredPackage,
   type StoredState,
@@ -192,4 +193,10 @@ export function deliveryRequest(
     package: packageHash,
     slots: keyrings.map((id) => viewOf(id)?.slot ?? 0),
   }
+}
+
+/** A state as it was read, also where an earlier version wrote it: that kept no trust documents, and evidence that does not stand alone. */
+export function completeState(stored: StoredState | null): StoredState {
+  if (stored === null) return emptyState()
+  return 'trusts' in stored ? stored : { ...(stored as StoredState), trusts: [], evidence: [] }
 }

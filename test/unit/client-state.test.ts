@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createMemoryStore, type StoredState } from '../../web/index.ts'
 import { ClientRelay, openClient as open, stored } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
+import { signHead } from '../lib/thief.ts'
 import { issueSigner, renewCrl, uriOf } from '../lib/world.ts'
 
 describe('state', () => {
@@ -223,6 +224,28 @@ describe('relays that admit nobody', () => {
       cause: { code: 'ERR_NOT_FOUND' },
     })
   })
+})
+
+it('a state from before trust documents were kept is used, without evidence', async () => {
+  const relay = await ClientRelay.start()
+  const memory = createMemoryStore()
+  const before = await open(relay, { store: memory })
+  await before.keyring('notes')
+  before.close()
+  const read = async () => {
+    const state = { ...(await stored(memory)), evidence: [{ code: 'ERR_FORK' }] }
+    const earlier = Object.entries(state).filter(([name]) => name !== 'trusts')
+    return Object.fromEntries(earlier) as unknown as StoredState
+  }
+  const client = await open(relay, { store: { ...memory, read } })
+  await relay.publish()
+  await client.refresh()
+  expect((await client.keyring('notes')).state).toBe('ready')
+  const head = await signHead({ ...relay.publication!.body, expiresAt: 1 }, relay.world.deriver)
+  relay.twist = (delivery) => ({ ...delivery, head })
+  await relay.publish()
+  await expectCode(client.refresh(), 'ERR_LIFETIME')
+  expect(client.evidence).toEqual([])
 })
 
 describe('a first contact', () => {

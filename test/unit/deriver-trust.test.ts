@@ -1,11 +1,14 @@
 /** Which trust documents a deriver takes into force. */
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { createMaintenance } from '../../deriver/maintain.ts'
 import { loadTrust, newestTrust } from '../../deriver/trust.ts'
 import { publishTrust } from '../../deriver/trust-change.ts'
+import { type Bytes } from '../../shared/bytes.ts'
 import { documentHash, encodeEnvelope, signWithAuthority } from '../../shared/envelope.ts'
 import { type TrustBody, type TrustDocument } from '../../shared/trust.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { tenant, useTenant } from '../lib/deriver.ts'
+import { ask, deriving, maintenance, members, tenant, useTenant } from '../lib/deriver.ts'
+import { makeClient } from '../lib/tenant.ts'
 
 useTenant()
 
@@ -42,4 +45,35 @@ it('[trust-7] takes document 1,024, and no further one, which no client without 
   await expectCode(further, 'ERR_TRUST_CHAIN_TOO_LONG')
   expect((await newestTrust(tenant.store)).hash).toEqual(newest.hash)
   expect(await loadTrust(tenant.store)).toHaveLength(1_024)
+})
+
+describe('[deriver-5] members', () => {
+  it('leave under the newest trust document alone, not under one that another process replaced meanwhile', async () => {
+    await ask(await makeClient(tenant, 'ada'))
+    const { clients } = tenant.trust.body
+    const sans = ['keyferry://client.acme.example/nobody']
+    const narrow = await signNext(tenant.trust, { clients: { ...clients, sans } })
+    const second = await publishTrust(tenant.store, narrow, now())
+    const third = await publishTrust(tenant.store, await signNext(second, { clients }), now())
+    await maintenance()(now(), second)
+    expect(members()).toHaveLength(1)
+    await maintenance()(now(), third)
+    expect(members()).toHaveLength(1)
+  })
+
+  it('leave at once under a newer trust document, although a list was missing under the one before', async () => {
+    await ask(await makeClient(tenant, 'ada'))
+    const { store } = tenant
+    const next = await publishTrust(store, await signNext(tenant.trust), now())
+    const crls = store.all<Record<string, Bytes>>('SELECT * FROM crls')
+    store.run('DELETE FROM crls')
+    const maintain = createMaintenance(store, deriving(), {}, () => {})
+    await maintain(now(), next)
+    for (const row of crls)
+      store.run('INSERT INTO crls VALUES (?, ?, ?, ?, ?)', ...Object.values(row))
+    const clients = { ...next.body.clients, sans: ['keyferry://client.acme.example/nobody'] }
+    const narrow = await publishTrust(store, await signNext(next, { clients }), now())
+    await maintain(now(), narrow)
+    expect(members()).toEqual([])
+  })
 })
