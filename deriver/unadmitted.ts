@@ -1,9 +1,10 @@
 /** Members whom the newest trust document no longer admits: of a CA that it dropped, or under a rule that it changed. */
 import { equal, type Bytes } from '../shared/bytes.ts'
 import { rememberSignatures } from '../shared/certificate-signature.ts'
-import { verifyRole } from '../shared/envelope.ts'
+import { decodeEnvelope, verifyRole } from '../shared/envelope.ts'
 import { isKeyferryError } from '../shared/errors.ts'
-import { type TrustDocument } from '../shared/trust.ts'
+import { encodeJson } from '../shared/json.ts'
+import { decodeTrust, type TrustDocument } from '../shared/trust.ts'
 import { parsedCrls } from './crls.ts'
 import { issuedPath, type DeviceRow } from './devices.ts'
 import { type Store } from './store.ts'
@@ -20,9 +21,26 @@ export interface Unadmitted {
   isComplete: boolean
 }
 
-/** Whether the members have to be looked at, because of a newer trust document. */
+/** What of a trust document says who is admitted. */
+function rolesOf(envelope: Bytes): Bytes {
+  const { clients, derivers } = decodeTrust(decodeEnvelope(new Uint8Array(envelope)))
+  return encodeJson({ clients, derivers })
+}
+
+/**
+ * Whether the members have to be looked at, because a newer trust document says otherwise who is admitted. With many members that takes a minute or more, in
+ * which nothing else is done: one that changes relays alone costs nothing.
+ */
 export function isCheckDue(store: Store, { body }: TrustDocument): boolean {
-  return store.counter(CHECKED) < body.number
+  const checked = store.counter(CHECKED)
+  if (checked >= body.number) return false
+  const sql = 'SELECT envelope FROM trust WHERE number BETWEEN ? AND ?'
+  const rows = store.all<{ envelope: Bytes }>(sql, checked, body.number)
+  const [first, ...later] = rows.map(({ envelope }) => rolesOf(envelope))
+  // Those in between, too: members may have come under one of them.
+  if (checked === 0 || !later.every((roles) => equal(roles, first!))) return true
+  store.set(CHECKED, body.number)
+  return false
 }
 
 /**

@@ -195,6 +195,14 @@ describe('a verifier that remembers', () => {
     expect(await calls(() => remember(p256.spki, good, large.with(4_999, 1)))).toEqual([false, 1])
   })
 
+  it('asks again where the rules are others: a key that was long enough for one list is not for a path', async () => {
+    const remember = rememberSignatures()
+    const weak = signer('rsa', 1_024)
+    const signed = { alg: 'RS256', signature: weak.sign('sha256') } as const
+    expect(await remember(weak.spki, signed, data, 1_024)).toBe(true)
+    expect(await errorCode(() => remember(weak.spki, signed, data))).toBe('ERR_CERT_PROFILE')
+  })
+
   it('forgets when it has remembered as many as it may', async () => {
     const remember = rememberSignatures(2)
     const verify = vi.spyOn(crypto.subtle, 'verify')

@@ -76,4 +76,32 @@ describe('[deriver-5] members', () => {
     await maintain(now(), narrow)
     expect(members()).toEqual([])
   })
+
+  it('are not looked at under one that says the same of who is admitted', async () => {
+    await ask(await makeClient(tenant, 'ada'))
+    const { store } = tenant
+    await maintenance()(now())
+    store.run('DELETE FROM crls')
+    const relays = ['https://other.example']
+    const next = await publishTrust(store, await signNext(tenant.trust, { relays }), now())
+    await createMaintenance(store, deriving(), {}, () => {})(now(), next)
+    // A look would not have been complete, without lists.
+    expect(store.counter('members-trust')).toBe(2)
+  })
+
+  it('who came under one in between are looked at, although the last one says what the first one said', async () => {
+    const { clients } = tenant.trust.body
+    const narrow = { clients: { ...clients, sans: ['keyferry://client.acme.example/nobody'] } }
+    const second = await publishTrust(tenant.store, await signNext(tenant.trust, narrow), now())
+    const maintain = maintenance()
+    await maintain(now(), second)
+    tenant.trust = await publishTrust(tenant.store, await signNext(second, { clients }), now())
+    await ask(await makeClient(tenant, 'ada'))
+    expect(members()).toHaveLength(1)
+    await maintain(
+      now(),
+      await publishTrust(tenant.store, await signNext(tenant.trust, narrow), now()),
+    )
+    expect(members()).toEqual([])
+  })
 })
