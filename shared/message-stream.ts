@@ -16,12 +16,19 @@ export function createEncryptStream(
   context: Bytes,
   salt: Bytes,
 ): TransformStream<Bytes, Bytes> {
-  const started = startMessage(key, keyId, context, salt)
-  return createChunkStream(CHUNK_LENGTH, 0, async (_prefix, release) => {
+  return createStartedStream(startMessage(key, keyId, context, salt))
+}
+
+/** The same for a message that is being started; the stream fails at once with what `started` rejects with. */
+export function createStartedStream(
+  started: ReturnType<typeof startMessage>,
+): TransformStream<Bytes, Bytes> {
+  const start: Start = async (_prefix, release) => {
     const { prefix, step } = await started
     release(prefix)
     return step
-  })
+  }
+  return createChunkStream(CHUNK_LENGTH, 0, start, started)
 }
 
 /**
@@ -44,16 +51,19 @@ export function createDecryptStream(
   })
 }
 
+type Start = (prefix: Bytes, release: (bytes: Bytes) => void) => Promise<ChunkStep>
+
 /**
  * Gathers a prefix of `prefixLength` bytes (fewer when the stream ends in it), gives it to `start`, cuts the rest into
  * chunks of `size` bytes and runs the step on them: several at once, released in order. What is left at the end, also
- * nothing, is the last chunk. Not a `TransformStream` object, because its transformer cannot wait for the reader in the
- * middle of a large piece.
+ * nothing, is the last chunk. Fails as soon as `started` does. Not a `TransformStream` object, because its transformer
+ * cannot wait for the reader in the middle of a large piece.
  */
 function createChunkStream(
   size: number,
   prefixLength: number,
-  start: (prefix: Bytes, release: (bytes: Bytes) => void) => Promise<ChunkStep>,
+  start: Start,
+  started?: Promise<unknown>,
 ): TransformStream<Bytes, Bytes> {
   let input!: WritableStreamDefaultController
   let output!: ReadableStreamDefaultController<Bytes>
@@ -105,6 +115,8 @@ function createChunkStream(
     released.catch(fail)
   }
   const write = async (piece: Bytes): Promise<void> => {
+    // Anything else has another length, or none, and would be lost without a word.
+    if (!(piece instanceof Uint8Array)) throw new TypeError('a piece of a stream is a Uint8Array')
     for (let at = 0; at < piece.length;) {
       const part = piece.subarray(at, at + buffer.length - filled)
       at += part.length
@@ -153,5 +165,6 @@ function createChunkStream(
     write: (piece) => guard(write(piece)),
     close: () => guard(close()),
   })
+  started?.catch(fail)
   return { readable, writable }
 }

@@ -34,7 +34,7 @@ export const MESSAGE_PREFIX_LENGTH: number = MESSAGE_HEADER_LENGTH + SALT_LENGTH
 export const MESSAGE_OVERHEAD: number = MESSAGE_PREFIX_LENGTH + TAG_LENGTH
 
 /** Whether these bytes begin as a message does. Says nothing about the rest. */
-export function isMessage(bytes: Bytes): boolean {
+export function isMessage(bytes: Uint8Array): boolean {
   return equal(bytes.subarray(0, MAGIC.length), MAGIC)
 }
 

@@ -45,6 +45,27 @@ export function versionToEncrypt(view: KeyringView, accepted: Accepted, now: num
 }
 
 /**
+ * Whether the version of a key id may not encrypt any more: it is compromised, deactivated or skipped, below the version that the release
+ * encrypts with, of another incarnation, or past its `encryptUntil`. Throws `ERR_UNKNOWN_KEY`.
+ */
+export function needsRewrap(
+  { manifest, release }: KeyringView,
+  keyId: Bytes,
+  now: number,
+): boolean {
+  // PROTOCOL [use-6]
+  const version = manifest.versions.find((one) => equal(one.keyId, keyId))
+  if (version === undefined) throw new KeyferryError('ERR_UNKNOWN_KEY')
+  const { encrypt, compromised, deactivated, skipped, incarnation } = release
+  return (
+    [compromised, deactivated, skipped].some((list) => lists(list, version)) ||
+    version.version < encrypt.version ||
+    version.incarnation !== incarnation ||
+    now > version.encryptUntil
+  )
+}
+
+/**
  * The bundle entry that decrypts messages of a key id. `minVersion` refuses versions below it.
  * Throws `ERR_STALE`, `ERR_UNKNOWN_KEY`, `ERR_KEY_VERSION`.
  */

@@ -174,6 +174,12 @@ export class Keyferry {
         requireClock(accepted, this.#now())
         return { open, accepted, isCurrent: isCurrent(state, id) }
       },
+      view: () => {
+        this.#closing.signal.throwIfAborted()
+        const view = this.#session.view(id)
+        if (view === null) throw new KeyferryError('ERR_STATE')
+        return view
+      },
       settled: () => this.#agent.settled(),
       catchUp: () => this.#catchUp(),
       state: () => this.#agent.stateOf(id),

@@ -2,7 +2,14 @@
 export { connect, Keyferry, type ConnectOptions } from './client.ts'
 export { type ClientEvents } from './emitter.ts'
 export { loadIdentity, type Identity } from './identity.ts'
-export { Keyring, type Data, type DecryptOptions, type EncryptOptions } from './keyring.ts'
+export { type Data, type StreamData } from './data.ts'
+export {
+  Keyring,
+  type DecryptOptions,
+  type EncryptOptions,
+  type RangeOptions,
+  type StreamOptions,
+} from './keyring.ts'
 export { type KeyringState } from './state.ts'
 export { openIndexedDbStore } from './store-indexeddb.ts'
 export { createMemoryStore } from './store-memory.ts'
@@ -10,3 +17,5 @@ export { type Evidence, type Store, type StoredState } from './store.ts'
 export { type WaitOptions } from './waiting.ts'
 export { type AppConfigJson } from '../shared/config.ts'
 export { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
+export { isMessage } from '../shared/message.ts'
+export { type MessageSource } from '../shared/message-range.ts'

@@ -2,16 +2,21 @@
 import { concat, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { SALT_LENGTH } from '../shared/chunk.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { decryptMessage, encryptMessage, parseMessageHeader } from '../shared/message.ts'
-import { createDecryptStream, createEncryptStream } from '../shared/message-stream.ts'
-import { type Accepted } from '../shared/open.ts'
+import { decryptMessageRange, type MessageSource } from '../shared/message-range.ts'
+import { createDecryptStream, createStartedStream } from '../shared/message-stream.ts'
+import {
+  decryptMessage,
+  encryptMessage,
+  MESSAGE_HEADER_LENGTH,
+  parseMessageHeader,
+  startMessage,
+} from '../shared/message.ts'
+import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
-import { versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
+import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
+import { bytesOf, isData, pipe, sourceOf, type Data, type StreamData } from './data.ts'
 import { type OpenKeyring } from './unlocked.ts'
 import { type KeyringState } from './state.ts'
-
-/** What can be encrypted: bytes, or text as UTF-8. */
-export type Data = string | Uint8Array | ArrayBuffer | Blob
 
 /** What a message is bound to: the same context is needed to decrypt. It is not part of the message. Empty by default. */
 export interface EncryptOptions {
@@ -22,6 +27,17 @@ export interface EncryptOptions {
 export interface DecryptOptions extends EncryptOptions {
   /** Refuses messages under older versions: a member that was removed can still make such. */
   minVersion?: number
+}
+
+/** What stops a stream of given data: both of its ends fail with the signal's reason. A transform is stopped by `pipeThrough(transform, { signal })`. */
+export interface StreamOptions {
+  signal?: AbortSignal
+}
+
+/** Bytes of the plaintext: from `start`, 0 by default, up to, but not including, `end`, by default its end. */
+export interface RangeOptions extends DecryptOptions {
+  start?: number
+  end?: number
 }
 
 /** A keyring's keys and what they stand under; `isCurrent` if that is the accepted head. */
@@ -35,6 +51,8 @@ export interface Found {
 export interface KeyringHost {
   /** Throws `ERR_CLOSED`, `ERR_STATE`, `ERR_CLOCK`. */
   open: () => Promise<Found>
+  /** The keyring as it was last shown. Throws `ERR_CLOSED`, `ERR_STATE`. */
+  view: () => KeyringView
   /** Resolves when no fetch is on its way. */
   settled: () => Promise<void>
   /** Fetches once more, if that was not done just now. */
@@ -53,37 +71,6 @@ const REFUSED: Partial<Record<KeyringState, 'ERR_DENIED' | 'ERR_REMOVED'>> = {
 
 function contextOf({ context = '' }: EncryptOptions): Bytes {
   return typeof context === 'string' ? utf8(context) : concat(context)
-}
-
-/** A copy: the caller may go on with its buffer. */
-async function bytesOf(data: Data): Promise<Bytes> {
-  if (typeof data === 'string') return utf8(data)
-  if (data instanceof Uint8Array) return concat(data)
-  if (data instanceof Blob) return new Uint8Array(await data.arrayBuffer())
-  return new Uint8Array(data.slice(0))
-}
-
-/** A stream that begins once it is known how. */
-function laterStream(
-  starting: Promise<TransformStream<Bytes, Bytes>>,
-): TransformStream<Uint8Array, Uint8Array> {
-  const input = new TransformStream<Bytes, Bytes>()
-  const output = new TransformStream<Bytes, Bytes>()
-  const run = async (): Promise<void> => {
-    try {
-      const stream = await starting
-      await input.readable.pipeThrough(stream).pipeTo(output.writable)
-    } catch (error) {
-      // Whoever reads or writes is told there.
-      await Promise.allSettled([
-        input.readable.locked ? undefined : input.readable.cancel(error),
-        output.writable.locked ? undefined : output.writable.abort(error),
-      ])
-    }
-  }
-  void run()
-  const { writable } = input
-  return { readable: output.readable, writable }
 }
 
 /** A keyring of a client; it stays valid through rotations, and does what the newest accepted state allows at each call. */
@@ -143,23 +130,90 @@ export class Keyring {
     return options.as === 'text' ? fromUtf8(plaintext) : plaintext
   }
 
-  /** The same as a stream: bytes in, a message out. It fails with what {@link encrypt} throws. */
-  encryptStream(options: EncryptOptions = {}): TransformStream<Uint8Array, Uint8Array> {
-    const context = contextOf(options)
-    const start = async (): Promise<TransformStream<Bytes, Bytes>> => {
+  /**
+   * {@link encrypt} as a stream, for data of any length in bounded memory: a stream of the message or, without data, a transform of bytes into a
+   * message. It goes only as fast as it is read, and fails with what {@link encrypt} throws, `ERR_TOO_LARGE` from 2^46 bytes on, and
+   * `TypeError` for pieces that are no `Uint8Array`.
+   *
+   * @example
+   * await notes.encryptStream(file, { context: 'file/7', signal }).pipeTo(destination)
+   */
+  encryptStream(
+    data: StreamData,
+    options?: EncryptOptions & StreamOptions,
+  ): ReadableStream<Uint8Array>
+  encryptStream(options?: EncryptOptions): TransformStream<Uint8Array, Uint8Array>
+  encryptStream(
+    data?: StreamData | EncryptOptions,
+    options: EncryptOptions & StreamOptions = {},
+  ): ReadableStream<Uint8Array> | TransformStream<Uint8Array, Uint8Array> {
+    if (isData(data)) return pipe(data, this.encryptStream(options), options.signal)
+    const context = contextOf(data ?? {})
+    const start = async (): ReturnType<typeof startMessage> => {
       const { key, entry } = await this.#keyToEncrypt()
-      return createEncryptStream(key, entry.keyId, context, makeSalt())
+      return startMessage(key, entry.keyId, context, makeSalt())
     }
-    return laterStream(start())
+    return createStartedStream(start())
   }
 
   /**
-   * The same as a stream: a message in, bytes out. It fails with what {@link decrypt} throws. Only its end says that the message is whole: what
+   * {@link decrypt} as a stream, for a message of any length in bounded memory: a stream of the plaintext or, without a message, a transform of one
+   * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws. Only its end says that the message is whole: what
    * was done with the bytes before must be undone when it fails.
+   *
+   * @example
+   * await notes.decryptStream(response.body, { context: 'file/7', signal }).pipeTo(destination)
    */
-  decryptStream(options: DecryptOptions = {}): TransformStream<Uint8Array, Uint8Array> {
-    const find = (keyId: Bytes): Promise<CryptoKey> => this.#keyToDecrypt(keyId, options.minVersion)
-    return createDecryptStream(contextOf(options), find)
+  decryptStream(
+    message: Exclude<StreamData, string>,
+    options?: DecryptOptions & StreamOptions,
+  ): ReadableStream<Uint8Array>
+  decryptStream(options?: DecryptOptions): TransformStream<Uint8Array, Uint8Array>
+  decryptStream(
+    message?: StreamData | DecryptOptions,
+    options: DecryptOptions & StreamOptions = {},
+  ): ReadableStream<Uint8Array> | TransformStream<Uint8Array, Uint8Array> {
+    if (isData(message)) return pipe(message, this.decryptStream(options), options.signal)
+    return createDecryptStream(contextOf(message ?? {}), this.#finder(message ?? {}))
+  }
+
+  /**
+   * A range of a message's plaintext, of which only the chunks that hold it and the last one are read: of a file, or of an object store by
+   * requests for ranges. Cut off at the plaintext's end, as `slice` does. Throws as {@link decrypt}, `RangeError` for no such range or size,
+   * `ERR_IO` when `read` gives more or fewer bytes than asked for, and what `read` throws. It proves that the message has the `size` that its
+   * source claims and that every byte stands at its place; it proves nothing of the chunks that were not read, and ranges of two calls are of
+   * one message only if the source has not changed between them.
+   *
+   * @example
+   * const read = async (start: number, end: number) =>
+   *   (await fetch(url, { headers: { range: `bytes=${start}-${end - 1}` } })).bytes()
+   * const middle = await notes.decryptRange({ size, read }, { start: 1_000_000, end: 1_065_536 })
+   */
+  async decryptRange(
+    source: Uint8Array | Blob | MessageSource,
+    options: RangeOptions = {},
+  ): Promise<Bytes> {
+    const { start = 0, end = Infinity } = options
+    const context = contextOf(options)
+    return decryptMessageRange(sourceOf(source), context, this.#finder(options), start, end)
+  }
+
+  /**
+   * Whether a message should be decrypted and encrypted again, because its version may not encrypt any more under the newest state that was
+   * accepted: it is compromised, deactivated or skipped, older than the version that is encrypted under now, or past its time. Needs no key and
+   * no network; the first 40 bytes of the message are enough, and a hint until it is decrypted. Throws `ERR_MALFORMED` for what is no message,
+   * `ERR_UNKNOWN_KEY` for one of another keyring or of a version not delivered yet, `ERR_CLOSED`.
+   *
+   * @example
+   * const old = rows.filter(({ message }) => notes.needsRewrap(message))
+   */
+  needsRewrap(message: Uint8Array): boolean {
+    const { keyId } = parseMessageHeader(concat(message.subarray(0, MESSAGE_HEADER_LENGTH)))
+    return needsRewrap(this.#host.view(), keyId, this.#host.now())
+  }
+
+  #finder({ minVersion }: DecryptOptions): (keyId: Bytes) => Promise<CryptoKey> {
+    return (keyId) => this.#keyToDecrypt(keyId, minVersion)
   }
 
   async #keyToEncrypt(): Promise<MessageKey> {

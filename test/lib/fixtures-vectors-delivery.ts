@@ -61,8 +61,13 @@ export async function deliveryVectors(world: World): Promise<object> {
       { keyring: hex(KEYRINGS[0]!), number: 5, hash: hex(sha256(good.keyrings[0]!.manifest)) },
     ],
   }
-  const item = (comment: string, delivery: Delivery, expect: Vector['expect'], more: object = {}) =>
-    vector(comment, { patch: mergePatch(base, deliveryJson(delivery)), ...more }, expect)
+  const item = (
+    comment: string,
+    delivery: Delivery,
+    expect: Vector['expect'],
+    more: object = {},
+    output?: boolean,
+  ) => vector(comment, { patch: mergePatch(base, deliveryJson(delivery)), ...more }, expect, output)
   const edited = async (
     comment: string,
     edits: Edits,
@@ -73,8 +78,8 @@ export async function deliveryVectors(world: World): Promise<object> {
     item(comment, good, expect, { state: { ...state, ...edit } })
   const swap = (comment: string, edit: object, expect: Vector['expect']) =>
     item(comment, { ...good, keyrings: [{ ...good.keyrings[0]!, ...edit }] }, expect)
-  const use = (comment: string, edit: object, expect: Vector['expect']) =>
-    item(comment, good, expect, { use: { now: NOW, ...edit } })
+  const use = (comment: string, edit: object, expect: Vector['expect'], output?: boolean) =>
+    item(comment, good, expect, { use: { now: NOW, ...edit } }, output)
   const second = both.keyrings[1]!
   const successor = await signSuccessor(tenant)
   const next = {
@@ -89,7 +94,7 @@ export async function deliveryVectors(world: World): Promise<object> {
   const keyIds = versions.map((v) => hex(v.keyId))
   return {
     comment:
-      'Each case applies `patch` (RFC 7396) to `delivery`; an empty `catalog` stands for null. The client begins with `context` and `state` (null: nothing accepted yet), opens the delivery, then welcome, cell, name and every bundled version of each keyring, and then asks for what `use` says.',
+      'Each case applies `patch` (RFC 7396) to `delivery`; an empty `catalog` stands for null. The client begins with `context` and `state` (null: nothing accepted yet), opens the delivery, then welcome, cell, name and every bundled version of each keyring, and then asks for what `use` says; the output of `rewrap` is whether a message of that key id needs it.',
     context: {
       tenant: tenant.trust.tenant,
       trust: toJson(tenant.trust.envelope),
@@ -287,6 +292,9 @@ export async function deliveryVectors(world: World): Promise<object> {
       use('[use-4] an unknown key', { keyId: hex(seeded('x')) }, 'ERR_UNKNOWN_KEY'),
       use('[use-4] below minVersion', { keyId: keyIds[0], minVersion: 2 }, 'ERR_KEY_VERSION'),
       use('[use-5] a clock that was set back', { encrypt: 1, now: NOW - 71 }, 'ERR_CLOCK'),
+      use('[use-6] a version that is encrypted under', { rewrap: keyIds[1] }, 'ok', false),
+      use('[use-6] an older version', { rewrap: keyIds[0] }, 'ok', true),
+      use('[use-6] an unknown key', { rewrap: hex(seeded('x')) }, 'ERR_UNKNOWN_KEY'),
     ],
   }
 }

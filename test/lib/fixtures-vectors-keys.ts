@@ -112,16 +112,17 @@ export async function keyVectors(world: World): Promise<object> {
   const entries = bundle.entries.map((e) => ({ ...e, wrapped: bundle.entries[0]!.wrapped }))
   const third = [...bundle.entries, { ...bundle.entries[1]!, version: 3 }]
   const withBundle = (list: typeof entries) => hex(encodeBundle({ ...bundle, entries: list }))
+  const output = {
+    kek: hex(kek),
+    name: 'notes',
+    versions: versions.map((v) => ({ secret: hex(v.secret), keyId: hex(v.keyId) })),
+    text: 'Hello',
+  }
   return {
     comment:
-      'From a channel key to the text of a message: cell, the name that the app config has, every version of the bundle, message.',
+      'From a channel key to the text of a message: cell, the name that the app config has, every version of the bundle, message, of which `range` names the bytes wanted.',
     cases: [
-      vector('a message of version 2', input, 'ok', {
-        kek: hex(kek),
-        name: 'notes',
-        versions: versions.map((v) => ({ secret: hex(v.secret), keyId: hex(v.keyId) })),
-        text: 'Hello',
-      }),
+      vector('a message of version 2', input, 'ok', output),
       vector(
         '[open-17] a changed cell',
         { ...input, cell: input.cell.replace(/^./, (c) => (c === '0' ? '1' : '0')) },
@@ -153,6 +154,15 @@ export async function keyVectors(world: World): Promise<object> {
       ),
       vector('[message-2] another context', { ...input, context: '' }, 'ERR_OPEN'),
       vector('[message-2] a changed message', { ...input, message: changed }, 'ERR_OPEN'),
+      vector('[message-3] a range of a message', { ...input, range: [1, 3] }, 'ok', {
+        ...output,
+        text: 'el',
+      }),
+      vector(
+        '[message-3] a range of a message whose end is cut off',
+        { ...input, message: input.message.slice(0, -2), range: [1, 3] },
+        'ERR_OPEN',
+      ),
     ],
   }
 }

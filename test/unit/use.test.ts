@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { type Manifest, type VersionEntry } from '../../shared/manifest.ts'
 import { openDelivery, type Accepted, type KeyringView } from '../../shared/open.ts'
 import { type Release } from '../../shared/release.ts'
-import { versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
+import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
 import { makeDelivery, makeWorld, openContext } from '../lib/fixtures-delivery.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
@@ -123,5 +123,40 @@ describe('decrypting', () => {
     expect(decrypt(withVersion({ encryptFrom: NOW + 60, decryptUntil: NOW }))().version).toBe(2)
     await expectCode(decrypt(withVersion({ encryptFrom: NOW + 61 })), 'ERR_KEY_VERSION')
     await expectCode(decrypt(withVersion({ decryptUntil: NOW - 1 })), 'ERR_KEY_VERSION')
+  })
+})
+
+describe('rewrapping', () => {
+  const rewrap = (v: KeyringView, at = 1, now = NOW) =>
+    needsRewrap(v, v.manifest.versions[at]!.keyId, now)
+
+  it('is not needed for the version that is encrypted under', () => {
+    expect(rewrap(view)).toBe(false)
+  })
+
+  it.each(['compromised', 'deactivated', 'skipped'] as const)(
+    '[use-6] is needed for a version that is %s',
+    (list) => {
+      expect(rewrap(withRelease({ [list]: [SECOND] }))).toBe(true)
+    },
+  )
+
+  it('[use-6] is needed for a version below the one that is encrypted under', () => {
+    expect(rewrap(withRelease({ deactivated: [] }), 0)).toBe(true)
+    const first = withRelease({ deactivated: [], encrypt: { incarnation: 1, version: 1 } })
+    expect([rewrap(first, 0), rewrap(first, 1)]).toEqual([false, false])
+  })
+
+  it('[use-6] is needed for a version of an earlier incarnation', () => {
+    expect(rewrap(withRelease({ incarnation: 2 }))).toBe(true)
+  })
+
+  it('[use-6] is needed after encryptUntil', () => {
+    const until = withVersion({ encryptUntil: NOW })
+    expect([rewrap(until), rewrap(until, 1, NOW + 1)]).toEqual([false, true])
+  })
+
+  it('[use-6] is not known of a key id that the keyring does not have', async () => {
+    await expectCode(() => needsRewrap(view, seeded('other'), NOW), 'ERR_UNKNOWN_KEY')
   })
 })

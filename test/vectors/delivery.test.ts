@@ -6,7 +6,7 @@ import { envelopeSchema } from '../../shared/envelope.ts'
 import { openDelivery, type Accepted } from '../../shared/open.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
 import { openWelcome, unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
-import { requireClock, versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
+import { needsRewrap, requireClock, versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
 import vectors from '../../docs/vectors/delivery.json' with { type: 'json' }
 import { importRecipient, runCases, type RecipientJson } from './support.ts'
 
@@ -30,7 +30,7 @@ interface State {
 interface Input {
   patch: Json
   state?: State
-  use?: { now: number; encrypt?: number; keyId?: string; minVersion?: number }
+  use?: { now: number; encrypt?: number; keyId?: string; minVersion?: number; rewrap?: string }
 }
 
 const { context } = vectors
@@ -75,7 +75,7 @@ function open(last: Accepted | null): Parameters<typeof openDelivery>[1] {
   }
 }
 
-runCases<Input, never>('delivery', vectors.cases, async ({ patch, state, use }) => {
+runCases<Input, boolean>('delivery', vectors.cases, async ({ patch, state, use }) => {
   const last = state === undefined ? null : await acceptedOf(state)
   const { accepted, keyrings } = await openDelivery(parse(patch), open(last))
   for (const view of keyrings) {
@@ -97,7 +97,9 @@ runCases<Input, never>('delivery', vectors.cases, async ({ patch, state, use }) 
     if (use?.keyId !== undefined) {
       versionToDecrypt(view, accepted, fromHex(use.keyId), use.now, use.minVersion)
     }
+    if (use?.rewrap !== undefined) return needsRewrap(view, fromHex(use.rewrap), use.now)
   }
+  return undefined
 })
 
 test('every step of opening that a delivery can break has a vector that breaks it', () => {

@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest'
 import { concat, fromHex, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { createDecryptStream, createEncryptStream } from '../../shared/message-stream.ts'
+import { decryptMessageRange } from '../../shared/message-range.ts'
 import { decryptMessage, encryptMessage, messageLength } from '../../shared/message.ts'
+import { sourceOf } from '../../web/data.ts'
 import vectors from './message.json' with { type: 'json' }
 
 const importKey = (raw: Bytes) =>
@@ -55,6 +57,16 @@ for (const vector of vectors.encrypt) {
     expect(hex(await sha256(message))).toBe(vector.sha256)
     expect(hex(await decryptMessage(key, message, context!))).toBe(hex(plaintext))
 
+    const find = () => Promise.resolve(key)
+    const ends = [0, plaintext.length >> 1, Math.max(0, plaintext.length - 1), plaintext.length]
+    for (const [i, start] of ends.entries()) {
+      for (const end of ends.slice(i).filter((one) => one >= start)) {
+        const source = sourceOf(new Blob([message]))
+        const range = await decryptMessageRange(source, context!, find, start, end)
+        expect(hex(range)).toBe(hex(plaintext.subarray(start, end)))
+      }
+    }
+
     const sizes = plaintext.length < 1000 ? [1, 7, 1000] : [1000, 16384, 16400, 1_000_000]
     for (const size of sizes) {
       const encrypt = createEncryptStream(key, keyId!, context!, salt!)
@@ -85,6 +97,7 @@ for (const vector of vectors.decrypt.messages) {
         message,
         1000,
       ),
+      decryptMessageRange(sourceOf(message), context, () => Promise.resolve(key), 0, Infinity),
     ]
     for (const result of await Promise.allSettled(ways)) {
       if (result.status === 'fulfilled') {

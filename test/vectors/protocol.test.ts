@@ -39,7 +39,9 @@ import {
   type VerifyContext,
 } from '../../shared/key-package.ts'
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
+import { decryptMessageRange } from '../../shared/message-range.ts'
 import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
+import { sourceOf } from '../../web/data.ts'
 import { decodeRelease, verifyHead } from '../../shared/release.ts'
 import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
 import { followTrust, verifyGenesis } from '../../shared/trust.ts'
@@ -273,7 +275,7 @@ runCases<WelcomeInput, object>('welcome', welcomes.cases, async (input, output) 
 type KeyInput = Record<
   'channelKey' | 'cell' | 'manifest' | 'bundle' | 'message' | 'context' | 'name',
   string
->
+> & { range?: [number, number] }
 
 runCases<KeyInput, { text: string; name: string }>(
   'keys',
@@ -298,7 +300,13 @@ runCases<KeyInput, { text: string; name: string }>(
     for (const entry of view.bundle.entries) {
       const version = await keys.version(entry)
       if (hex(version.entry.keyId) === hex(keyId)) {
-        text = fromUtf8(await decryptMessage(version.key, message, fromHex(input.context)))
+        const context = fromHex(input.context)
+        const find = () => Promise.resolve(version.key)
+        text = fromUtf8(
+          input.range === undefined
+            ? await decryptMessage(version.key, message, context)
+            : await decryptMessageRange(sourceOf(message), context, find, ...input.range),
+        )
       }
     }
     return { ...output, name: input.name, text }

@@ -1,0 +1,45 @@
+/** What an app gives to a keyring and what it becomes: bytes, streams, or a source to read parts of. */
+import { concat, utf8, type Bytes } from '../shared/bytes.ts'
+import { type MessageSource } from '../shared/message-range.ts'
+
+/** What can be encrypted: bytes, or text as UTF-8. */
+export type Data = string | Uint8Array | ArrayBuffer | Blob
+
+/** What can be encrypted as a stream. */
+export type StreamData = Data | ReadableStream<Uint8Array>
+
+/** A copy: the caller may go on with its buffer. */
+export async function bytesOf(data: Data): Promise<Bytes> {
+  if (typeof data === 'string') return utf8(data)
+  if (data instanceof Uint8Array) return concat(data)
+  if (data instanceof Blob) return new Uint8Array(await data.arrayBuffer())
+  return new Uint8Array(data.slice(0))
+}
+
+/** Where the parts of a message are read. */
+export function sourceOf(source: Uint8Array | Blob | MessageSource): MessageSource {
+  if (source instanceof Uint8Array)
+    return { size: source.length, read: (start, end) => source.subarray(start, end) }
+  if (source instanceof Blob)
+    return { size: source.size, read: (start, end) => bytesOf(source.slice(start, end)) }
+  return source
+}
+
+/** Whether this is data and no options. */
+export function isData(value: unknown): value is StreamData {
+  return (
+    typeof value === 'string' ||
+    [Uint8Array, ArrayBuffer, Blob, ReadableStream].some((kind) => value instanceof kind)
+  )
+}
+
+/** Data through a transform, until the signal stops both. */
+export function pipe(
+  data: StreamData,
+  transform: TransformStream<Uint8Array, Uint8Array>,
+  signal: AbortSignal | undefined,
+): ReadableStream<Uint8Array> {
+  // All kinds of data are a body of a response; what is no stream is copied.
+  const { body } = new Response(data as BodyInit)
+  return body!.pipeThrough(transform, signal && { signal })
+}
