@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { COMMANDS, groupUsage, USAGE } from './commands/index.ts'
-import { COMMON } from './commands/command.ts'
+import { COMMON } from './commands/definition.ts'
+import { messageCommands } from './commands/messages.ts'
 
 /** A passphrase that is given, not asked for: in a file or in the environment. */
 function givenPassphrase(file: string | undefined): string | undefined {
@@ -70,20 +70,25 @@ async function main(argv: string[]): Promise<number> {
     process.stderr.write(`keyferry: error: ${message}\nkeyferry: hint: see ${help}\n`)
     return 2
   }
+  // A client has no tenant: nothing of a deriver and its database is loaded for it.
+  const isClient = Object.hasOwn(messageCommands, argv[0] ?? '')
+  const deriver = isClient ? undefined : await import('./commands/index.ts')
+  const commands = deriver?.COMMANDS ?? messageCommands
   // The command is named first: its options decide how the rest is read.
   const words = argv.findIndex((word) => word.startsWith('-'))
   const named = words === -1 ? argv : argv.slice(0, words)
   const two = named.slice(0, 2).join(' ')
   const three = named.slice(0, 3).join(' ')
-  const name = [three, two].find((full) => Object.hasOwn(COMMANDS, full)) ?? named[0]
+  const name = [three, two].find((full) => Object.hasOwn(commands, full)) ?? named[0]
   const wantsHelp = argv.includes('--help') || argv.includes('-h')
   if (name === undefined) {
     if (!wantsHelp && argv.length > 0) return fail('a command comes before its options')
-    process.stdout.write(USAGE)
+    process.stdout.write(deriver!.USAGE)
     return wantsHelp ? 0 : 2
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) {
+    const { groupUsage } = deriver!
     const group = groupUsage(two) ?? groupUsage(name)
     if (group === undefined || (groupUsage(two) === undefined && named.length > 1 && !wantsHelp))
       return fail(`no command ${two}`)
@@ -124,7 +129,8 @@ async function main(argv: string[]): Promise<number> {
     process.stderr.write(
       `keyferry: error: ${(error as Error).message}${code === '' ? '' : ` (${code})`}\n`,
     )
-    const hint = code === 'ERR_USAGE' ? `see keyferry ${name} --help` : HINTS[code]
+    const hint =
+      code === 'ERR_USAGE' ? `see keyferry ${name} --help` : (command.hints ?? HINTS)[code]
     if (hint !== undefined) process.stderr.write(`keyferry: hint: ${hint}\n`)
     return statusOf(error)
   }

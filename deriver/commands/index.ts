@@ -5,6 +5,7 @@ import { type Command } from './command.ts'
 import { crlCommands } from './crls.ts'
 import { inspectCommands } from './inspect.ts'
 import { keyringCommands } from './keyrings.ts'
+import { messageCommands } from './messages.ts'
 import { serviceCommands } from './service.ts'
 import { tenantCommands } from './tenant.ts'
 import { trustProposeCommands } from './trust-propose.ts'
@@ -21,6 +22,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...trustCommands,
   ...trustProposeCommands,
   ...inspectCommands,
+  ...messageCommands,
 }
 
 function summaries(names: readonly string[]): string {
@@ -30,7 +32,8 @@ function summaries(names: readonly string[]): string {
 /** The usage text of all commands. */
 export const USAGE = `usage: keyferry COMMAND [options]
 
-Runs the customer's side of Keyferry: the master secret, its keyrings, and the service that answers clients through a relay.
+Runs the customer's side of Keyferry: the master secret, its keyrings, and the service that answers clients through a relay. encrypt and decrypt are
+a client's: they need no tenant.
 
 ${summaries(Object.keys(COMMANDS))}
 

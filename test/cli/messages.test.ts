@@ -1,0 +1,196 @@
+/** A client on the command line: files and pipes through a keyring of a real deriver behind a real relay, on a machine without a tenant. */
+import { spawn } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import {
+  appConfig,
+  createKeyring,
+  initTenant,
+  issueClient,
+  openDeriver,
+  type Deriver,
+} from '../../deriver/index.ts'
+import { readCa } from '../../deriver/key-files.ts'
+import { createCsr } from '../../shared/csr.ts'
+import { encodePem } from '../../shared/pem.ts'
+import { generateSigningKey } from '../../shared/signature.ts'
+import { isMessage } from '../../web/index.ts'
+import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
+
+const now = (): number => Math.floor(Date.now() / 1000)
+const root = new URL('../../', import.meta.url).pathname
+
+let directory: string
+let home: string
+let relay: RelayProcess
+let deriver: Deriver
+let running: Promise<void>
+const stop = new AbortController()
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+  home = join(directory, 'client')
+  mkdirSync(home)
+  relay = await spawnRelay(join(directory, 'relay'), 'invite')
+  const tenant = join(directory, 'tenant')
+  await initTenant({
+    directory: tenant,
+    organization: 'Acme',
+    domain: 'acme.example',
+    relays: [relay.url],
+    origins: [],
+    passphrase: null,
+    now: now(),
+  })
+  deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
+  const rules = ['keyferry://client.acme.example/*']
+  for (const name of ['notes', 'orders']) createKeyring(deriver.store, { name, rules }, now())
+  running = deriver.run(stop.signal)
+  const key = await generateSigningKey('ES256', true)
+  const uri = 'keyferry://client.acme.example/me'
+  const issuer = await readCa(tenant, 'ca-client', null)
+  const certificate = await issueClient(
+    deriver.store,
+    issuer,
+    await createCsr(key, 'me'),
+    uri,
+    now(),
+  )
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
+  writeFileSync(join(home, 'me.key'), encodePem('PRIVATE KEY', pkcs8))
+  writeFileSync(join(home, 'me.pem'), encodePem('CERTIFICATE', certificate))
+  writeFileSync(join(home, 'keyferry.json'), JSON.stringify(await appConfig(deriver.store)))
+})
+afterAll(async () => {
+  stop.abort()
+  await running
+  deriver?.close()
+  await relay?.stop()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** Runs a command in the client's directory with these bytes on its standard input. */
+function keyferry(args: readonly string[], input: Uint8Array = new Uint8Array()) {
+  const child = spawn(process.execPath, [join(root, 'deriver/cli.ts'), ...args], { cwd: home })
+  const [out, err]: [Buffer[], Buffer[]] = [[], []]
+  child.stdout.on('data', (part: Buffer) => out.push(part))
+  child.stderr.on('data', (part: Buffer) => err.push(part))
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  return new Promise<{ status: number | null; stdout: Buffer; stderr: string }>((resolve) => {
+    child.once('close', (status) =>
+      resolve({ status, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString() }),
+    )
+  })
+}
+
+const ME = ['--keyring', 'notes', '--key', 'me.key', '--certificate', 'me.pem']
+const data = Buffer.alloc(300_000, 'data')
+
+it('a pipe goes in and comes out, and no tenant is needed or made', async () => {
+  const sealed = await keyferry(['encrypt', ...ME, '--context', 'backup/7'], data)
+  expect([sealed.status, sealed.stderr]).toEqual([0, ''])
+  expect(isMessage(sealed.stdout)).toBe(true)
+  const opened = await keyferry(['decrypt', ...ME, '--context', 'backup/7'], sealed.stdout)
+  expect([opened.status, opened.stderr]).toEqual([0, ''])
+  expect(opened.stdout.equals(data)).toBe(true)
+  expect(readdirSync(home).toSorted()).toEqual([
+    'keyferry-state.json',
+    'keyferry.json',
+    'me.key',
+    'me.pem',
+  ])
+
+  const other = await keyferry(['decrypt', ...ME], sealed.stdout)
+  expect([other.status, other.stdout.length]).toEqual([1, 0])
+  expect(other.stderr).toContain('ERR_OPEN')
+  const newer = [...ME, '--context', 'backup/7', '--min-version', '2']
+  expect((await keyferry(['decrypt', ...newer], sealed.stdout)).stderr).toContain('ERR_KEY_VERSION')
+})
+
+it('files are written as a whole or not at all', async () => {
+  writeFileSync(join(home, 'plain'), data)
+  const sealed = await keyferry(['encrypt', 'plain', ...ME, '--out', 'sealed'])
+  expect([sealed.status, sealed.stdout.toString()]).toEqual([0, 'sealed: 300400 bytes\n'])
+  const opened = await keyferry(['decrypt', 'sealed', ...ME, '--out', 'opened', '--json'])
+  expect(JSON.parse(opened.stdout.toString())).toEqual({
+    bytes: data.length,
+    file: 'opened',
+    keyring: 'notes',
+  })
+  expect(readFileSync(join(home, 'opened')).equals(data)).toBe(true)
+
+  writeFileSync(join(home, 'cut'), readFileSync(join(home, 'sealed')).subarray(0, 200_000))
+  writeFileSync(join(home, 'before'), 'stays')
+  for (const out of ['nothing', 'before']) {
+    const cut = await keyferry(['decrypt', 'cut', ...ME, '--out', out])
+    expect([cut.status, cut.stdout.length]).toEqual([1, 0])
+  }
+  expect(existsSync(join(home, 'nothing'))).toBe(false)
+  expect(readFileSync(join(home, 'before'), 'utf8')).toBe('stays')
+  expect(readdirSync(home).filter((name) => name.endsWith('.part'))).toEqual([])
+})
+
+it.each<[number, string, string[]]>([
+  [2, 'ERR_USAGE', ['encrypt', '--key', 'me.key', '--certificate', 'me.pem']],
+  [2, 'ERR_USAGE', ['encrypt', '--keyring', 'notes', '--key', 'me.key']],
+  [2, 'ERR_USAGE', ['encrypt', 'a', 'b', ...ME]],
+  [2, 'ERR_USAGE', ['encrypt', ...ME, '--json']],
+  [2, 'ERR_USAGE', ['decrypt', ...ME, '--min-version', 'x']],
+  [2, 'unknown option', ['encrypt', ...ME, '--min-version', '2']],
+  [1, 'ERR_KEYRING', ['encrypt', ...ME, '--keyring', 'other']],
+  [1, 'ERR_SCHEMA', ['encrypt', ...ME, '--config', 'me.pem']],
+  [1, 'ERR_STATE', ['encrypt', '--keyring', 'notes', '--state', 'none.json']],
+  [1, 'ERR_MALFORMED', ['decrypt', 'me.pem', ...ME]],
+  [3, 'ERR_IO', ['encrypt', 'none', ...ME]],
+  [3, 'ERR_IO', ['encrypt', ...ME, '--out', 'none/out']],
+  [3, 'ERR_IO', ['encrypt', ...ME, '--config', 'none.json']],
+])('exit status %i, %s: %j', async (status, text, args) => {
+  const result = await keyferry(args)
+  expect([result.status, result.stdout.length]).toEqual([status, 0])
+  expect(result.stderr).toMatch(/^keyferry: error: /)
+  expect(result.stderr).toContain('\nkeyferry: hint: ')
+  expect(result.stderr).toContain(text)
+})
+
+it('nothing of a deriver is loaded', async () => {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: ['deriver/cli.ts'],
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    outdir: 'unused',
+    splitting: true,
+  })
+  // What a file imports at once, and all that the commands import later.
+  const reach = (name: string, seen: Set<string>): Set<string> => {
+    if (seen.has(name)) return seen
+    seen.add(name)
+    for (const { path, kind } of metafile.inputs[name]?.imports ?? [])
+      if (kind === 'import-statement' || name.endsWith('/messages.ts')) reach(path, seen)
+    return seen
+  }
+  const loaded = [...reach('deriver/cli.ts', new Set())]
+  expect(loaded.filter((name) => name.startsWith('deriver/')).toSorted()).toEqual([
+    'deriver/cli.ts',
+    'deriver/commands/definition.ts',
+    'deriver/commands/messages.ts',
+  ])
+  expect(loaded).toContain('web/client.ts')
+  expect(loaded).not.toContain('node:sqlite')
+})
