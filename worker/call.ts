@@ -3,7 +3,8 @@ import { type Bytes } from '../shared/bytes.ts'
 import { type Role } from '../shared/envelope.ts'
 import { type Caller } from './admission.ts'
 import { RelayError } from './problem.ts'
-import { type Tenant } from './tenant.ts'
+// Erased as a whole, so that the table of routes is also read where there is no workerd.
+import type { Tenant } from './tenant.ts'
 
 /** A call whose shape was checked. */
 export interface Call {

@@ -12,6 +12,7 @@ import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { parseJson } from '../../shared/json.ts'
+import { requireListed } from './openapi.ts'
 import { type Publication } from './publication.ts'
 import { crlsOf, seconds, type Client, type World } from './world.ts'
 
@@ -58,7 +59,7 @@ async function read(response: Response): Promise<Answer> {
   return { status: response.status, code, headers: response.headers, body, json }
 }
 
-/** Sends one call as it is given. */
+/** Sends one call as it is given. Throws where docs/openapi.json does not list the answer. */
 export async function send(
   relay: Relay,
   path: string,
@@ -75,7 +76,10 @@ export async function send(
     ...signed,
     ...options.headers,
   }
-  return read(await relay.fetch(url, { method, headers, ...(body === undefined ? {} : { body }) }))
+  const init = { method, headers, ...(body === undefined ? {} : { body }) }
+  const answer = await read(await relay.fetch(url, init))
+  requireListed(method, url.pathname, answer)
+  return answer
 }
 
 export function enrol(

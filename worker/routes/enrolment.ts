@@ -27,7 +27,8 @@ import { brake, tenantOf, type Call, type Route } from '../call.ts'
 import { empty, json, requireCode } from '../problem.ts'
 import { forgetStanding, readStanding } from '../standing.ts'
 import { type StoredCrl } from '../store.ts'
-import { type StoredTrust } from '../tenant.ts'
+// Erased as a whole: see worker/call.ts.
+import type { StoredTrust } from '../tenant.ts'
 
 /** All invites are compared, by hash: the time says nothing about any of them. */
 function isInvited(invite: string, env: Env): boolean {

@@ -1,0 +1,193 @@
+// docs/openapi.json says what the relay does: the same routes, roles, types, limits, codes and bodies. That every answer is listed, test/lib/calls.ts sees to.
+import { describe, expect, it } from 'vitest'
+import * as api from '../../shared/api.ts'
+import { envelopeSchema } from '../../shared/envelope.ts'
+import { ERROR_CODES, isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
+import { readTicket } from '../../shared/http-signature.ts'
+import { MAX_DELIVERY, MAX_ENVELOPE, MAX_OBJECT, MAX_PUSH } from '../../shared/limits.ts'
+import { base64url, utf8 } from '../../shared/bytes.ts'
+import { type Schema } from '../../shared/schema.ts'
+import { TENANT_ID } from '../../shared/trust.ts'
+import { routes } from '../../worker/app.ts'
+import { codesOf, document, operations, type JsonSchema } from '../lib/openapi.ts'
+import { probesOf } from '../lib/openapi-probes.ts'
+
+const { schemas, parameters, securitySchemes } = document.components
+const nameOf = ({ path, method }: { path: string; method: string }) =>
+  `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`
+const listed = new Map(operations().map((one) => [nameOf(one), one.operation]))
+
+/** The component that a reference names. */
+const componentOf = (schema: JsonSchema | undefined) => schema?.$ref?.split('/').at(-1)
+
+describe('routes', () => {
+  it('the paths and methods are those of worker/app.ts, and that of health', () => {
+    const own = [...routes.map(nameOf), `GET ${api.paths.health}`]
+    expect([...listed.keys()].toSorted()).toEqual(own.toSorted())
+    expect(new Set([...listed.values()].map((one) => one.operationId)).size).toBe(listed.size)
+  })
+
+  it.each(routes.map((route) => [nameOf(route), route] as const))('%s', (name, route) => {
+    const operation = listed.get(name)!
+    expect(operation['x-roles']?.toSorted() ?? null).toEqual(route.roles?.toSorted() ?? null)
+    const isTicket = route.roles !== null && route.ticket === true
+    const scheme = isTicket ? 'ticket' : 'signature'
+    expect(operation.security).toEqual(route.roles === null ? [] : [{ [scheme]: [] }])
+    const headers = (operation.parameters ?? []).flatMap(
+      ({ $ref }) => $ref?.split('/').at(-1) ?? [],
+    )
+    const isSigned = route.roles !== null && !isTicket
+    expect(headers).toEqual(
+      isSigned ? ['ContentDigest', 'SignatureInput', 'KeyferryCertificates'] : [],
+    )
+    const { requestBody, responses } = operation
+    expect(Object.keys(requestBody?.content ?? {})).toEqual(
+      route.type === undefined ? [] : [route.type],
+    )
+    expect(requestBody?.['x-max-bytes'] ?? 0).toBe(route.limit ?? 0)
+    const always = ['ERR_TOO_LARGE', 'ERR_INTERNAL', 'ERR_NOT_FOUND']
+    if (route.type !== undefined) always.push('ERR_MEDIA_TYPE')
+    if (route.roles !== null) always.push('ERR_UNAUTHORIZED', 'ERR_QUOTA')
+    const codes = Object.values(responses).flatMap(codesOf)
+    expect(codes).toEqual(expect.arrayContaining(always))
+    expect(new Set(codes).size).toBe(codes.length)
+  })
+
+  it('each code exists and stands under its own status', () => {
+    const odd = [...listed].flatMap(([name, { responses }]) =>
+      Object.entries(responses).flatMap(([status, answer]) => {
+        const isProblem = Number(status) >= 400
+        const codes = codesOf(answer)
+        if (isProblem !== codes.length > 0) return [`${name}: ${status}`]
+        return codes
+          .filter(
+            (code) =>
+              !Object.hasOwn(ERROR_CODES, code) ||
+              String(api.STATUS[code as ErrorCode] ?? 400) !== status,
+          )
+          .map((code) => `${name}: ${status} ${code}`)
+      }),
+    )
+    expect(odd).toEqual([])
+  })
+
+  it('the answers have the limits of shared/limits.ts', () => {
+    const limits = [...listed].flatMap(([name, { responses }]) =>
+      Object.values(responses).flatMap((answer) => {
+        const limit = answer['x-max-bytes']
+        return limit === undefined ? [] : [[name, limit]]
+      }),
+    )
+    expect(Object.fromEntries(limits)).toEqual({
+      'GET /v1/{tenant}/head': MAX_ENVELOPE,
+      'GET /v1/{tenant}/objects/{name}': MAX_OBJECT,
+      'POST /v1/{tenant}/delivery': MAX_DELIVERY,
+      'GET /v1/{tenant}/requests': MAX_PUSH,
+    })
+  })
+
+  it('the bodies are those of the schemas below', () => {
+    const bodies = [...listed].flatMap(([name, { requestBody, responses }]) => {
+      const answers = Object.values(responses).map(
+        ({ content }) => content?.[api.JSON_TYPE]?.schema,
+      )
+      const asked = requestBody?.content?.[api.JSON_TYPE]?.schema
+      const message = responses['101']?.['x-message']
+      return [asked, ...answers, message].flatMap((schema) =>
+        schema === undefined ? [] : [`${name}: ${componentOf(schema)}`],
+      )
+    })
+    expect([...new Set(bodies)].toSorted()).toEqual([
+      'GET /healthz: Health',
+      'GET /v1/{tenant}/events: Event',
+      'GET /v1/{tenant}/head: Envelope',
+      'GET /v1/{tenant}/requests: Mailbox',
+      'POST /v1/tenants: Enrolled',
+      'POST /v1/tenants: Enrolment',
+      'POST /v1/{tenant}/answers: Answers',
+      'POST /v1/{tenant}/delivery: Delivery',
+      'POST /v1/{tenant}/delivery: DeliveryRequest',
+      'POST /v1/{tenant}/push: Push',
+      'POST /v1/{tenant}/requests: KeyRequest',
+      'POST /v1/{tenant}/trust: Envelope',
+    ])
+  })
+
+  it('every reference leads somewhere, and everything is referred to', () => {
+    const refs = [...JSON.stringify(document).matchAll(/"#\/components\/(\w+)\/(\w+)"/g)]
+    const used = new Set(refs.map(([, kind, name]) => `${kind}/${name}`))
+    const there = Object.entries({ schemas, parameters }).flatMap(([kind, all]) =>
+      Object.keys(all).map((name) => `${kind}/${name}`),
+    )
+    // What a ticket is the base64url of stands in no body.
+    expect([...used, 'schemas/Ticket'].toSorted()).toEqual(there.toSorted())
+    expect(Object.keys(securitySchemes)).toEqual(['signature', 'ticket'])
+    expect(schemas['Tenant']?.pattern).toBe(TENANT_ID.source)
+  })
+})
+
+const TICKET_URL = new URL('wss://relay.example/v1/x/events')
+const ticket: Schema<unknown> = (value) => {
+  try {
+    return readTicket(base64url(utf8(JSON.stringify(value))), TICKET_URL)
+  } catch (error) {
+    // Whatever is wrong with a ticket is one code; what its schema says stands behind it.
+    if (!isKeyferryError(error) || error.cause !== undefined) throw (error as Error).cause
+    return null
+  }
+}
+
+/** The schemas by which relay, deriver and client decode. */
+const real: Record<string, Schema<unknown>> = {
+  Answers: api.answersSchema,
+  Delivery: api.deliverySchema,
+  DeliveryRequest: api.deliveryRequestSchema,
+  Enrolment: api.enrolmentSchema,
+  Envelope: envelopeSchema,
+  HeadEvent: api.eventSchema,
+  KeyRequest: api.requestSchema,
+  Mailbox: api.mailboxSchema,
+  PlainEvent: api.eventSchema,
+  Push: api.pushSchema,
+  Ticket: ticket,
+}
+
+/** The code with which a schema refuses a value, or "ok". */
+function codeOf(schema: Schema<unknown>, value: unknown): string {
+  try {
+    schema(value, '')
+    return 'ok'
+  } catch (error) {
+    if (isKeyferryError(error)) return error.code
+    throw error
+  }
+}
+
+describe('bodies', () => {
+  it('every schema of a body of JSON that anybody decodes is looked at', () => {
+    const decoded = [...listed.values()].flatMap(({ requestBody, responses }) => [
+      componentOf(requestBody?.content?.[api.JSON_TYPE]?.schema),
+      ...Object.values(responses).map(({ content }) =>
+        componentOf(content?.[api.JSON_TYPE]?.schema),
+      ),
+    ])
+    const others = decoded.flatMap((name) => (name === undefined || name in real ? [] : [name]))
+    expect(new Set(others)).toEqual(new Set(['Enrolled', 'Health']))
+    expect(schemas['Event']?.oneOf?.map(componentOf)).toEqual(['HeadEvent', 'PlainEvent'])
+  })
+
+  it.each(Object.entries(real))(
+    '%s has the fields and limits of the real schema',
+    (name, schema) => {
+      const { example } = schemas[name]!
+      expect(codeOf(schema, example)).toBe('ok')
+      const probes = probesOf({ $ref: `#/components/schemas/${name}` }, example)
+      const odd = probes.filter(({ value, isListed }) => {
+        const code = codeOf(schema, value)
+        // An envelope of a field at its limit may as a whole be too large.
+        return isListed ? code !== 'ok' && code !== 'ERR_TOO_LARGE' : code === 'ok'
+      })
+      expect(odd.map(({ what }) => what)).toEqual([])
+    },
+  )
+})
