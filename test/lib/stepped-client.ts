@@ -107,6 +107,7 @@ export class SteppedClient {
         requireClock(state.accepted, now())
         return { open, accepted: state.accepted, isCurrent: isCurrent(state, id) }
       },
+      view: () => session.view(id)!,
       settled: () => Promise.resolve(),
       catchUp: () => Promise.resolve(),
       state: () => keyringState(session.state, id, now(), 'ready'),

@@ -1,0 +1,100 @@
+"""Trees, manifests, releases, bundles and member leaves (docs/PROTOCOL.md)."""
+import re
+
+from documents import MOST_U32, tree
+from wire import Reader, decode_json, integer, many, need, raw, record, require_rising, sha256, text
+
+version_id = record(incarnation=integer(0, MOST_U32), version=integer(0, MOST_U32))
+release_body = record(
+    bundle=raw(32),
+    compromised=many(version_id, 0, 1000),
+    deactivated=many(version_id, 0, 1000),
+    encrypt=version_id,
+    generation=integer(1),
+    incarnation=integer(1, MOST_U32),
+    keyring=raw(16),
+    manifest=raw(32),
+    members=tree,
+    skipped=many(version_id, 0, 1000),
+    tenant=text(52),
+)
+
+
+def place(version):
+    """By what versions are ordered."""
+    return version['incarnation'], version['version']
+
+
+def read_release(data):
+    body = release_body(decode_json(data, 65536))
+    for name in ('compromised', 'deactivated', 'skipped'):
+        require_rising([place(one) for one in body[name]], name)
+    return body
+
+
+def require_leaf(leaf, proof, root, size):
+    """PROTOCOL [tree-1]"""
+    index, path = proof['index'], list(proof['path'])
+    need(index < size, 'ERR_HASH', 'index')
+    node, last = sha256(b'\0', leaf), size - 1
+    while last > 0:
+        if index % 2 == 1 or index < last:
+            need(path, 'ERR_HASH', 'too short a path')
+            sibling = path.pop(0)
+            node = sha256(b'\1', sibling, node) if index % 2 == 1 else sha256(b'\1', node, sibling)
+        index, last = index // 2, last // 2
+    need(not path and node == root, 'ERR_HASH', 'not in the tree')
+
+
+def read_manifest(data):
+    """PROTOCOL [manifest-1], [manifest-2]"""
+    need(len(data) <= 1500000, 'ERR_TOO_LARGE')
+    reader = Reader(data, b'KFMANIF\1')
+    out = {'tenant': reader.take(32), 'keyring': reader.take(16), 'number': reader.number(8)}
+    kind, out['offline'], out['generationMaxAge'] = reader.number(1), reader.number(4), reader.number(4)
+    need(kind in (1, 2), 'ERR_UNSUPPORTED', 'kind')
+    out['kind'] = kind
+    rules = [reader.take(reader.number(2)) for _ in range(reader.number(2))]
+    versions = []
+    for _ in range(reader.number(4)):
+        one = {name: reader.number(4) for name in ('incarnation', 'version', 'algorithm')}
+        one |= {name: reader.number(8) for name in ('encryptFrom', 'encryptUntil', 'decryptUntil')}
+        versions.append({**one, 'nonce': reader.take(16), 'keyId': reader.take(32)})
+    reader.end()
+    need(all(re.fullmatch(rb'[!-~]*', rule) for rule in rules), 'ERR_SCHEMA', 'rule')
+    require_rising(rules, 'rules')
+    require_rising([place(one) for one in versions], 'versions')
+    for one in versions:
+        need(min(place(one)) >= 1, 'ERR_SCHEMA', 'version 0')
+        need(one['encryptFrom'] <= one['encryptUntil'] <= one['decryptUntil'], 'ERR_SCHEMA', 'times')
+        need(one['algorithm'] == 1, 'ERR_UNSUPPORTED', 'algorithm')
+    need(len({one['keyId'] for one in versions}) == len(versions), 'ERR_SCHEMA', 'a key id twice')
+    return {**out, 'rules': rules, 'versions': versions}
+
+
+def read_bundle(data):
+    """PROTOCOL [bundle-1]"""
+    need(len(data) <= 1500000, 'ERR_TOO_LARGE')
+    reader = Reader(data, b'KFBUNDL\1')
+    out = {'keyring': reader.take(16), 'incarnation': reader.number(4), 'generation': reader.number(8)}
+    out['name'] = reader.take(72)
+    entries = []
+    for _ in range(reader.number(4)):
+        one = {'incarnation': reader.number(4), 'version': reader.number(4)}
+        entries.append({**one, 'wrapped': reader.take(40)})
+    reader.end()
+    require_rising([place(one) for one in entries], 'entries')
+    return {**out, 'entries': entries}
+
+
+def read_member(leaf):
+    parts = leaf[:32], leaf[32:64], leaf[64:96], leaf[96:]
+    return dict(zip(('packageHash', 'channelId', 'welcomeHash', 'cell'), parts))
+
+
+def read_welcome(data):
+    need(len(data) <= 4096, 'ERR_TOO_LARGE')
+    reader = Reader(data, b'KFWELCM\1')
+    kem, encapsulated, ciphertext = reader.number(2), reader.take(reader.number(2)), reader.take(48)
+    reader.end()
+    return kem, encapsulated, ciphertext

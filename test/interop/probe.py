@@ -1,0 +1,19 @@
+"""Decodes each body of a file as a delivery, and prints "ok" or the code of the refusal, JSON, one line each."""
+import json
+import sys
+from pathlib import Path
+
+from delivery import delivery_body
+from wire import Refused
+
+
+def code_of(body):
+    try:
+        delivery_body(body)
+        return 'ok'
+    except Refused as refused:
+        return refused.code
+
+
+for body in json.loads(Path(sys.argv[1]).read_text('utf-8')):
+    print(json.dumps(code_of(body)))
