@@ -228,14 +228,17 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
   it('every vector that it can run comes out as it is written there', async () => {
     const lines = (await runPython(python!, 'vectors.py', VECTORS)) as Line[]
     expect(lines.filter((line) => line.came !== line.expect)).toEqual([])
-    type Case = { input: object; output?: unknown }
+    type Case = { comment: string; input: object; output?: unknown }
     const countOf = (file: string): number => {
       const text = readFileSync(join(VECTORS, `${file}.json`), 'utf8')
       const { cases, proofs } = JSON.parse(text) as { cases?: Case[]; proofs?: Case[] }
       const isMlKem = ({ input }: Case) => JSON.stringify(input).includes('"MLKEM')
+      // It reads whole messages, and has none to wrap again.
+      const isLeftOut = ({ comment }: Case) => /^\[(message-3|use-6)\]/.test(comment)
       // A client verifies no signature of a call: what it can make again is what is signed.
       const isApart = (one: Case) => file === 'http' && one.output === undefined
-      return (proofs ?? cases!).filter((one) => !isMlKem(one) && !isApart(one)).length
+      return (proofs ?? cases!).filter((one) => !isMlKem(one) && !isLeftOut(one) && !isApart(one))
+        .length
     }
     const files = [...new Set(lines.map(({ file }) => file))]
     expect(files.toSorted()).toEqual(
