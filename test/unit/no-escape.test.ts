@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const ESCAPES =
-  /child_process|worker_threads|node:vm|['"]vm['"]|\beval\(|\bFunction\(|\bimport\((?!["']\.{1,2}/)|innerHTML|document\.write/
+  /child_process|worker_threads|node:vm|['"]vm['"]|\beval\(|\bFunction\(|[^.]\bimport\((?!["']\.{1,2}\/)|innerHTML|document\.write/
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
