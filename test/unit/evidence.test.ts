@@ -108,6 +108,21 @@ describe('[evidence-3] a contradiction', () => {
     expect(await finding({ log: { root: random(32), size: 5 } }, {})).toBe('log 0 after 5')
   })
 
+  it('of catalogs counts only under the trust documents of the file, at both ends', async () => {
+    const { body, relay } = await fork()
+    const { world, publication } = relay
+    const own = publication!.body
+    const odd = {
+      trust: { number: 1, hash: random(32) },
+      catalog: { number: 99, hash: random(32) },
+    }
+    const known = await signHead({ ...own, ...odd, version: 100 }, world.deriver)
+    const other = await signHead({ ...own, version: 101 }, world.deriver)
+    expect(await verifyEvidence({ ...body, known, other }, world.tenant)).toMatchObject({
+      kind: 'trust',
+    })
+  })
+
   it('is none where both heads can be honest: nothing is kept, and nothing is proven', async () => {
     const { relay, body } = await fork()
     const { tenant } = relay.world
