@@ -68,15 +68,35 @@ export function contentDigest(body: Bytes): string {
   return `sha-256=:${toBase64(sha256(body))}:`
 }
 
-function signatureBase(components: string, parameters: string, { method, url, body }: Call): Bytes {
+function signatureBase(
+  components: string,
+  parameters: string,
+  { method, url, body }: Call,
+  digest?: string,
+): Bytes {
   const lines = [`"@method": ${method}`, `"@authority": ${url.host}`, `"@path": ${url.pathname}`]
   if (components === CALL)
-    lines.push(`"@query": ${url.search || '?'}`, `"content-digest": ${contentDigest(body)}`)
+    lines.push(
+      `"@query": ${url.search || '?'}`,
+      `"content-digest": ${digest ?? contentDigest(body)}`,
+    )
   return utf8([...lines, `"@signature-params": ${parameters}`].join('\n'))
 }
 
+/** How the certificates of a signer stand in its calls: the same in every one, for as long as the list is the same. */
+const spelled = new WeakMap<readonly Bytes[], { keyid: string; header: string }>()
+
+function spell(certificates: readonly Bytes[]): { keyid: string; header: string } {
+  const known = spelled.get(certificates)
+  if (known !== undefined) return known
+  const keyid = base64url(sha256(certificates[0]!))
+  const made = { keyid, header: certificates.map(base64url).join(',') }
+  spelled.set(certificates, made)
+  return made
+}
+
 function makeInput(components: string, tag: string, signer: Signer, now: number): string {
-  const keyid = base64url(sha256(signer.certificates[0]!))
+  const { keyid } = spell(signer.certificates)
   return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}";tag="${tag}"`
 }
 
@@ -87,12 +107,13 @@ export async function signCall(
   now: number,
 ): Promise<Record<string, string>> {
   const parameters = makeInput(CALL, 'keyferry', signer, now)
-  const signature = await signBytes(signer.key, signatureBase(CALL, parameters, call))
+  const digest = contentDigest(call.body)
+  const signature = await signBytes(signer.key, signatureBase(CALL, parameters, call, digest))
   return {
-    'content-digest': contentDigest(call.body),
+    'content-digest': digest,
     'signature-input': `keyferry=${parameters}`,
     signature: `keyferry=:${toBase64(signature)}:`,
-    'keyferry-certificates': signer.certificates.map(base64url).join(','),
+    'keyferry-certificates': spell(signer.certificates).header,
   }
 }
 

@@ -89,6 +89,7 @@ export class Session {
   #takeRenewed(other: Identity | null): void {
     const { identity } = this.#options
     if (other === null || !equal(other.key.spki, identity.key.spki)) return
+    if (equal(other.certificates[0]!, identity.certificates[0]!)) return
     const [end, own] = [other, identity].map(
       (one) => parseCertificate(one.certificates[0]!).notAfter,
     )
