@@ -26,7 +26,7 @@ import {
   packagesOf,
 } from './state.ts'
 import { emptyState, type Store, type StoredState } from './store.ts'
-import { type Transport } from './transport.ts'
+import { type Post, type Transport } from './transport.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
 
 /** Tabs ask each for themselves: an answer to any of them is one. */
@@ -225,45 +225,43 @@ export class Session {
 
   /** One delivery. False when another tab has moved the state on meanwhile: ask again. */
   #fetch(keyrings: readonly Bytes[], which: Which, signal: AbortSignal): Promise<boolean> {
-    const { transport, config } = this.#options
-    return transport.attempt(
-      async (post) => {
-        const base = this.#state
-        const used = packagesOf(base)[which]
-        const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
-        const answer = await post(paths.delivery(config.tenant), body, MAX_DELIVERY)
-        if (answer === null) return true
-        const delivery = deliverySchema(parseJson(answer, MAX_DELIVERY), '')
-        let isBase = true
-        let failure: unknown
-        await this.#update(async (state) => {
-          isBase = state.revision === base.revision
-          if (!isBase) return state
-          const context = {
-            ...this.#options,
-            fingerprint: sha256(this.#options.identity.certificates[0]!),
-            keyrings,
-            used,
-            now: this.#options.now(),
-            verify: this.#verify,
-            keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
-          }
-          try {
-            return await acceptDelivery(delivery, state, context)
-          } catch (error) {
-            failure = error
-            const { now, verify } = context
-            return isKeyferryError(error)
-              ? withEvidence(state, { delivery, error, now, verify })
-              : state
-          }
-        })
-        if (failure !== undefined) throw failure as Error
-        return isBase
-      },
-      signal,
-      () => this.#isEnough(keyrings),
-    )
+    const fetchFrom = (post: Post): Promise<boolean> => this.#fetchFrom(post, keyrings, which)
+    return this.#options.transport.attempt(fetchFrom, signal, () => this.#isEnough(keyrings))
+  }
+
+  async #fetchFrom(post: Post, keyrings: readonly Bytes[], which: Which): Promise<boolean> {
+    const base = this.#state
+    const used = packagesOf(base)[which]
+    const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
+    const answer = await post(paths.delivery(this.#options.config.tenant), body, MAX_DELIVERY)
+    if (answer === null) return true
+    const delivery = deliverySchema(parseJson(answer, MAX_DELIVERY), '')
+    let isBase = true
+    let failure: unknown
+    await this.#update(async (state) => {
+      isBase = state.revision === base.revision
+      if (!isBase) return state
+      const context = {
+        ...this.#options,
+        fingerprint: sha256(this.#options.identity.certificates[0]!),
+        keyrings,
+        used,
+        now: this.#options.now(),
+        verify: this.#verify,
+        keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
+      }
+      try {
+        return await acceptDelivery(delivery, state, context)
+      } catch (error) {
+        failure = error
+        const { now, verify } = context
+        return isKeyferryError(error)
+          ? withEvidence(state, { delivery, error, now, verify })
+          : state
+      }
+    })
+    if (failure !== undefined) throw failure as Error
+    return isBase
   }
 
   /** A keyring as it was last shown; `null` if it never was. */

@@ -13,19 +13,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import {
-  appConfig,
-  createKeyring,
-  initTenant,
-  issueClient,
-  openDeriver,
-  type Deriver,
-} from '../../deriver/index.ts'
-import { readCa } from '../../deriver/key-files.ts'
-import { createCsr } from '../../shared/csr.ts'
-import { encodePem } from '../../shared/pem.ts'
-import { generateSigningKey } from '../../shared/signature.ts'
+import { createKeyring, initTenant, openDeriver, type Deriver } from '../../deriver/index.ts'
 import { isMessage } from '../../web/index.ts'
+import { writeClientFiles } from '../lib/client-files.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -57,20 +47,7 @@ beforeAll(async () => {
   const rules = ['keyferry://client.acme.example/*']
   for (const name of ['notes', 'orders']) createKeyring(deriver.store, { name, rules }, now())
   running = deriver.run(stop.signal)
-  const key = await generateSigningKey('ES256', true)
-  const uri = 'keyferry://client.acme.example/me'
-  const issuer = await readCa(tenant, 'ca-client', null)
-  const certificate = await issueClient(
-    deriver.store,
-    issuer,
-    await createCsr(key, 'me'),
-    uri,
-    now(),
-  )
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
-  writeFileSync(join(home, 'me.key'), encodePem('PRIVATE KEY', pkcs8))
-  writeFileSync(join(home, 'me.pem'), encodePem('CERTIFICATE', certificate))
-  writeFileSync(join(home, 'keyferry.json'), JSON.stringify(await appConfig(deriver.store)))
+  await writeClientFiles(home, tenant, deriver)
 })
 afterAll(async () => {
   stop.abort()

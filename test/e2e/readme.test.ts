@@ -1,22 +1,12 @@
 /** The README's client, run as it stands there. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import {
-  appConfig,
-  createKeyring,
-  initTenant,
-  issueClient,
-  openDeriver,
-  type Deriver,
-} from '../../deriver/index.ts'
-import { readCa } from '../../deriver/key-files.ts'
-import { createCsr } from '../../shared/csr.ts'
-import { encodePem } from '../../shared/pem.ts'
-import { generateSigningKey } from '../../shared/signature.ts'
+import { createKeyring, initTenant, openDeriver, type Deriver } from '../../deriver/index.ts'
+import { writeClientFiles } from '../lib/client-files.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const example = new URL('../../examples/client.ts', import.meta.url).pathname
@@ -47,20 +37,7 @@ beforeAll(async () => {
     now(),
   )
   running = deriver.run(stop.signal)
-  const key = await generateSigningKey('ES256', true)
-  const issuer = await readCa(tenant, 'ca-client', null)
-  const csr = await createCsr(key, 'me')
-  const certificate = await issueClient(
-    deriver.store,
-    issuer,
-    csr,
-    'keyferry://client.acme.example/me',
-    now(),
-  )
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
-  writeFileSync(join(directory, 'me.key'), encodePem('PRIVATE KEY', pkcs8))
-  writeFileSync(join(directory, 'me.pem'), encodePem('CERTIFICATE', certificate))
-  writeFileSync(join(directory, 'keyferry.json'), JSON.stringify(await appConfig(deriver.store)))
+  await writeClientFiles(directory, tenant, deriver)
 })
 afterAll(async () => {
   stop.abort()

@@ -133,10 +133,12 @@ export class Stage {
   }
 
   /** Changes the part of "notes" in every delivery that has it, with all its objects there. */
-  twistItem(change: (item: DeliveredKeyring) => DeliveredKeyring): void {
+  twistItem(
+    change: (item: DeliveredKeyring) => DeliveredKeyring | Promise<DeliveredKeyring>,
+  ): void {
     this.twist(async (delivery) => {
       const item = await this.item()
-      return item === undefined ? delivery : { ...delivery, keyrings: [change(item)] }
+      return item === undefined ? delivery : { ...delivery, keyrings: [await change(item)] }
     })
   }
 

@@ -78,6 +78,14 @@ async function addFellow({ relay }: Stage): Promise<void> {
   await relay.publish()
 }
 
+/** Forges every delivery from the next head on. */
+const forging =
+  (make: (stage: Stage) => Parameters<Stage['forge']>[0]): Attack['play'] =>
+  async (stage) => {
+    await stage.next()
+    stage.forge(make(stage))
+  }
+
 export const keys: readonly Attack[] = [
   {
     row: '3.3 re-targeting: the welcome of another member',
@@ -123,12 +131,7 @@ export const keys: readonly Attack[] = [
     code: 'ERR_HASH',
     victims: ['new'],
     play(stage) {
-      stage.twist(async (delivery) => {
-        const item = await stage.item()
-        if (item === undefined) return delivery
-        const welcome = await sealToVictim(stage, random(32))
-        return { ...delivery, keyrings: [{ ...item, welcome }] }
-      })
+      stage.twistItem(async (item) => ({ ...item, welcome: await sealToVictim(stage, random(32)) }))
     },
   },
   {
@@ -153,38 +156,29 @@ export const keys: readonly Attack[] = [
     row: '3.2 ghost key, W1: a version secret of the thief’s making under the true key-encryption key',
     actor: BOTH,
     code: 'ERR_COMMITMENT',
-    async play(stage) {
-      await stage.next()
-      stage.forge(async ({ bundle }) => ({
-        bundle: await bundleWith(bundle, kekOf(stage), []),
-      }))
-    },
+    play: forging((stage) => async ({ bundle }) => ({
+      bundle: await bundleWith(bundle, kekOf(stage), []),
+    })),
   },
   {
     row: '3.2 ghost key: a further version that no manifest has',
     actor: BOTH,
     code: 'ERR_KEY_VERSION',
-    async play(stage) {
-      await stage.next()
-      stage.forge(async ({ bundle }) => {
-        const decoded = decodeBundle(bundle)
-        const wrapped = await wrap(kekOf(stage), random(32))
-        const entries = [...decoded.entries, { incarnation: 1, version: 99, wrapped }]
-        return {
-          bundle: encodeBundle({ ...decoded, entries }),
-          release: (release) => ({ ...release, encrypt: { incarnation: 1, version: 99 } }),
-        }
-      })
-    },
+    play: forging((stage) => async ({ bundle }) => {
+      const decoded = decodeBundle(bundle)
+      const wrapped = await wrap(kekOf(stage), random(32))
+      const entries = [...decoded.entries, { incarnation: 1, version: 99, wrapped }]
+      return {
+        bundle: encodeBundle({ ...decoded, entries }),
+        release: (release) => ({ ...release, encrypt: { incarnation: 1, version: 99 } }),
+      }
+    }),
   },
   {
     row: '3.2 ghost key: a manifest of the thief’s making',
     actor: BOTH,
     code: 'ERR_HASH',
-    async play(stage) {
-      await stage.next()
-      stage.forge(({ manifest }) => ({ manifest: manifest.with(manifest.length - 1, 7) }))
-    },
+    play: forging(() => ({ manifest }) => ({ manifest: manifest.with(manifest.length - 1, 7) })),
   },
   {
     row: '3.3 fellow member who knows the key-encryption key: a bundle of its own',
@@ -192,12 +186,10 @@ export const keys: readonly Attack[] = [
     code: 'ERR_HASH',
     async play(stage) {
       await stage.rotate()
-      stage.twist(async (delivery) => {
-        const item = await stage.item()
-        if (item === undefined) return delivery
-        const bundle = await bundleWith(item.bundle, kekOf(stage), [])
-        return { ...delivery, keyrings: [{ ...item, bundle }] }
-      })
+      stage.twistItem(async (item) => ({
+        ...item,
+        bundle: await bundleWith(item.bundle, kekOf(stage), []),
+      }))
     },
   },
   {
@@ -206,51 +198,39 @@ export const keys: readonly Attack[] = [
     code: 'ERR_HASH',
     async play(stage) {
       await stage.rotate()
-      stage.twist(async (delivery) => {
-        const item = await stage.item()
-        if (item === undefined) return delivery
-        const bundle = await bundleWith(item.bundle, kekOf(stage), secretsOf(stage).toReversed())
-        return { ...delivery, keyrings: [{ ...item, bundle }] }
-      })
+      stage.twistItem(async (item) => ({
+        ...item,
+        bundle: await bundleWith(item.bundle, kekOf(stage), secretsOf(stage).toReversed()),
+      }))
     },
   },
   {
     row: '3.3 cross-version: the same under a head that names it',
     actor: BOTH,
     code: 'ERR_COMMITMENT',
-    async play(stage) {
-      await stage.next()
-      stage.forge(async ({ bundle }) => ({
-        bundle: await bundleWith(bundle, kekOf(stage), secretsOf(stage).toReversed()),
-      }))
-    },
+    play: forging((stage) => async ({ bundle }) => ({
+      bundle: await bundleWith(bundle, kekOf(stage), secretsOf(stage).toReversed()),
+    })),
   },
   {
     row: '3.3 cross-keyring: the bundle of another keyring in the release',
     actor: THIEF,
     code: 'ERR_KEYRING',
-    async play(stage) {
-      await stage.next()
-      stage.forge(async () => ({ bundle: stage.bundleOf(1) }))
-    },
+    play: forging((stage) => async () => ({ bundle: stage.bundleOf(1) })),
   },
   {
     row: '3.3 cross-keyring: the release of another keyring under the name of this one',
     actor: THIEF,
     code: 'ERR_KEYRING',
-    async play(stage) {
-      await stage.next()
-      stage.forge({ release: (release) => ({ ...release, keyring: stage.relay.keyrings[1]!.id }) })
-    },
+    play: forging((stage) => ({
+      release: (release) => ({ ...release, keyring: stage.relay.keyrings[1]!.id }),
+    })),
   },
   {
     row: '3.3 cross-keyring: the manifest of another keyring in the release',
     actor: THIEF,
     code: 'ERR_HASH',
-    async play(stage) {
-      await stage.next()
-      stage.forge(async () => ({ manifest: stage.manifestOf(1) }))
-    },
+    play: forging((stage) => async () => ({ manifest: stage.manifestOf(1) })),
   },
   {
     row: '3.3 cross-generation: the bundle of the generation before',
@@ -267,19 +247,13 @@ export const keys: readonly Attack[] = [
     row: '3.3 cross-incarnation: the release of another incarnation',
     actor: THIEF,
     code: 'ERR_INCARNATION',
-    async play(stage) {
-      await stage.next()
-      stage.forge({ release: (release) => ({ ...release, incarnation: 2 }) })
-    },
+    play: forging(() => ({ release: (release) => ({ ...release, incarnation: 2 }) })),
   },
   {
     row: '3.3 cross-tenant: the release of another tenant',
     actor: "relay + both tenants' deriver keys",
     code: 'ERR_TENANT',
-    async play(stage) {
-      await stage.next()
-      stage.forge({ release: (release) => ({ ...release, tenant: `${'a'.repeat(51)}a` }) })
-    },
+    play: forging(() => ({ release: (release) => ({ ...release, tenant: `${'a'.repeat(51)}a` }) })),
   },
   {
     row: '3.3 cross-tenant: the head of another tenant',
@@ -316,10 +290,7 @@ export const keys: readonly Attack[] = [
     row: '3.3 spliced channel: another channel id in the leaf',
     actor: THIEF,
     code: 'ERR_HASH',
-    async play(stage) {
-      await stage.next()
-      stage.forge({ leaf: (leaf) => ({ ...leaf, channelId: random(32) }) })
-    },
+    play: forging(() => ({ leaf: (leaf) => ({ ...leaf, channelId: random(32) }) })),
   },
   {
     row: '3.3 downgrade, W17: a welcome in a suite that the package does not have',
