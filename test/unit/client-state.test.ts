@@ -7,6 +7,19 @@ import { signHead } from '../lib/thief.ts'
 import { issueSigner, renewCrl, uriOf } from '../lib/world.ts'
 
 describe('state', () => {
+  it('without the package that its keys came in is ERR_STATE, and nothing is opened', async () => {
+    const relay = await ClientRelay.start()
+    const store = createMemoryStore()
+    const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
+    const first = await open(relay, { store, identity })
+    await first.keyring('notes')
+    first.close()
+    const state = await stored(store)
+    await store.write({ ...state, revision: state.revision + 1, packages: [] })
+    relay.interfere = () => Promise.reject(new TypeError('no network'))
+    await expectCode((await open(relay, { store, identity })).keyring('notes'), 'ERR_STATE')
+  })
+
   it('[open-21] is stored before a key is used', async () => {
     const relay = await ClientRelay.start()
     const memory = createMemoryStore()

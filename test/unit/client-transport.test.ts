@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { utf8 } from '../../shared/bytes.ts'
+import { KeyferryError } from '../../shared/errors.ts'
 import { readCall, verifyCall } from '../../shared/http-signature.ts'
 import { createTransport, type Transport } from '../../web/transport.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -168,6 +169,39 @@ describe('an operation', () => {
     await expectCode(call(reach([unknown, 'http://127.0.0.1:9'])), 'ERR_RELAY')
     await expectCode(call(reach([unsigned, 'http://127.0.0.1:9'])), 'ERR_RELAY')
     await expectCode(call(reach([unknown, unsigned])), 'ERR_NOT_FOUND')
+  })
+
+  it.each([
+    ['application/problem+json', 'ERR_QUOTA', 'the relay answers 400 ERR_QUOTA'],
+    ['application/problem+json', 'ERR_<b>call 555</b>', 'the relay answers 400'],
+    ['application/problem+json', ['ERR_QUOTA'], 'the relay answers 400'],
+    ['text/html', 'ERR_QUOTA', 'the relay answers 400'],
+  ])(
+    'says of a refusal in %s with the code %s no more than it may',
+    async (type, code, message) => {
+      const relay = await serve((_, response) =>
+        response.writeHead(400, { 'content-type': type }).end(JSON.stringify({ code })),
+      )
+      await expect(call(reach([relay]))).rejects.toMatchObject({ code: 'ERR_RELAY', message })
+    },
+  )
+
+  it('asks no other relay about what this device did wrong', async () => {
+    const relay = await serve((_, response) => response.writeHead(204).end())
+    const { transport } = reach([relay, relay, relay])
+    for (const error of [
+      new KeyferryError('ERR_IO'),
+      new KeyferryError('ERR_STATE'),
+      new TypeError(),
+    ]) {
+      let calls = 0
+      const work = (): Promise<never> => {
+        calls++
+        return Promise.reject(error)
+      }
+      await expect(transport.attempt(work, never)).rejects.toBe(error)
+      expect(calls).toBe(1)
+    }
   })
 
   it('throws what was wrong with an answer rather than that another relay is away', async () => {
