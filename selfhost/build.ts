@@ -1,0 +1,106 @@
+/** `npm run selfhost`: a directory from which the relay runs on a machine that has neither Node nor npm. */
+import { spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { makeConfig, readShape } from './config.ts'
+
+const USAGE = `usage: npm run selfhost -- --out DIR
+
+Writes the relay for one machine into a directory: workerd, the Worker's bundle as \`npm run build\` makes it, relay.capnp, and a unit for systemd.
+An older build in DIR is replaced as a whole; the databases are elsewhere. How to go on: docs/self-hosting.md.
+
+  --out DIR   a directory that is absent, empty, or an older build
+
+example: npm run selfhost -- --out /tmp/keyferry-relay
+
+exit status: 0 done, 1 DIR is something else, 2 wrong use, 3 the bundle could not be made
+`
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const CONFIG = 'relay.capnp'
+const COPIES = { 'keyferry-relay.service': 'selfhost', 'self-hosting.md': 'docs', LICENSE: '' }
+
+/** Whether there is nothing to lose in a directory. */
+function isReplaceable(directory: string): boolean {
+  return (
+    !existsSync(directory) ||
+    existsSync(join(directory, CONFIG)) ||
+    readdirSync(directory).length === 0
+  )
+}
+
+function bundle(directory: string): void {
+  const wrangler = ['wrangler', 'deploy', '--dry-run', '--minify', '--outdir', directory]
+  const made = spawnSync(process.execPath, ['tools/run.mjs', ...wrangler], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  })
+  if (made.status !== 0) throw new Error(`wrangler ended with ${made.status}: ${made.stderr}`)
+  rmSync(join(directory, 'README.md'), { force: true })
+  rmSync(join(directory, 'index.js.map'), { force: true })
+}
+
+/** Writes the directory. Throws when wrangler or the disk fail; an older build then stays as it was. */
+function build(out: string): void {
+  const part = `${out}.part`
+  rmSync(part, { recursive: true, force: true })
+  mkdirSync(part, { recursive: true })
+  bundle(part)
+  writeFileSync(join(part, CONFIG), makeConfig(readShape(part)))
+  for (const [name, folder] of Object.entries(COPIES))
+    copyFileSync(join(ROOT, folder, name), join(part, name))
+  const { default: workerd } = createRequire(import.meta.url)('workerd') as { default: string }
+  copyFileSync(workerd, join(part, 'workerd'))
+  const old = `${out}.old`
+  rmSync(old, { recursive: true, force: true })
+  if (existsSync(out)) renameSync(out, old)
+  renameSync(part, out)
+  rmSync(old, { recursive: true, force: true })
+}
+
+function main(argv: string[]): number {
+  let values
+  try {
+    ;({ values } = parseArgs({
+      args: argv,
+      options: { out: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+    }))
+  } catch (error) {
+    process.stderr.write(`selfhost: error: ${(error as Error).message}\n`)
+    return 2
+  }
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  if (values.out === undefined) {
+    process.stderr.write(USAGE)
+    return 2
+  }
+  const out = resolve(values.out)
+  if (!isReplaceable(out)) {
+    process.stderr.write(`selfhost: error: ${out} is there, and is no older build of the relay\n`)
+    return 1
+  }
+  try {
+    build(out)
+  } catch (error) {
+    process.stderr.write(`selfhost: error: ${(error as Error).message}\n`)
+    return 3
+  }
+  process.stdout.write(`${out}: see self-hosting.md there\n`)
+  return 0
+}
+
+if (import.meta.main) process.exitCode = main(process.argv.slice(2))

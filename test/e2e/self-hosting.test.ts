@@ -1,0 +1,217 @@
+/** The relay as `npm run selfhost` makes it: plain workerd on one machine, without Node and miniflare. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { backup, DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createKeyring, initTenant, openDeriver, type Deriver } from '../../deriver/index.ts'
+import { makeConfig } from '../../selfhost/config.ts'
+import { writeClientFiles } from '../lib/client-files.ts'
+import { hasNginx, startNginx } from '../lib/nginx.ts'
+
+const run = promisify(execFile)
+const root = new URL('../..', import.meta.url).pathname
+const now = (): number => Math.floor(Date.now() / 1000)
+
+let directory: string
+let out: string
+const children: ChildProcess[] = []
+
+interface Served {
+  url: string
+  port: number
+  log: string[]
+  end(signal: NodeJS.Signals): Promise<void>
+}
+
+/** As the unit of systemd starts it, but told its port on a pipe. */
+async function serve(data: string, port = 0): Promise<Served> {
+  mkdirSync(data, { recursive: true })
+  const options = ['-d', `disk=${data}`, '-s', `http=127.0.0.1:${port}`, '--control-fd=3']
+  const child = spawn(join(out, 'workerd'), ['serve', join(out, 'relay.capnp'), ...options], {
+    env: { INVITES: 'invite' },
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  })
+  children.push(child)
+  const log: string[] = []
+  for (const stream of [child.stdout!, child.stderr!])
+    createInterface({ input: stream }).on('line', (line) => log.push(line))
+  const told = new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdio[3] as NodeJS.ReadableStream }).once('line', resolve)
+    child.once('exit', (code) => reject(new Error(`workerd ended with ${code}: ${log.join()}`)))
+  })
+  const taken = (JSON.parse(await told) as { port: number }).port
+  return {
+    url: `http://127.0.0.1:${taken}`,
+    port: taken,
+    log,
+    async end(signal) {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.kill(signal)
+      await ended
+    },
+  }
+}
+
+function databases(data: string): string[] {
+  return readdirSync(data, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.sqlite'))
+    .map((name) => join(data, name))
+}
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+  out = join(directory, 'relay')
+  await run('npm', ['run', '-s', 'selfhost', '--', '--out', out], { cwd: root })
+})
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(directory, { recursive: true, force: true })
+})
+
+describe('the directory', () => {
+  it('holds all that is needed, and no secret', () => {
+    const names = readdirSync(out)
+    for (const name of ['workerd', 'index.js', 'relay.capnp', 'keyferry-relay.service'])
+      expect(names).toContain(name)
+    expect(readFileSync(join(out, 'relay.capnp'), 'utf8')).not.toContain('invite')
+  })
+
+  it('is replaced as a whole by a newer build, and nothing else is', async () => {
+    const other = join(directory, 'other')
+    mkdirSync(join(other, 'photos'), { recursive: true })
+    const build = (...args: string[]) =>
+      run(process.execPath, ['selfhost/build.ts', ...args], { cwd: root })
+    await expect(build('--out', other)).rejects.toMatchObject({ code: 1 })
+    expect(existsSync(join(other, 'photos'))).toBe(true)
+    await expect(build()).rejects.toMatchObject({ code: 2 })
+    await expect(build('--uot', other)).rejects.toMatchObject({ code: 2 })
+    expect((await build('--help')).stdout).toContain('example:')
+    await build('--out', out)
+    expect(existsSync(`${out}.part`)).toBe(false)
+    expect(existsSync(`${out}.old`)).toBe(false)
+  })
+
+  it('has a unit that systemd understands', async () => {
+    const unit = readFileSync(join(out, 'keyferry-relay.service'), 'utf8')
+    expect(unit).toMatch(/^LimitNOFILE=65536$/m)
+    expect(unit).toMatch(/^StateDirectory=keyferry-relay$/m)
+    expect(unit).toContain(
+      'ExecStart=/opt/keyferry-relay/workerd serve /opt/keyferry-relay/relay.capnp',
+    )
+  })
+
+  it('a name in the Worker’s declaration cannot become part of the configuration', () => {
+    const config = makeConfig({
+      compatibilityDate: '2026-10-20"',
+      compatibilityFlags: ['a", "b'],
+      objects: [{ name: 'X")', className: 'Tenant' }],
+      modules: ['index.js'],
+    })
+    expect(config).toContain('"2026-10-20\\""')
+    expect(config).toContain('"a\\", \\"b"')
+    expect(config).toContain('"X\\")"')
+  })
+})
+
+/** Copies the databases while the relay runs, as docs/self-hosting.md does; returns the hashes of what is stored. */
+async function copyDatabases(data: string, copy: string): Promise<string[]> {
+  const hashes: string[] = []
+  for (const file of databases(data)) {
+    const target = join(copy, file.slice(data.length))
+    mkdirSync(join(target, '..'), { recursive: true })
+    const source = new DatabaseSync(file, { readOnly: true })
+    await backup(source, target)
+    source.close()
+    const copied = new DatabaseSync(target)
+    expect(copied.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })
+    const { tables } = copied
+      .prepare("SELECT count(*) AS tables FROM sqlite_schema WHERE name = 'objects'")
+      .get() as { tables: number }
+    // Not a tenant's.
+    if (tables === 0) continue
+    const rows = copied.prepare('SELECT lower(hex(hash)) AS hash FROM objects ORDER BY hash').all()
+    hashes.push(...rows.map(({ hash }) => String(hash)))
+    copied.close()
+  }
+  return hashes
+}
+
+describe('a relay on one machine', () => {
+  let data: string
+  let tenant: string
+  let relay: Served
+  let proxy: Awaited<ReturnType<typeof startNginx>> | undefined
+  /** Where clients and derivers find it: behind nginx where that is installed. */
+  let address: string
+  let deriver: Deriver
+  let running: Promise<void>
+  const stop = new AbortController()
+
+  beforeAll(async () => {
+    data = join(directory, 'data')
+    relay = await serve(data)
+    proxy = hasNginx ? await startNginx(directory, relay.port) : undefined
+    address = proxy?.url ?? relay.url
+    tenant = join(directory, 'tenant')
+    const options = {
+      organization: 'Acme',
+      domain: 'acme.example',
+      relays: [address],
+      origins: [],
+      passphrase: null,
+    }
+    await initTenant({ directory: tenant, ...options, now: now() })
+    deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
+    createKeyring(
+      deriver.store,
+      { name: 'notes', rules: ['keyferry://client.acme.example/*'] },
+      now(),
+    )
+    running = deriver.run(stop.signal)
+  })
+  afterAll(async () => {
+    stop.abort()
+    await running
+    deriver?.close()
+    await proxy?.stop()
+  })
+
+  /** A new client: all that it has comes through the relay now. */
+  async function note(): Promise<string> {
+    rmSync(join(directory, 'keyferry-state.json'), { force: true })
+    await writeClientFiles(directory, tenant, deriver)
+    const example = join(root, 'examples/client.ts')
+    return (await run(process.execPath, [example], { cwd: directory, timeout: 45_000 })).stdout
+  }
+
+  it('delivers, and logs one line of JSON at a time', async () => {
+    expect((await fetch(`${address}/healthz`)).status).toBe(200)
+    expect(await note()).toBe('Hello\n')
+    for (const line of relay.log) expect(() => JSON.parse(line) as unknown).not.toThrow()
+  })
+
+  it('keeps what it acknowledged through kill -9, and goes on from a copy made while it ran', async () => {
+    const copy = join(directory, 'copy')
+    const stored = await copyDatabases(data, copy)
+    expect(stored.length).toBeGreaterThan(5)
+    await relay.end('SIGKILL')
+    relay = await serve(data, relay.port)
+    const after = await copyDatabases(data, join(directory, 'second'))
+    expect(after).toEqual(expect.arrayContaining(stored))
+    expect(await note()).toBe('Hello\n')
+    await relay.end('SIGKILL')
+    // Older than what derivers pushed since: they notice, and bring it up to date.
+    relay = await serve(copy, relay.port)
+    expect(await note()).toBe('Hello\n')
+  })
+
+  it.skipIf(!hasNginx)('is braked by nginx, as the page has it', async () => {
+    const asked = Array.from({ length: 200 }, () => fetch(`${address}/healthz`))
+    const statuses = new Set((await Promise.all(asked)).map(({ status }) => status))
+    expect([...statuses].toSorted((a, b) => a - b)).toEqual([200, 429])
+  })
+})
