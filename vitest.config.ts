@@ -42,7 +42,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'relay',
-          include: tests('relay', 'hostile', 'invariants', 'e2e', 'cli', 'interop'),
+          include: tests('relay', 'hostile', 'invariants', 'e2e', 'cli', 'interop', 'package'),
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

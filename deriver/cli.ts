@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The command line. Each command is a function from its options to lines for a person, or JSON for a program. */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'

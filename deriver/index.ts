@@ -2,7 +2,7 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { isSealed, readKeyFile } from './secret.ts'
 import { createRoot } from './root.ts'
-import { createService, type Service, type ServiceOptions } from './service.ts'
+import { createService, type Service, type ServiceSettings } from './service.ts'
 import { openStore, type Store } from './store.ts'
 import { existsSync } from 'node:fs'
 import { keyPath, readAuthorityKeys, readCa, type CaName } from './key-files.ts'
@@ -20,14 +20,11 @@ export { revokeCertificate, revokeClient, revokeDevice, type Revoked } from './r
 export { appConfig, readStatus, type Status } from './status.ts'
 export { inspect, describe, type Inspection } from './inspect.ts'
 export { KeyferryError, isKeyferryError, type ErrorCode } from '../shared/errors.ts'
-export type { Service, ServiceEvent } from './service.ts'
+export type { Service, ServiceEvent, ServiceSettings } from './service.ts'
 export type { Store } from './store.ts'
 
 /** How to open a deriver's directory. */
-export interface OpenOptions extends Pick<
-  ServiceOptions,
-  'relays' | 'invite' | 'headLifetime' | 'heartbeat' | 'now' | 'fetch' | 'report'
-> {
+export interface OpenOptions extends ServiceSettings {
   directory: string
   /** `null` where the key files are unsealed. */
   passphrase: string | null

@@ -36,7 +36,7 @@ export type ServiceEvent =
   | { type: 'relay-error'; relay: string; code: ErrorCode; message: string }
 
 /** What the service is made of. Times are seconds. */
-export interface ServiceOptions {
+export interface ServiceOptions extends ServiceSettings {
   store: Store
   root: Root
   /** Keys of the authority that this process holds. */
@@ -45,11 +45,19 @@ export interface ServiceOptions {
   signer: SignerSource
   /** Built-in CAs whose CRLs this service renews. */
   issuers: BuiltInCas
+}
+
+/** How a service behaves. */
+export interface ServiceSettings {
   /** Addresses in place of the trust document's. */
   relays?: string[]
+  /** Admits a new tenant at a relay. */
   invite?: string
+  /** Seconds that a head counts; the trust document's by default, and never more. */
   headLifetime?: number
+  /** Seconds between heads when nothing changes. */
   heartbeat?: number
+  /** Seconds since 1970. */
   now?: () => number
   fetch?: typeof fetch
   report?: (event: ServiceEvent) => void

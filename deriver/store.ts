@@ -87,17 +87,34 @@ type Value = string | number | Bytes | null
 
 /** The open database. */
 export interface Store {
-  /** Runs a statement. */
+  /**
+   * Runs a statement.
+   * @internal
+   */
   run(sql: string, ...values: Value[]): void
-  /** First row, if there is one. */
+  /**
+   * First row, if there is one.
+   * @internal
+   */
   get<T = Row>(sql: string, ...values: Value[]): T | undefined
+  /** @internal */
   all<T = Row>(sql: string, ...values: Value[]): T[]
-  /** Runs `work` in one immediate transaction; a throw rolls back. `work` must not wait. */
+  /**
+   * Runs `work` in one immediate transaction; a throw rolls back. `work` must not wait.
+   * @internal
+   */
   transaction<T>(work: () => T): T
-  /** Reads a counter; 0 if it was never set. */
+  /**
+   * Reads a counter; 0 if it was never set.
+   * @internal
+   */
   counter(name: string): number
-  /** Raises a counter by one and returns it. */
+  /**
+   * Raises a counter by one and returns it.
+   * @internal
+   */
   next(name: string): number
+  /** @internal */
   set(name: string, value: number): void
   close(): void
 }

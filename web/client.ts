@@ -57,7 +57,7 @@ export async function connect(options: ConnectOptions): Promise<Keyferry> {
   const identity = options.identity ?? (await loadIdentity({ store }))
   if (identity === null) throw new KeyferryError('ERR_STATE', 'no identity: createIdentity first')
   await checkIdentity(identity)
-  const client = new Keyferry(config, identity, options)
+  const client = Keyferry.of(config, identity, options)
   await client.load()
   return client
 }
@@ -75,8 +75,7 @@ export class Keyferry {
   #hasKey = false
   #caughtUp = -CATCH_UP_GAP
 
-  /** Use {@link connect}. */
-  constructor(config: AppConfig, given: Identity, options: ConnectOptions) {
+  private constructor(config: AppConfig, given: Identity, options: ConnectOptions) {
     // One object for all who sign: a renewal changes its certificates.
     const identity = { ...given }
     const now = options.now ?? (() => Math.floor(Date.now() / 1000))
@@ -108,6 +107,14 @@ export class Keyferry {
     const close = (): void => this.close()
     options.signal?.addEventListener('abort', close, { signal })
     if (options.signal?.aborted === true) close()
+  }
+
+  /**
+   * For {@link connect}.
+   * @internal
+   */
+  static of(config: AppConfig, identity: Identity, options: ConnectOptions): Keyferry {
+    return new Keyferry(config, identity, options)
   }
 
   /** Reads the store again; `connect` and every fetch do it. Throws `ERR_STATE`, `ERR_IO`. */
@@ -148,7 +155,7 @@ export class Keyferry {
     if (id === undefined)
       throw new KeyferryError('ERR_KEYRING', `no keyring ${JSON.stringify(name)} in the config`)
     const agent = this.#agent
-    const wanted = agent.want(id, () => new Keyring(name, this.#hostOf(id)))
+    const wanted = agent.want(id, () => Keyring.of(name, this.#hostOf(id)))
     if (!isUsable(agent.stateOf(id))) {
       this.#listen?.()
       await agent.wait(wanted, options)

@@ -18,6 +18,9 @@ import { emptyState, type Store } from './store.ts'
 
 export { enrollAt, type Enroll, type EnrollOptions } from './enroll-at.ts'
 export { identityFromPem, loadIdentity, type Identity } from './identity.ts'
+export { type Store, type StoredState } from './store.ts'
+export { type Bytes } from '../shared/bytes.ts'
+export { type SignatureAlgorithm, type SigningKey } from '../shared/signature.ts'
 
 /** Options of {@link createIdentity}. */
 export interface CreateIdentityOptions {

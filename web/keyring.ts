@@ -40,14 +40,20 @@ export interface RangeOptions extends DecryptOptions {
   end?: number
 }
 
-/** A keyring's keys and what they stand under; `isCurrent` if that is the accepted head. */
+/**
+ * A keyring's keys and what they stand under; `isCurrent` if that is the accepted head.
+ * @internal
+ */
 export interface Found {
   open: OpenKeyring
   accepted: Accepted
   isCurrent: boolean
 }
 
-/** What a keyring asks of its client. */
+/**
+ * What a keyring asks of its client.
+ * @internal
+ */
 export interface KeyringHost {
   /** Throws `ERR_CLOSED`, `ERR_STATE`, `ERR_CLOCK`. */
   open: () => Promise<Found>
@@ -78,10 +84,17 @@ export class Keyring {
   readonly name: string
   readonly #host: KeyringHost
 
-  /** Made by `keyferry.keyring(name)`. */
-  constructor(name: string, host: KeyringHost) {
+  private constructor(name: string, host: KeyringHost) {
     this.name = name
     this.#host = host
+  }
+
+  /**
+   * For `keyferry.keyring(name)`.
+   * @internal
+   */
+  static of(name: string, host: KeyringHost): Keyring {
+    return new Keyring(name, host)
   }
 
   /** Number of the version that is encrypted under now; 0 where there is none. */

@@ -141,7 +141,7 @@ export function showKeyrings(
   before: StoredState,
   views: readonly KeyringView[],
   head: Accepted['head'],
-): StoredState['keyrings'] {
+): Record<string, StoredKeyring> {
   const keyrings = { ...before.keyrings }
   for (const view of views) {
     const known = keyringOf(before, view.id)
@@ -155,7 +155,7 @@ export function showKeyrings(
 export function refuseKeyrings(
   state: StoredState,
   refusals: readonly BoundRefusal[],
-): StoredState['keyrings'] {
+): Record<string, StoredKeyring> {
   const keyrings = { ...state.keyrings }
   for (const { keyring, kind, reason, issuedAt, expiresAt } of refusals) {
     const known = keyrings[hex(keyring)] ?? keyringOf(state, keyring)

@@ -70,26 +70,50 @@ export interface Evidence {
   file: Bytes
 }
 
-/** All of a client's durable state. Values are replaced, never changed in place. */
+/**
+ * All of a client's durable state: structured-cloneable, and opaque but for these two fields. Values are replaced, never changed in place.
+ */
 export interface StoredState {
   format: 1
   /** Rises with every write. */
   revision: number
-  /** Tenant id; empty before the first delivery. */
+  /**
+   * Tenant id; empty before the first delivery.
+   * @internal
+   */
   tenant: string
+  /** @internal */
   identity: { key: SigningKey; certificates: Bytes[] } | null
+  /** @internal */
   accepted: Accepted | null
-  /** The envelope of the accepted head; empty before the first. */
+  /**
+   * The envelope of the accepted head; empty before the first.
+   * @internal
+   */
   head: Bytes
-  /** The trust documents that were followed, from number 1 on: evidence has to stand alone. */
+  /**
+   * The trust documents that were followed, from number 1 on: evidence has to stand alone.
+   * @internal
+   */
   trusts: Envelope[]
-  /** Highest version of a key package ever made. */
+  /**
+   * Highest version of a key package ever made.
+   * @internal
+   */
   packageVersion: number
-  /** Hash of the package in use; empty before the first. A package with a higher version is on its way to replace it. */
+  /**
+   * Hash of the package in use; empty before the first. A package with a higher version is on its way to replace it.
+   * @internal
+   */
   package: Bytes
+  /** @internal */
   packages: StoredPackage[]
-  /** By keyring id in hex. */
+  /**
+   * By keyring id in hex.
+   * @internal
+   */
   keyrings: Record<string, StoredKeyring>
+  /** @internal */
   evidence: Evidence[]
 }
 

@@ -99,7 +99,7 @@ export class SteppedClient {
     const { session } = this
     const { now } = this.#options
     const id = this.#ids.get(name)!
-    return new Keyring(name, {
+    return Keyring.of(name, {
       open: async () => {
         const { state } = session
         const open = await session.open(id)

@@ -19,3 +19,7 @@ export { createEnrolment, type EnrolmentEvent, type EnrolmentOptions } from './h
 export { toListener, type NodeRequest, type NodeResponse } from './listener.ts'
 export { type EnrolSession, type FindSession } from './session.ts'
 export { createMemoryOnce, type Once } from './tokens.ts'
+export { type Bytes } from '../../shared/bytes.ts'
+export { type ErrorCode } from '../../shared/errors.ts'
+export { type Issuer } from '../../shared/issue.ts'
+export { type SignatureAlgorithm, type SigningKey } from '../../shared/signature.ts'

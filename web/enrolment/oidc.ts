@@ -13,6 +13,8 @@ import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type FindSession } from './session.ts'
 
+export { type EnrolSession, type FindSession } from './session.ts'
+
 /** Asymmetric only: a key set is public. */
 const ALGORITHMS = ['EdDSA', 'Ed25519', 'ES256', 'PS256', 'RS256'] as const
 

@@ -1,0 +1,177 @@
+/**
+ * The package as strangers get it: JavaScript with declarations, since Node takes no TypeScript under node_modules. What it holds follows from the
+ * `exports` and `bin` of package.json; what it depends on, from what its files import.
+ */
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What the package needs: ML-KEM in WebCrypto. `deriver/bin.ts` says the same. */
+export const NODE = '>=24.7'
+
+/** The parts of the checkout's package.json that the package's own is made of. */
+interface Manifest {
+  name: string
+  version: string
+  description: string
+  license: string
+  bin: Record<string, string>
+  exports: Record<string, string>
+  dependencies: Record<string, string>
+  peerDependencies: Record<string, string>
+  peerDependenciesMeta: Record<string, { optional: boolean }>
+}
+
+export function readManifest(): Manifest {
+  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
+}
+
+const compiled = (file: string, ending: string): string => file.replace(/\.ts$/, ending)
+
+function filesOf(folder: string, ending: RegExp): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    ending.test(name),
+  )
+}
+
+/** tsc leaves `.ts` in declarations, and an empty import where it took types away. */
+function tidy(folder: string): void {
+  for (const name of filesOf(folder, /\.(js|d\.ts)$/)) {
+    const file = join(folder, name)
+    const text = readFileSync(file, 'utf8')
+    const tidied = name.endsWith('.js')
+      ? text.replaceAll(/^import \{\} from '[^']+';\n/gm, '')
+      : text.replaceAll(/(from ')(\.[^']+)\.ts'/g, "$1$2.js'")
+    if (tidied !== text) writeFileSync(file, tidied)
+  }
+}
+
+/** Other packages that the compiled files import. */
+function importsOf(folder: string): Set<string> {
+  const names = filesOf(folder, /\.js$/).flatMap((name) =>
+    [
+      ...readFileSync(join(folder, name), 'utf8').matchAll(
+        /^(?:import|export) [^']*? from '([^']+)'|^import '([^']+)'|import\('([^']+)'\)/gm,
+      ),
+    ].map(([, from, bare, dynamic]) => (from ?? bare ?? dynamic)!),
+  )
+  const others = names.filter((name) => !/^(\.|node:)/.test(name))
+  return new Set(others.map((name) => /^(@[^/]+\/)?[^/]+/.exec(name)![0]))
+}
+
+function packageJson(manifest: Manifest, folder: string): Record<string, unknown> {
+  const { name, version, description, license, dependencies } = manifest
+  const used = importsOf(folder)
+  const optional = Object.keys(manifest.peerDependencies)
+  const unknown = [...used].filter((one) => !(one in dependencies) && !optional.includes(one))
+  if (unknown.length > 0) throw new Error(`not among the dependencies: ${unknown.join(', ')}`)
+  const entry = (file: string) => ({
+    types: compiled(file, '.d.ts'),
+    default: compiled(file, '.js'),
+  })
+  return {
+    name,
+    version,
+    description,
+    license,
+    type: 'module',
+    sideEffects: false,
+    engines: { node: NODE },
+    exports: {
+      ...Object.fromEntries(
+        Object.entries(manifest.exports).map(([path, file]) => [path, entry(file)]),
+      ),
+      './package.json': './package.json',
+    },
+    bin: Object.fromEntries(
+      Object.entries(manifest.bin).map(([command, file]) => [command, compiled(file, '.js')]),
+    ),
+    files: readdirSync(folder).filter((file) => file !== 'package.json'),
+    dependencies: Object.fromEntries(
+      Object.entries(dependencies).filter(([dependency]) => used.has(dependency)),
+    ),
+    peerDependencies: manifest.peerDependencies,
+    peerDependenciesMeta: manifest.peerDependenciesMeta,
+  }
+}
+
+/** Compiles into a folder, which is emptied first. Throws with what tsc says where types are wrong. */
+export function compile(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const tsc = join(
+    dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+    'bin/tsc',
+  )
+  try {
+    execFileSync(process.execPath, [tsc, '-p', 'tsconfig.package.json', '--outDir', folder], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    })
+  } catch (error) {
+    throw new Error((error as { stdout: string }).stdout, { cause: error })
+  }
+  tidy(folder)
+}
+
+/** The page of the package: docs/client.md, whose neighbours are not in it. */
+function readme(): string {
+  const page = readFileSync(join(ROOT, 'docs/client.md'), 'utf8')
+  return page.replaceAll(/\[([^\]]+)\]\((?![a-z]+:|#)[^)]+\)/g, '$1')
+}
+
+/** Builds the package into a folder, ready for `npm pack`. */
+export function buildPackage(folder: string): void {
+  const manifest = readManifest()
+  compile(folder)
+  for (const file of Object.values(manifest.bin))
+    chmodSync(join(folder, compiled(file, '.js')), 0o755)
+  writeFileSync(join(folder, 'README.md'), readme())
+  for (const file of ['LICENSE', 'CHANGELOG.md']) cpSync(join(ROOT, file), join(folder, file))
+  const json = packageJson(manifest, folder)
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(json, null, 2)}\n`)
+}
+
+/** What `npm pack` made. */
+export interface Packed {
+  /** Path of the tarball. */
+  file: string
+  /** Bytes. */
+  size: number
+  unpackedSize: number
+  /** Paths inside the package. */
+  files: string[]
+}
+
+/** Packs a built folder into a tarball in `into`. No network is used. */
+export function pack(folder: string, into: string): Packed {
+  const args = ['pack', folder, '--json', '--silent', '--offline', '--pack-destination', into]
+  const isWindows = process.platform === 'win32'
+  const out = execFileSync(isWindows ? 'npm.cmd' : 'npm', args, {
+    cwd: into,
+    encoding: 'utf8',
+    shell: isWindows,
+  })
+  interface Answer {
+    filename: string
+    size: number
+    unpackedSize: number
+    files: { path: string }[]
+  }
+  const parsed = JSON.parse(out) as Answer[] | Record<string, Answer>
+  const [answer] = Object.values(parsed)
+  const { filename, size, unpackedSize, files } = answer!
+  return { file: join(into, filename), size, unpackedSize, files: files.map(({ path }) => path) }
+}
