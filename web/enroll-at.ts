@@ -54,7 +54,7 @@ async function prove(current: Identity, nonce: string, csr: Bytes) {
  *
  * @example
  * const enroll = enrollAt('/enroll')
- * const identity = (await loadIdentity({ store })) ?? (await createIdentity({ name: 'me', store, enroll }))
+ * const identity = await openIdentity({ name: 'me', store, enroll })
  */
 export function enrollAt(url: string | URL, options: EnrollOptions = {}): Enroll {
   const { headers = {}, onPending, signal } = options

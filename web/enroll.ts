@@ -4,7 +4,7 @@
  */
 import { equal } from '../shared/bytes.ts'
 import { createCsr } from '../shared/csr.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { encodePem } from '../shared/pem.ts'
 import {
   generateSigningKey,
@@ -14,7 +14,7 @@ import {
 import { parseCertificate } from '../shared/x509.ts'
 import { type Enroll } from './enroll-at.ts'
 import { loadIdentity, readCertificates, type Identity } from './identity.ts'
-import { emptyState, type Store } from './store.ts'
+import { emptyState, type Store, type StoredState } from './store.ts'
 
 export { enrollAt, type Enroll, type EnrollOptions } from './enroll-at.ts'
 export { identityFromPem, loadIdentity, type Identity } from './identity.ts'
@@ -66,6 +66,34 @@ export async function createIdentity(options: CreateIdentityOptions): Promise<Id
   return identity
 }
 
+/**
+ * The identity of a store, made and certified where there is none: of several tabs that start together one does it. The key is stored before it is
+ * certified; where the answer is lost, as with a page that is closed, the same key is certified at the next start. Throws as {@link createIdentity}.
+ *
+ * @example
+ * const identity = await openIdentity({ name: 'web', store, enroll: enrollAt('/enroll') })
+ */
+export function openIdentity(options: CreateIdentityOptions): Promise<Identity> {
+  const { name, store, enroll, algorithm } = options
+  return store.lock(async () => {
+    const { pending, ...state } = (await store.read()) ?? emptyState()
+    if (state.identity !== null) return state.identity
+    const write = (change: Partial<StoredState>): Promise<void> =>
+      store.write({ ...state, ...change, revision: ++state.revision })
+    const key = pending ?? (await generate(algorithm, store.exportsKeys))
+    if (pending === undefined) await write({ pending: key })
+    try {
+      const identity = await certify(key, name, enroll, null)
+      await write({ identity })
+      return identity
+    } catch (error) {
+      // A revoked key never gets a certificate: the next one may.
+      if (isKeyferryError(error, 'ERR_DENIED')) await write({})
+      throw error
+    }
+  })
+}
+
 async function certify(
   key: SigningKey,
   name: string,
@@ -82,7 +110,8 @@ async function certify(
 async function keep(store: Store, identity: Identity): Promise<void> {
   await store.lock(async () => {
     const state = (await store.read()) ?? emptyState()
-    await store.write({ ...state, identity, revision: state.revision + 1 })
+    const { pending: _, ...rest } = state
+    await store.write({ ...rest, identity, revision: state.revision + 1 })
   })
 }
 

@@ -84,6 +84,11 @@ export interface StoredState {
   tenant: string
   /** @internal */
   identity: { key: SigningKey; certificates: Bytes[] } | null
+  /**
+   * A key that is to be certified: what is lost on the way is asked for again.
+   * @internal
+   */
+  pending?: SigningKey
   /** @internal */
   accepted: Accepted | null
   /**

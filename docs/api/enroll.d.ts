@@ -1,4 +1,4 @@
-export { Bytes, CreateIdentityOptions, Enroll, EnrollOptions, Identity, SignatureAlgorithm, SigningKey, Store, StoredState, createIdentity, enrollAt, identityFromPem, loadIdentity, renewBy, renewIdentity }
+export { Bytes, CreateIdentityOptions, Enroll, EnrollOptions, Identity, SignatureAlgorithm, SigningKey, Store, StoredState, createIdentity, enrollAt, identityFromPem, loadIdentity, openIdentity, renewBy, renewIdentity }
 
 // shared/bytes
 /** Bytes as WebCrypto wants them. */
@@ -38,6 +38,14 @@ interface CreateIdentityOptions {
  */
 function createIdentity(options: CreateIdentityOptions): Promise<Identity>;
 /**
+ * The identity of a store, made and certified where there is none: of several tabs that start together one does it. The key is stored before it is
+ * certified; where the answer is lost, as with a page that is closed, the same key is certified at the next start. Throws as {@link createIdentity}.
+ *
+ * @example
+ * const identity = await openIdentity({ name: 'web', store, enroll: enrollAt('/enroll') })
+ */
+function openIdentity(options: CreateIdentityOptions): Promise<Identity>;
+/**
  * What `connect` takes as `renew`: a new certificate for the key that is there, so that the device stays the member that it is. The certificate
  * may have expired.
  *
@@ -73,7 +81,7 @@ interface EnrollOptions {
  *
  * @example
  * const enroll = enrollAt('/enroll')
- * const identity = (await loadIdentity({ store })) ?? (await createIdentity({ name: 'me', store, enroll }))
+ * const identity = await openIdentity({ name: 'me', store, enroll })
  */
 function enrollAt(url: string | URL, options?: EnrollOptions): Enroll;
 

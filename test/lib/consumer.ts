@@ -39,3 +39,7 @@ export function installPackage(folder: string, { file }: Packed, links: string[]
     symlinkSync(own(name), link)
   }
 }
+
+/** The fenced blocks of a page in a language. */
+export const blocksOf = (page: string, language: string): string[] =>
+  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, one]) => one!)

@@ -1,13 +1,18 @@
 // Identities and key packages of the client, against the verifiers of relay and deriver.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createCsr, parseCsr } from '../../shared/csr.ts'
 import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
+import { KeyferryError } from '../../shared/errors.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { generateSigningKey, type SignatureAlgorithm } from '../../shared/signature.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
 import { issueLeaf } from '../../shared/issue.ts'
-import { createIdentity, identityFromPem, loadIdentity } from '../../web/enroll.ts'
+import { createIdentity, identityFromPem, loadIdentity, openIdentity } from '../../web/enroll.ts'
 import { connect, createMemoryStore } from '../../web/index.ts'
+import { createFileStore } from '../../web/node.ts'
 import { createPackage, generateRecipient, isPackageDue, signRequest } from '../../web/package.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -163,6 +168,54 @@ describe('a key package', () => {
       await expectCode(generateRecipient(['MLKEM768-X25519'], false), 'ERR_SUITE')
     } finally {
       subtle.generateKey = original
+    }
+  })
+})
+
+describe('the identity of a store', () => {
+  const spkiOf = async (csrPem: string) =>
+    (await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)).spki
+
+  it('is made by one of those who start together', async () => {
+    const store = createMemoryStore()
+    let asked = 0
+    const enroll = (csr: string) => {
+      asked++
+      return certify(world, csr)
+    }
+    const open = () => openIdentity({ name: 'kim', store, enroll })
+    const [first, second] = await Promise.all([open(), open()])
+    expect(second).toBe(first)
+    expect(await open()).toBe(first)
+    expect(asked).toBe(1)
+  })
+
+  it('has the key of the first request where the answer was lost, and a new one after a denial', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+    try {
+      const path = join(folder, 'state.json')
+      const keys: Uint8Array[] = []
+      const answers: ((csr: string) => Promise<string>)[] = [
+        () => Promise.reject(new Error('the page was closed')),
+        () => Promise.reject(new KeyferryError('ERR_DENIED')),
+        (csr) => certify(world, csr),
+      ]
+      const enroll = async (csr: string) => {
+        keys.push(await spkiOf(csr))
+        return answers[keys.length - 1]!(csr)
+      }
+      // As after a restart: each time out of the file.
+      const open = () => openIdentity({ name: 'kim', store: createFileStore(path), enroll })
+      await expect(open()).rejects.toThrow('the page was closed')
+      expect(await loadIdentity({ store: createFileStore(path) })).toBe(null)
+      await expectCode(open(), 'ERR_DENIED')
+      const identity = await open()
+      expect(keys[1]).toEqual(keys[0])
+      expect(keys[2]).not.toEqual(keys[0])
+      expect(identity.key.spki).toEqual(keys[2])
+      expect((await open()).key.spki).toEqual(keys[2])
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
     }
   })
 })

@@ -15,6 +15,8 @@ import {
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
 
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -130,6 +132,33 @@ export function compile(folder: string): void {
 function readme(): string {
   const page = readFileSync(join(ROOT, 'docs/client.md'), 'utf8')
   return page.replaceAll(/\[([^\]]+)\]\((?![a-z]+:|#)[^)]+\)/g, '$1')
+}
+
+/** What a page imports, by what docs/client.md calls it. */
+const IMPORTS = {
+  'connect, openIndexedDbStore': "export { connect, openIndexedDbStore } from './web/index.js'",
+  'with enrolment': `export { connect, openIndexedDbStore } from './web/index.js'
+export { enrollAt, openIdentity, renewBy } from './web/enroll.js'`,
+}
+
+/** Bytes of what a page bundles of a built package, minified, before and after gzip. */
+export async function bundledSizes(
+  folder: string,
+): Promise<{ name: string; minified: number; gzip: number }[]> {
+  const sizes = Object.entries(IMPORTS).map(async ([name, contents]) => {
+    const { outputFiles } = await build({
+      stdin: { contents, resolveDir: folder },
+      nodePaths: [join(ROOT, 'node_modules')],
+      bundle: true,
+      minify: true,
+      write: false,
+      format: 'esm',
+      target: 'es2022',
+    })
+    const { contents: code } = outputFiles[0]!
+    return { name, minified: code.length, gzip: gzipSync(code, { level: 9 }).length }
+  })
+  return Promise.all(sizes)
 }
 
 /** Builds the package into a folder, ready for `npm pack`. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeApi } from './api.ts'
-import { buildPackage, compile, pack, readManifest, ROOT } from './build.ts'
+import { buildPackage, bundledSizes, compile, pack, readManifest, ROOT } from './build.ts'
 
 const HELP = `usage: npm run package [-- --json]
        npm run api
@@ -26,13 +26,20 @@ export function readApi(folder: string): Map<string, ReturnType<typeof describeA
   )
 }
 
-function makePackage(asJson: boolean): void {
+async function makePackage(asJson: boolean): Promise<void> {
   const folder = join(ROOT, 'dist/package')
   buildPackage(folder)
   const packed = pack(folder, join(ROOT, 'dist'))
   const file = relative(ROOT, packed.file)
-  const text = `${file}: ${packed.files.length} files, ${packed.size} bytes, ${packed.unpackedSize} unpacked`
-  console.log(asJson ? JSON.stringify({ ...packed, file }) : text)
+  const sizes = await bundledSizes(folder)
+  const { files, size, unpackedSize } = packed
+  const lines = [
+    `${file}: ${files.length} files, ${size} bytes, ${unpackedSize} unpacked`,
+    ...sizes.map(
+      ({ name, minified, gzip }) => `in a page: ${minified} bytes, ${gzip} with gzip: ${name}`,
+    ),
+  ]
+  console.log(asJson ? JSON.stringify({ ...packed, file, sizes }) : lines.join('\n'))
 }
 
 function renewApi(): void {
@@ -69,7 +76,7 @@ if (import.meta.main) {
   else if (more.length > 0) usage()
   else
     try {
-      if (what === 'package') makePackage(values.json === true)
+      if (what === 'package') await makePackage(values.json === true)
       else if (what === 'api') renewApi()
       else usage()
     } catch (error) {
