@@ -52,7 +52,7 @@ export async function startAcme(
     ca,
     session: ({ headers }) =>
       headers.get('cookie') === 'session=42'
-        ? { id: 'session 42', uri: 'keyferry://client.acme.example/me' }
+        ? { id: 'session 42', uri: 'keyferry://client.acme.example/kim' }
         : null,
     secret: new Uint8Array(randomBytes(32)),
     origins: origins.length > 0 ? origins : ['https://app.acme.example'],

@@ -1,0 +1,231 @@
+/** examples/drizzle, examples/s3 and examples/react with a real tenant; and examples/client.ts out of the tarball. */
+import { execFile } from 'node:child_process'
+import { cpSync, readFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { chromium as playwright } from 'playwright-core'
+import { createElement, StrictMode } from 'react'
+import { renderToString } from 'react-dom/server'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { rotateKeyring } from '../../deriver/index.ts'
+import { openNotes } from '../../examples/drizzle/notes.ts'
+import { Note } from '../../examples/react/note.tsx'
+import { getObject, getRange, messageLength, putObject } from '../../examples/s3/objects.ts'
+import { chromium, chromiumArgs } from '../../tools/chromium.ts'
+import { ROOT } from '../../tools/package/build.ts'
+import { connect, createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
+import { identityFromPem } from '../../web/node.ts'
+import { startAcme, type Acme } from '../lib/acme.ts'
+import { writeClientFiles } from '../lib/client-files.ts'
+import { installPackage, packInto } from '../lib/consumer.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { startObjectStore, type ObjectStore } from '../lib/object-store.ts'
+
+let app: Server
+let origin: string
+let acme: Acme
+let keyferry: Keyferry
+let keyring: Keyring
+beforeAll(async () => {
+  app = createServer()
+  await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve))
+  origin = `http://127.0.0.1:${(app.address() as AddressInfo).port}`
+  acme = await startAcme([origin])
+  const tenant = join(acme.directory, 'keyferry')
+  await writeClientFiles(acme.directory, tenant, acme.deriver)
+  const [key, certificate] = ['me.key', 'me.pem'].map((name) =>
+    readFileSync(join(acme.directory, name), 'utf8'),
+  )
+  const identity = await identityFromPem(key!, certificate!)
+  keyferry = await connect({ config: acme.config, identity, store: createMemoryStore() })
+  keyring = await keyferry.keyring('notes')
+})
+afterAll(async () => {
+  keyferry?.close()
+  app?.close()
+  await acme?.close()
+})
+
+it('examples/client.ts runs with the tarball in somebody else’s project', async () => {
+  const project = join(acme.directory, 'project')
+  installPackage(project, packInto(join(acme.directory, 'packed')))
+  cpSync(join(ROOT, 'examples/client.ts'), join(project, 'client.ts'))
+  await writeClientFiles(project, join(acme.directory, 'keyferry'), acme.deriver)
+  const { stdout } = await promisify(execFile)(process.execPath, ['client.ts'], {
+    cwd: project,
+    timeout: 30_000,
+  })
+  expect(stdout).toBe('Hello\n')
+})
+
+describe('drizzle', () => {
+  const path = (): string => join(acme.directory, 'notes.db')
+  const raw = <T>(work: (db: DatabaseSync) => T): T => {
+    const db = new DatabaseSync(path())
+    try {
+      return work(db)
+    } finally {
+      db.close()
+    }
+  }
+
+  it('what is sealed is no text in the file, and comes back', async () => {
+    const notes = openNotes(path(), keyring)
+    await notes.add({ author: 'kim', title: 'Secret title', body: 'Secret body' })
+    await notes.add({ author: 'kim', title: 'Without a body', body: null })
+    const rows = await notes.by('kim')
+    expect(Object.fromEntries(rows.map(({ title, body }) => [title, body]))).toEqual({
+      'Secret title': 'Secret body',
+      'Without a body': null,
+    })
+    notes.close()
+    const file = readFileSync(path(), 'latin1')
+    expect(file).toContain('kim')
+    expect(file).not.toContain('Secret')
+  })
+
+  it('a field that was moved to another row or column does not open', async () => {
+    const notes = openNotes(path(), keyring)
+    await notes.add({ author: 'eve', title: 'one', body: 'two' })
+    raw((db) => db.exec("UPDATE notes SET title = body, body = title WHERE author = 'eve'"))
+    await expectCode(notes.by('eve'), 'ERR_OPEN')
+    raw((db) =>
+      db.exec(
+        "UPDATE notes SET (title, body) = (SELECT title, NULL FROM notes WHERE author = 'kim' LIMIT 1) WHERE author = 'eve'",
+      ),
+    )
+    await expectCode(notes.by('eve'), 'ERR_OPEN')
+    raw((db) => db.exec("DELETE FROM notes WHERE author = 'eve'"))
+    notes.close()
+  })
+
+  it('after a rotation old rows are encrypted again, once, and not over newer ones', async () => {
+    const notes = openNotes(path(), keyring)
+    expect(await notes.rewrap()).toBe(0)
+    const changed = new Promise<void>((resolve) => {
+      const stop = keyferry.on('key', () => {
+        stop()
+        resolve()
+      })
+    })
+    rotateKeyring(acme.deriver.store, 'notes', Math.floor(Date.now() / 1000))
+    await changed
+    await notes.add({ author: 'kim', title: 'After', body: 'the rotation' })
+    expect(await notes.rewrap(1)).toBe(2)
+    expect(await notes.rewrap()).toBe(0)
+    const rows = await notes.by('kim')
+    expect(rows.map(({ title }) => title).toSorted()).toEqual([
+      'After',
+      'Secret title',
+      'Without a body',
+    ])
+    notes.close()
+  })
+})
+
+describe('an object store', () => {
+  let store: ObjectStore
+  beforeAll(async () => {
+    store = await startObjectStore()
+  })
+  afterAll(() => store.close())
+  const at = (name: string) => ({ url: `${store.url}/bucket/${name}`, name })
+  const bytesOf = async (stream: ReadableStream<Uint8Array>): Promise<Uint8Array> =>
+    new Uint8Array(await new Response(stream as BodyInit).arrayBuffer())
+  const plain = new Uint8Array(200_000).map((_, i) => i * 31)
+
+  it.each([0, 1, 16_383, 16_384, 200_000])('keeps %i bytes, encrypted', async (size) => {
+    const data = plain.subarray(0, size)
+    await putObject(keyring, at(`of-${size}`), new Blob([data]).stream(), size)
+    const stored = store.objects.get(`/bucket/of-${size}`)!
+    expect(stored.length).toBe(messageLength(size))
+    if (size > 100) expect(stored.includes(Buffer.from(data.subarray(0, 32)))).toBe(false)
+    expect(await bytesOf(await getObject(keyring, at(`of-${size}`)))).toEqual(data)
+  })
+
+  it('a range is read without the rest of the object', async () => {
+    store.calls.length = 0
+    const part = await getRange(keyring, at('of-200000'), 100_000, 100_100)
+    expect(part).toEqual(plain.slice(100_000, 100_100))
+    const lengths = store.calls.flatMap((call) => {
+      const [, from, to] = /bytes=(\d+)-(\d+)$/.exec(call) ?? []
+      return from === undefined ? [] : [Number(to) - Number(from) + 1]
+    })
+    expect(lengths.length).toBeGreaterThan(0)
+    expect(lengths.reduce((a, b) => a + b)).toBeLessThan(40_000)
+  })
+
+  it('what was cut off, swapped or replaced meanwhile is refused', async () => {
+    const whole = store.objects.get('/bucket/of-200000')!
+    store.objects.set('/bucket/cut', whole.subarray(0, 96 + 2 * 16_400))
+    const cut = { ...at('cut'), name: 'of-200000' }
+    await expectCode(bytesOf(await getObject(keyring, cut)), 'ERR_OPEN')
+    await expectCode(getRange(keyring, cut, 0, 10), 'ERR_OPEN')
+    store.objects.set('/bucket/other', whole)
+    await expectCode(bytesOf(await getObject(keyring, at('other'))), 'ERR_OPEN')
+    // Replaced after the HEAD.
+    const replace = store.calls.push.bind(store.calls)
+    store.calls.push = (call) => {
+      if (call.includes('bytes=')) store.objects.set('/bucket/of-200000', whole.subarray(0, -1))
+      return replace(call)
+    }
+    await expect(getRange(keyring, at('of-200000'), 0, 10)).rejects.toThrow('412')
+  })
+
+  it('a stream of another length than was said fails, and nothing is kept', async () => {
+    const data = new Blob([plain]).stream()
+    await expect(putObject(keyring, at('longer'), data, 100)).rejects.toThrow()
+    expect(store.objects.has('/bucket/longer')).toBe(false)
+  })
+})
+
+describe('React', () => {
+  it('a page rendered on a server becomes one with keys, and shows what happens to them', async () => {
+    const note = createElement(Note, { keyferry: null })
+    const html = renderToString(createElement(StrictMode, null, note))
+    expect(html).toContain('pending')
+    const { outputFiles } = await build({
+      entryPoints: [join(ROOT, 'examples/react/page.tsx')],
+      bundle: true,
+      minify: true,
+      write: false,
+      format: 'esm',
+      jsx: 'automatic',
+      define: { 'process.env.NODE_ENV': '"development"' },
+    })
+    app.on('request', (request, response) => {
+      const types: Record<string, [string, string]> = {
+        '/': ['text/html', `<!doctype html><meta charset="utf-8"><title>notes</title><div id="app">${html}</div><script type="module" src="/page.js"></script>`], // prettier-ignore
+        '/page.js': ['text/javascript', outputFiles[0]!.text],
+        '/keyferry.json': ['application/json', JSON.stringify(acme.config)],
+      }
+      if (request.url === '/enroll') return void acme.enrolment(request, response)
+      const [type, body] = types[request.url ?? ''] ?? ['text/plain', '']
+      const cookie = 'session=42; HttpOnly; SameSite=Strict; Path=/'
+      response.writeHead(200, { 'content-type': type, 'set-cookie': cookie }).end(body)
+    })
+    const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
+    try {
+      const page = await browser.newPage()
+      const errors: string[] = []
+      page.on('console', (one) => one.type() === 'error' && errors.push(one.text()))
+      page.on('pageerror', (error) => errors.push(error.message))
+      await page.goto(origin)
+      const version = keyring.version
+      await page.locator('#state', { hasText: `ready, version ${version}` }).waitFor()
+      await page.fill('input', 'typed')
+      await page.click('button')
+      await page.locator('#note', { hasText: 'typed' }).waitFor()
+      rotateKeyring(acme.deriver.store, 'notes', Math.floor(Date.now() / 1000))
+      await page.locator('#state', { hasText: `ready, version ${version + 1}` }).waitFor()
+      // No mismatch with what the server rendered, and nothing else.
+      expect(errors).toEqual([])
+    } finally {
+      await browser.close()
+    }
+  })
+})
