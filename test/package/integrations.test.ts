@@ -103,9 +103,7 @@ describe('drizzle', () => {
     notes.close()
   })
 
-  it('after a rotation old rows are encrypted again, once, and not over newer ones', async () => {
-    const notes = openNotes(path(), keyring)
-    expect(await notes.rewrap()).toBe(0)
+  const rotate = async (): Promise<void> => {
     const changed = new Promise<void>((resolve) => {
       const stop = keyferry.on('key', () => {
         stop()
@@ -114,6 +112,12 @@ describe('drizzle', () => {
     })
     rotateKeyring(acme.deriver.store, 'notes', Math.floor(Date.now() / 1000))
     await changed
+  }
+
+  it('after a rotation old rows are encrypted again, once', async () => {
+    const notes = openNotes(path(), keyring)
+    expect(await notes.rewrap()).toBe(0)
+    await rotate()
     await notes.add({ author: 'kim', title: 'After', body: 'the rotation' })
     expect(await notes.rewrap(1)).toBe(2)
     expect(await notes.rewrap()).toBe(0)
@@ -123,6 +127,37 @@ describe('drizzle', () => {
       'Secret title',
       'Without a body',
     ])
+    notes.close()
+  })
+
+  it('what somebody wrote while a row was encrypted again stays', async () => {
+    const notes = openNotes(path(), keyring)
+    const id = await notes.add({ author: 'ada', title: 'Title', body: 'before' })
+    const empty = await notes.add({ author: 'ada', title: 'Empty', body: null })
+    await rotate()
+    const bodies: [string, string][] = [[id, 'after'], [empty, 'filled']] // prettier-ignore
+    const written = bodies.map(async ([row, text]) => {
+      const context = JSON.stringify(['notes', 'body', row])
+      return [await keyring.encrypt(text, { context }), row] as const
+    })
+    const updates = await Promise.all(written)
+    // Between reading and writing: the first thing that is encrypted comes after the read.
+    const late = {
+      needsRewrap: (message: Uint8Array) => keyring.needsRewrap(message),
+      decrypt: (...args: Parameters<Keyring['decrypt']>) => keyring.decrypt(...args),
+      encrypt: (...args: Parameters<Keyring['encrypt']>) => {
+        raw((db) => {
+          for (const update of updates)
+            db.prepare('UPDATE notes SET body = ? WHERE id = ?').run(...update)
+        })
+        return keyring.encrypt(...args)
+      },
+    } as unknown as Keyring
+    const other = openNotes(path(), late)
+    await other.rewrap()
+    other.close()
+    const rows = await notes.by('ada')
+    expect(new Set(rows.map(({ body }) => body))).toEqual(new Set(['after', 'filled']))
     notes.close()
   })
 })
