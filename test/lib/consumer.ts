@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { buildPackage, pack, ROOT, type Packed } from '../../tools/package/build.ts'
+import { buildPackage, pack, readManifest, ROOT, type Packed } from '../../tools/package/build.ts'
 
 /** A package of this checkout's node_modules. */
 const own = (name: string): string => join(ROOT, 'node_modules', name)
@@ -17,7 +17,7 @@ export function packInto(folder: string): Packed {
 /** Makes a project in `folder` and installs the tarball with its dependencies, which come from this checkout; `links` are other packages of it. */
 export function installPackage(folder: string, { file }: Packed, links: string[] = []): void {
   mkdirSync(folder, { recursive: true })
-  const dependencies = ['@noble/ciphers', '@noble/curves', '@noble/hashes', 'hpke']
+  const dependencies = Object.keys(readManifest().dependencies)
   const json = {
     name: 'stranger',
     private: true,

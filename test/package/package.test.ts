@@ -1,6 +1,6 @@
 /** The tarball: what is in it, what it asks for, how it is imported and typed, and what its command says on an old Node. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -178,19 +178,14 @@ export async function read(keyring: Keyring, message: Uint8Array): Promise<strin
     const folder = join(directory, 'api')
     compile(folder)
     const api = readApi(folder)
-    expect([...api.keys()].toSorted()).toEqual([
-      'deriver.d.ts',
-      'enroll.d.ts',
-      'enrolment-oidc.d.ts',
-      'enrolment.d.ts',
-      'index.d.ts',
-      'node.d.ts',
-    ])
+    expect(new Set(api.keys())).toEqual(new Set(readdirSync(join(ROOT, 'docs/api'))))
+    expect(api.size).toBe(entries.length)
     for (const [name, { text }] of api)
       expect(text, name).toBe(readFileSync(join(ROOT, 'docs/api', name), 'utf8'))
     // What a client's types mention can be imported by name: nothing internal shows.
     const hidden = [...api].filter(([name]) => name !== 'deriver.d.ts').map(([, one]) => one.hidden)
-    expect(new Set(hidden.flat())).toEqual(new Set(['ERROR_CODES', 'ALGORITHMS']))
+    const constants = ['ERROR_CODES', 'ALGORITHMS']
+    expect(hidden.flat().filter((name) => !constants.includes(name))).toEqual([])
   })
 })
 

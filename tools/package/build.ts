@@ -109,22 +109,35 @@ function packageJson(manifest: Manifest, folder: string): Record<string, unknown
   }
 }
 
-/** Compiles into a folder, which is emptied first. Throws with what tsc says where types are wrong. */
+/** Compiles the entries and what they import into a folder, which is emptied first. Throws with what tsc says where types are wrong. */
 export function compile(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const tsc = join(
-    dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
-    'bin/tsc',
+  const { exports, bin } = readManifest()
+  const config = join(folder, 'tsconfig.json')
+  const compilerOptions = {
+    lib: ['es2024', 'dom', 'dom.iterable'],
+    types: ['node'],
+    typeRoots: [join(ROOT, 'node_modules/@types')],
+    composite: false,
+    emitDeclarationOnly: false,
+    stripInternal: true,
+    rootDir: ROOT,
+    outDir: folder,
+  }
+  const files = [...Object.values(exports), ...Object.values(bin)].map((file) => join(ROOT, file))
+  writeFileSync(
+    config,
+    JSON.stringify({ extends: join(ROOT, 'tsconfig.base.json'), compilerOptions, files }),
   )
+  const typescript = createRequire(import.meta.url).resolve('typescript/package.json')
+  const tsc = join(dirname(typescript), 'bin/tsc')
   try {
-    execFileSync(process.execPath, [tsc, '-p', 'tsconfig.package.json', '--outDir', folder], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    })
+    execFileSync(process.execPath, [tsc, '-p', config], { cwd: ROOT, encoding: 'utf8' })
   } catch (error) {
     throw new Error((error as { stdout: string }).stdout, { cause: error })
   }
+  rmSync(config)
   tidy(folder)
 }
 
