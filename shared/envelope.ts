@@ -13,13 +13,13 @@ import { matchesSanRule, validatePath, type VerifiedPath } from './path.ts'
 import { bytes, list, object, oneOf, type Schema } from './schema.ts'
 import { importVerifyKey, keyId, signBytes, verifySignature, type SigningKey } from './signature.ts'
 
-const TYPES = ['trust', 'catalog', 'head', 'refusal', 'package', 'request'] as const
+const TYPES = ['trust', 'catalog', 'head', 'refusal', 'package', 'request', 'signature'] as const
 
 /** Kinds of signed documents. */
 export type DocumentType = (typeof TYPES)[number]
 
-/** The payload type of a kind of document. */
-export function payloadType(type: DocumentType): string {
+/** The payload type of a kind of document, or of the sender's statement inside a message, which is never in an envelope. */
+export function payloadType(type: DocumentType | 'message'): string {
   return `application/vnd.keyferry.${type}.v1+json`
 }
 
@@ -129,7 +129,7 @@ export interface CertificateContext {
   /** Seconds. */
   now: number
   /** CRLs of any issuers, as DER or parsed: a verifier of many documents parses a long list once. */
-  crls: readonly (Bytes | Crl)[]
+  crls: readonly (Bytes | Crl)[] | 'unsafe-without-revocation'
   /** Checks signatures of CAs, in place of the one that remembers nothing. */
   verify?: CaVerifier | undefined
 }
@@ -173,18 +173,31 @@ export async function verifyRole(
 }
 
 /** Verifies an envelope signed by a certificate, in the order of docs/PROTOCOL.md [env-1] to [env-7]. */
-export async function verifyByCertificate<T extends { signer: Bytes }>(
+export function verifyByCertificate<T extends { signer: Bytes }>(
   envelope: Envelope,
   type: DocumentType,
   schema: Schema<T>,
   context: CertificateContext,
 ): Promise<VerifiedByCertificate<T>> {
+  return verifyWithPath(envelope, type, schema, context.tenant, () =>
+    verifyRole(envelope.certificates, context),
+  )
+}
+
+/** The same where `findPath` says what [env-4] and [env-5] are, for a body that is not verified yet. */
+export async function verifyWithPath<T extends { signer: Bytes }>(
+  envelope: Envelope,
+  type: DocumentType,
+  schema: Schema<T>,
+  tenant: string,
+  findPath: (unverified: unknown) => Promise<VerifiedPath>,
+): Promise<VerifiedByCertificate<T>> {
   // PROTOCOL [env-1]
   const [signature, ...more] = envelope.signatures
   if (signature === undefined || more.length > 0)
     throw new KeyferryError('ERR_SCHEMA', 'not one signature')
-  const unverified = peekPayload(envelope, type, context.tenant)
-  const path = await verifyRole(envelope.certificates, context)
+  const unverified = peekPayload(envelope, type, tenant)
+  const path = await findPath(unverified)
   // PROTOCOL [env-6]
   if (!equal(signature.keyid, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
   const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)

@@ -24,6 +24,8 @@ export const ERROR_CODES = {
   ERR_SIGNER: 'the signer named in the body is not the one who signed',
   ERR_SIGNATURE: 'the signature is not valid',
   ERR_WEAK_KEY: 'the public key is of small order or not a valid point',
+  ERR_UNSIGNED: 'not signed by its sender',
+  ERR_SENDER: 'not a sender that this keyring or the caller takes',
   // Trust document.
   ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document',
   ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows',

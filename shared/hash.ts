@@ -5,6 +5,11 @@
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import type { Bytes } from './bytes.ts'
 
+/** H of docs/PROTOCOL.md over bytes that come one after another. */
+export function createSha256(): { update(data: Uint8Array): unknown; digest(): Bytes } {
+  return nobleSha256.create()
+}
+
 /** H of docs/PROTOCOL.md: 32 bytes. */
 export function sha256(data: Uint8Array): Bytes {
   return nobleSha256(data)

@@ -7,6 +7,7 @@ import { concat, type Bytes } from './bytes.ts'
 import { CHUNK_LENGTH, TAG_LENGTH, runChunks } from './chunk.ts'
 import { KeyferryError } from './errors.ts'
 import { MESSAGE_PREFIX_LENGTH, openMessage, parseMessageHeader } from './message.ts'
+import { claimLength, SIGNATURE_LENGTH } from './signed-message.ts'
 
 const SEALED_LENGTH = CHUNK_LENGTH + TAG_LENGTH
 
@@ -27,7 +28,8 @@ async function readExactly(source: MessageSource, start: number, end: number): P
 
 /**
  * The plaintext from byte `start` up to, but not including, `end`, cut off at the plaintext's own end, as `slice` does. Reads the first 96
- * bytes, then what holds the range and the last chunk: at most three reads. Throws `RangeError` for no such range or size, `ERR_IO` where
+ * bytes, then what holds the range and the last chunk: at most three reads, and one of the first chunk where a sender signed, of whom a range
+ * proves nothing: whoever has the key may have changed any part. Throws `RangeError` for no such range or size, `ERR_IO` where
  * the source gives more or fewer bytes than asked for, what it and `findKey` throw, `ERR_MALFORMED` for what does not begin as a message,
  * and `ERR_OPEN` for everything else.
  */
@@ -43,7 +45,8 @@ export async function decryptMessageRange(
   if (!isWhole(start) || !(isWhole(end) || end === Infinity) || start > end || !isWhole(size))
     throw new RangeError(`no range: ${start} to ${end} of ${size} bytes`)
   const prefix = await readExactly(source, 0, Math.min(size, MESSAGE_PREFIX_LENGTH))
-  const key = await findKey(parseMessageHeader(prefix).keyId)
+  const { keyId, isSigned } = parseMessageHeader(prefix)
+  const key = await findKey(keyId)
   const step = await openMessage(key, prefix, context)
 
   // PROTOCOL [message-3]
@@ -51,12 +54,20 @@ export async function decryptMessageRange(
   if (sealed % SEALED_LENGTH < TAG_LENGTH) throw new KeyferryError('ERR_OPEN')
   const last = Math.floor(sealed / SEALED_LENGTH)
   const length = sealed - (last + 1) * TAG_LENGTH
-  const from = Math.min(start, length)
-  const to = Math.min(end, length)
+  const at = (chunk: number): number => MESSAGE_PREFIX_LENGTH + chunk * SEALED_LENGTH
+  // Where the data stand in the plaintext.
+  let [begin, finish] = [0, length]
+  if (isSigned) {
+    // PROTOCOL [sign-7]
+    begin = claimLength(await step(await readExactly(source, at(0), Math.min(at(1), size)), 0))
+    finish = length - SIGNATURE_LENGTH
+    if (begin > finish) throw new KeyferryError('ERR_MALFORMED', 'no signature')
+  }
+  const from = Math.min(begin + start, finish)
+  const to = Math.min(begin + end, finish)
   // The full chunks of the range, and behind them the last chunk of the message, which is opened always.
   const first = Math.min(Math.floor(from / CHUNK_LENGTH), last)
   const until = from === to ? first : Math.min(Math.ceil(to / CHUNK_LENGTH), last)
-  const at = (chunk: number): number => MESSAGE_PREFIX_LENGTH + chunk * SEALED_LENGTH
   const parts =
     until === last
       ? [[at(first), size] as const]

@@ -5,6 +5,7 @@
 import type { Bytes } from './bytes.ts'
 import { CHUNKS_IN_FLIGHT, CHUNK_LENGTH, TAG_LENGTH, type ChunkStep } from './chunk.ts'
 import { MESSAGE_PREFIX_LENGTH, openMessage, parseMessageHeader, startMessage } from './message.ts'
+import { type FrameReader } from './signed-message.ts'
 
 /**
  * Encrypts what is written to it; the parameters are those of `encryptMessage`. The stream fails with `RangeError` or
@@ -26,7 +27,7 @@ export function createStartedStream(
   const start: Start = async (_prefix, release) => {
     const { prefix, step } = await started
     release(prefix)
-    return step
+    return { step }
   }
   return createChunkStream(CHUNK_LENGTH, 0, start, started)
 }
@@ -39,19 +40,28 @@ export function createStartedStream(
  * No byte of a chunk comes out before its tag was checked, but the chunks before a bad or missing one may be out
  * already: whoever acts on a part must be able to undo it when the stream fails. Only the end of the stream, without an
  * error, says that the message is whole.
+ *
+ * `openFrame` is given the first 96 bytes once the commitment is right, and says what takes the plaintext of a signed message apart; whatever it and
+ * its reader throw, the stream fails with.
  */
 export function createDecryptStream(
   context: Bytes,
   findKey: (keyId: Bytes) => Promise<CryptoKey>,
+  openFrame?: (prefix: Bytes) => FrameReader | undefined,
 ): TransformStream<Bytes, Bytes> {
   const ownContext = context.slice()
   return createChunkStream(CHUNK_LENGTH + TAG_LENGTH, MESSAGE_PREFIX_LENGTH, async (prefix) => {
     const { keyId } = parseMessageHeader(prefix)
-    return openMessage(await findKey(keyId), prefix, ownContext)
+    const own = prefix.slice()
+    const step = await openMessage(await findKey(keyId), own, ownContext)
+    return { step, frame: openFrame?.(own) }
   })
 }
 
-type Start = (prefix: Bytes, release: (bytes: Bytes) => void) => Promise<ChunkStep>
+type Start = (
+  prefix: Bytes,
+  release: (bytes: Bytes) => void,
+) => Promise<{ step: ChunkStep; frame?: FrameReader | undefined }>
 
 /**
  * Gathers a prefix of `prefixLength` bytes (fewer when the stream ends in it), gives it to `start`, cuts the rest into
@@ -70,6 +80,7 @@ function createChunkStream(
   const stopped = new AbortController()
   let wake = (): void => {}
   let step: ChunkStep | undefined
+  let frame: FrameReader | undefined
   let buffer = new Uint8Array(prefixLength)
   let filled = 0
   let count = 0
@@ -96,7 +107,7 @@ function createChunkStream(
   }
 
   const begin = async (): Promise<void> => {
-    step = await start(buffer.subarray(0, filled), release)
+    ;({ step, frame } = await start(buffer.subarray(0, filled), release))
     buffer = new Uint8Array(size)
     filled = 0
   }
@@ -107,9 +118,10 @@ function createChunkStream(
     }
     stopped.signal.throwIfAborted()
     inFlight++
-    released = Promise.all([step!(chunk, count++), released]).then(([bytes]) => {
+    released = Promise.all([step!(chunk, count++), released]).then(async ([bytes]) => {
+      const data = frame === undefined ? bytes : await frame.take(bytes)
       inFlight--
-      release(bytes)
+      release(data)
       wake()
     })
     released.catch(fail)
@@ -139,6 +151,7 @@ function createChunkStream(
     if (!step) await begin()
     await submit(buffer.subarray(0, filled))
     await released
+    await frame?.end()
     stopped.signal.throwIfAborted()
     output.close()
   }

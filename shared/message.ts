@@ -2,7 +2,7 @@
  * The message: application data under a message key (docs/PROTOCOL.md, "Message").
  *
  *   struct {
- *     opaque magic[8];        "KFRYMSG" 0x01
+ *     opaque magic[8];        "KFRYMSG", and 0x01, or 0x02 where a sender signed
  *     opaque key_id[32];      which message key; authenticated with the caller's context
  *     opaque salt[24];
  *     opaque commitment[32];  to key, salt, header and context
@@ -23,7 +23,10 @@ import {
 } from './chunk.ts'
 import { KeyferryError } from './errors.ts'
 
-const MAGIC = utf8('KFRYMSG\x01')
+const MAGIC = utf8('KFRYMSG')
+const PLAIN = 1
+const SIGNED = 2
+const MAGIC_LENGTH = 8
 const KEY_ID_LENGTH = 32
 
 /** Bytes of magic and key id. */
@@ -35,19 +38,29 @@ export const MESSAGE_OVERHEAD: number = MESSAGE_PREFIX_LENGTH + TAG_LENGTH
 
 /** Whether these bytes begin as a message does. Says nothing about the rest. */
 export function isMessage(bytes: Uint8Array): boolean {
-  return equal(bytes.subarray(0, MAGIC.length), MAGIC)
+  const form = bytes[MAGIC.length]
+  return equal(bytes.subarray(0, MAGIC.length), MAGIC) && (form === PLAIN || form === SIGNED)
+}
+
+/** What the header of a message says. */
+export interface MessageHeader {
+  /** 32 bytes. */
+  keyId: Bytes
+  /** Whether the plaintext is framed by a sender's signature (sender.ts). */
+  isSigned: boolean
 }
 
 /**
- * The key id of a message, of which at least the header must be here. It is only a hint which key to try: not
+ * The header of a message, of which at least the header must be here. It is only a hint which key to try: not
  * authenticated before the message is decrypted. Throws `ERR_MALFORMED` when this is not a message.
  */
-export function parseMessageHeader(bytes: Bytes): { keyId: Bytes } {
+export function parseMessageHeader(bytes: Bytes): MessageHeader {
   // PROTOCOL [message-1]
   if (bytes.length < MESSAGE_HEADER_LENGTH || !isMessage(bytes)) {
     throw new KeyferryError('ERR_MALFORMED', 'not a message')
   }
-  return { keyId: bytes.slice(MAGIC.length, MESSAGE_HEADER_LENGTH) }
+  const keyId = bytes.slice(MAGIC_LENGTH, MESSAGE_HEADER_LENGTH)
+  return { keyId, isSigned: bytes[MAGIC.length] === SIGNED }
 }
 
 /** Bytes of the message for a plaintext of so many bytes. Throws `RangeError` for no length or above 2^46 − 1. */
@@ -61,8 +74,9 @@ export function messageLength(plaintextLength: number): number {
 
 /**
  * Encrypts a plaintext under a message key (HMAC with SHA-512 of 32 bytes, usage `sign`, may be non-extractable).
- * `keyId` (32 bytes) is public, `context` must be known again to decrypt, `salt` is 24 fresh random bytes. Throws
- * `RangeError` or `TypeError` for another length or kind of key.
+ * `keyId` (32 bytes) is public, `context` must be known again to decrypt, `salt` is 24 fresh random bytes; `isSigned`
+ * says in the header that the plaintext is framed by a sender's signature. Throws `RangeError` or `TypeError` for
+ * another length or kind of key.
  */
 export async function encryptMessage(
   key: CryptoKey,
@@ -70,8 +84,9 @@ export async function encryptMessage(
   context: Bytes,
   salt: Bytes,
   plaintext: Bytes,
+  isSigned = false,
 ): Promise<Bytes> {
-  const { prefix, step } = await startMessage(key, keyId, context, salt)
+  const { prefix, step } = await startMessage(key, keyId, context, salt, isSigned)
   return runChunks(step, plaintext, CHUNK_LENGTH, CHUNK_LENGTH + TAG_LENGTH, prefix)
 }
 
@@ -98,10 +113,11 @@ export async function startMessage(
   keyId: Bytes,
   context: Bytes,
   salt: Bytes,
+  isSigned = false,
 ): Promise<{ prefix: Bytes; step: ChunkStep }> {
   if (keyId.length !== KEY_ID_LENGTH) throw new RangeError('a key id has 32 bytes')
   if (salt.length !== SALT_LENGTH) throw new RangeError('a salt has 24 bytes')
-  const header = concat(MAGIC, keyId)
+  const header = concat(MAGIC, Uint8Array.of(isSigned ? SIGNED : PLAIN), keyId)
   const ownSalt = salt.slice()
   const { commitment, step } = await deriveChunkStep(
     'encrypt',

@@ -5,7 +5,7 @@
 import { type Bytes, equal } from './bytes.ts'
 import { type CaVerifier, verifyCertificateSignature } from './certificate-signature.ts'
 import { checkCrl, type Crl, parseCrl, type VerifiedCrl } from './crl.ts'
-import { KeyferryError } from './errors.ts'
+import { isKeyferryError, KeyferryError } from './errors.ts'
 import { checkNameConstraints } from './names.ts'
 import {
   type Certificate,
@@ -89,6 +89,11 @@ export async function isSignedBy(
   return signed !== undefined && budget.verify(issuer.spki, signed, tbs)
 }
 
+/** Every certificate with its issuer; the anchor, which comes last, has none. */
+function linksOf(path: readonly Certificate[]): Link[] {
+  return path.slice(1).map((issuer, i): Link => ({ certificate: path[i]!, issuer }))
+}
+
 /** Issued by a CA of its own name (RFC 5280 §6.1): counts neither for path lengths nor for name constraints. */
 function isSelfIssued({ issuer, subject }: Certificate): boolean {
   return equal(issuer, subject)
@@ -152,6 +157,31 @@ async function findCrl(
   return best
 }
 
+/**
+ * What lists that are usable at `now` say of a path that was validated without them, the anchor last: `revoked` if one of its certificates is listed,
+ * `unknown` if one is not covered by a list or only by one for which `isUsable` is false. Throws `ERR_PATH_INVALID` over budget.
+ */
+export async function readRevocation(
+  path: readonly Certificate[],
+  crls: readonly Crl[],
+  now: number,
+  budget: Budget,
+  isUsable: (issuer: PathIssuers[number]) => boolean,
+): Promise<'good' | 'revoked' | 'unknown'> {
+  let isUnknown = false
+  for (const link of linksOf(path)) {
+    try {
+      const issuers = await checkRevocation([link], crls, now, budget)
+      if (!issuers.every(isUsable)) isUnknown = true
+    } catch (error) {
+      if (isKeyferryError(error, 'ERR_CERT_REVOKED')) return 'revoked'
+      if (!isKeyferryError(error, 'ERR_CRL')) throw error
+      isUnknown = true
+    }
+  }
+  return isUnknown ? 'unknown' : 'good'
+}
+
 // PROTOCOL [path-8]
 async function checkRevocation(
   links: readonly Link[],
@@ -189,7 +219,7 @@ export async function checkPath(
   for (const { notBefore, notAfter } of path) {
     if (!(notBefore <= now && now <= notAfter)) throw new KeyferryError('ERR_CERT_EXPIRED')
   }
-  const links = path.slice(1).map((issuer, i): Link => ({ certificate: path[i]!, issuer }))
+  const links = linksOf(path)
   let below = 0
   for (const [i, { certificate, issuer }] of links.entries()) {
     if (i > 0 && !isSelfIssued(certificate)) below++

@@ -45,6 +45,8 @@ export type VerifiedPath = {
   /** SHA-256 of the leaf's DER. */
   readonly fingerprint: Bytes
   readonly issuers: PathIssuers
+  /** All of it, the leaf first, the anchor last. */
+  readonly chain: readonly Certificate[]
   /** Seconds since 1970: the earliest end of validity in the path, the anchor included. */
   readonly notAfter: number
 }
@@ -103,7 +105,8 @@ export async function validatePath(input: PathInput): Promise<VerifiedPath> {
   const fingerprint = await certificateFingerprint(leaf.der)
   const notAfter = Math.min(...path.map((item) => item.notAfter))
   const { spki } = leaf
-  return { leaf, key, uri: leaf.uris[0]!, spki, fingerprint, issuers, notAfter } as VerifiedPath
+  const found = { leaf, key, uri: leaf.uris[0]!, spki, fingerprint, issuers, notAfter }
+  return { ...found, chain: path as readonly Certificate[] } as VerifiedPath
 }
 
 /**

@@ -5,7 +5,7 @@ import { verifyByCertificate, type Envelope, type VerifiedByCertificate } from '
 import { KeyferryError } from './errors.ts'
 import { decodeJson } from './json.ts'
 import { contextFor, type VerifyContext } from './key-package.ts'
-import { MAX_RELEASE } from './limits.ts'
+import { MAX_ENVELOPE, MAX_RELEASE } from './limits.ts'
 import { compareVersions, requireRising } from './manifest.ts'
 import { bytes, bytesOrEmpty, int, list, object, text, type Infer, type Schema } from './schema.ts'
 import { type TrustDocument } from './trust.ts'
@@ -65,6 +65,11 @@ export interface HeadBody {
   tenant: string
   trust: { hash: Bytes; number: number }
   version: number
+}
+
+/** The body of a head that was verified before, such as the one that a client keeps. */
+export function decodeHead({ payload }: Pick<Envelope, 'payload'>): HeadBody {
+  return headSchema(decodeJson(payload, MAX_ENVELOPE), '')
 }
 
 /** A verified head. */

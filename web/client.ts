@@ -1,13 +1,15 @@
 /** A client from `connect` to `close`: what an app sees. The work is done in agent.ts (when), session.ts and accept.ts (what). */
 import { type Bytes } from '../shared/bytes.ts'
 import { parseAppConfig, type AppConfig, type AppConfigJson } from '../shared/config.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { type Crl } from '../shared/crl.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { requireClock } from '../shared/use.ts'
 import { Agent } from './agent.ts'
 import { createEmitter, type ClientEvents } from './emitter.ts'
 import { listen } from './events.ts'
 import { checkIdentity, loadIdentity, type Identity } from './identity.ts'
-import { Keyring, type KeyringHost } from './keyring.ts'
+import { type KeyringHost } from './keyring-host.ts'
+import { Keyring } from './keyring.ts'
 import { Renewal } from './renewal.ts'
 import { Session } from './session.ts'
 import { isCurrent, isUsable } from './state.ts'
@@ -192,6 +194,25 @@ export class Keyferry {
       state: () => this.#agent.stateOf(id),
       version: () => this.#agent.versionOf(id),
       now: this.#now,
+      sender: {
+        tenant: this.#config.tenant,
+        keyring: id,
+        identity: () => this.#session.identity,
+        lists: (issuers) => this.#lists(issuers),
+        verify: this.#session.verify,
+      },
+    }
+  }
+
+  /** Revocation lists by issuers. A relay that moved on has no longer those that the head before named. */
+  async #lists(issuers: readonly Bytes[]): Promise<Crl[]> {
+    const { signal } = this.#closing
+    try {
+      return await this.#session.lists(issuers, signal)
+    } catch (error) {
+      if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
+      await this.#agent.refresh()
+      return this.#session.lists(issuers, signal)
     }
   }
 

@@ -3,13 +3,17 @@ export { connect, Keyferry, type ConnectOptions } from './client.ts'
 export { type ClientEvents } from './emitter.ts'
 export { loadIdentity, type Identity } from './identity.ts'
 export { type Data, type StreamData } from './data.ts'
+export { Keyring } from './keyring.ts'
 export {
-  Keyring,
+  type ContextOptions,
   type DecryptOptions,
   type EncryptOptions,
   type RangeOptions,
+  type ReadOptions,
+  type SenderOptions,
   type StreamOptions,
-} from './keyring.ts'
+  type VerifyOptions,
+} from './keyring-options.ts'
 export { type KeyringState } from './state.ts'
 export { openIndexedDbStore } from './store-indexeddb.ts'
 export { createMemoryStore } from './store-memory.ts'
@@ -21,3 +25,4 @@ export { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors
 export { isMessage } from '../shared/message.ts'
 export { type MessageSource } from '../shared/message-range.ts'
 export { type SignatureAlgorithm, type SigningKey } from '../shared/signature.ts'
+export { type Sender, type SenderStatus } from '../shared/sender.ts'

@@ -11,71 +11,31 @@ import {
   parseMessageHeader,
   startMessage,
 } from '../shared/message.ts'
-import { type Accepted, type KeyringView } from '../shared/open.ts'
+import { type Sender } from '../shared/sender.ts'
+import { createFrameStream, openFrame } from '../shared/signed-message.ts'
+import { sha256 } from '../shared/signature.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
 import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
 import { bytesOf, isData, pipe, sourceOf, type Data, type StreamData } from './data.ts'
-import { type OpenKeyring } from './unlocked.ts'
+import { type KeyringHost } from './keyring-host.ts'
+import {
+  type ContextOptions,
+  type DecryptOptions,
+  type EncryptOptions,
+  type RangeOptions,
+  type ReadOptions,
+  type StreamOptions,
+  type VerifyOptions,
+} from './keyring-options.ts'
+import { Senders } from './senders.ts'
 import { type KeyringState } from './state.ts'
-
-/** What a message is bound to: the same context is needed to decrypt. It is not part of the message. Empty by default. */
-export interface EncryptOptions {
-  context?: string | Uint8Array
-}
-
-/** How to decrypt. */
-export interface DecryptOptions extends EncryptOptions {
-  /** Refuses messages under older versions: a member that was removed can still make such. */
-  minVersion?: number
-}
-
-/** What stops a stream of given data: both of its ends fail with the signal's reason. A transform is stopped by `pipeThrough(transform, { signal })`. */
-export interface StreamOptions {
-  signal?: AbortSignal
-}
-
-/** Bytes of the plaintext: from `start`, 0 by default, up to, but not including, `end`, by default its end. */
-export interface RangeOptions extends DecryptOptions {
-  start?: number
-  end?: number
-}
-
-/**
- * A keyring's keys and what they stand under; `isCurrent` if that is the accepted head.
- * @internal
- */
-export interface Found {
-  open: OpenKeyring
-  accepted: Accepted
-  isCurrent: boolean
-}
-
-/**
- * What a keyring asks of its client.
- * @internal
- */
-export interface KeyringHost {
-  /** Throws `ERR_CLOSED`, `ERR_STATE`, `ERR_CLOCK`. */
-  open: () => Promise<Found>
-  /** The keyring as it was last shown. Throws `ERR_CLOSED`, `ERR_STATE`. */
-  view: () => KeyringView
-  /** Resolves when no fetch is on its way. */
-  settled: () => Promise<void>
-  /** Fetches once more, if that was not done just now. */
-  catchUp: () => Promise<void>
-  state: () => KeyringState
-  /** The version to encrypt with; 0 for none. */
-  version: () => number
-  /** Seconds. */
-  now: () => number
-}
 
 const REFUSED: Partial<Record<KeyringState, 'ERR_DENIED' | 'ERR_REMOVED'>> = {
   denied: 'ERR_DENIED',
   removed: 'ERR_REMOVED',
 }
 
-function contextOf({ context = '' }: EncryptOptions): Bytes {
+function contextOf({ context = '' }: ContextOptions): Bytes {
   return typeof context === 'string' ? utf8(context) : concat(context)
 }
 
@@ -83,10 +43,16 @@ function contextOf({ context = '' }: EncryptOptions): Bytes {
 export class Keyring {
   readonly name: string
   readonly #host: KeyringHost
+  readonly #senders: Senders
 
   private constructor(name: string, host: KeyringHost) {
     this.name = name
     this.#host = host
+    const known = async () => {
+      const { accepted, open } = await host.open()
+      return { accepted, view: open.view }
+    }
+    this.#senders = new Senders({ ...host.sender, known, now: host.now })
   }
 
   /**
@@ -108,16 +74,22 @@ export class Keyring {
   }
 
   /**
-   * Encrypts under the newest version. Throws `ERR_STALE` when the signed state is too old, `ERR_KEY_VERSION` when no version is active,
-   * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CLOSED`.
+   * Encrypts under the newest version; with `sign`, as this client, which only members can see. Throws `ERR_STALE` when the signed state is too old, `ERR_KEY_VERSION` when no version is active,
+   * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CLOSED`; to sign, `ERR_CERT_EXPIRED` when
+   * this client's certificate is over, and `ERR_TOO_LARGE` when its path has more than 16 kB.
    *
    * @example
    * const message = await notes.encrypt('Hello', { context: 'note/17' })
    */
   async encrypt(data: Data, options: EncryptOptions = {}): Promise<Bytes> {
     const context = contextOf(options)
-    const [plaintext, { key, entry }] = await Promise.all([bytesOf(data), this.#keyToEncrypt()])
-    return encryptMessage(key, entry.keyId, context, makeSalt(), plaintext)
+    const { sign = false } = options
+    const salt = makeSalt()
+    const [own, { key, entry }] = await Promise.all([bytesOf(data), this.#keyToEncrypt()])
+    if (!sign) return encryptMessage(key, entry.keyId, context, salt, own)
+    const begun = await this.#senders.begin(entry.keyId, salt, context)
+    const framed = concat(begun.claim, own, await begun.sign(await sha256(own)))
+    return encryptMessage(key, entry.keyId, context, salt, framed, true)
   }
 
   /** Decrypts a message of this keyring into a text. Throws as the other overload, and `ERR_MALFORMED` if it is no UTF-8. */
@@ -126,6 +98,12 @@ export class Keyring {
    * Decrypts a message of this keyring. Throws `ERR_MALFORMED` for what is no message, `ERR_UNKNOWN_KEY` for one of another keyring or of a version
    * not delivered yet, `ERR_KEY_VERSION` below `minVersion` or outside the version's time, `ERR_STALE` after too long offline, and one
    * `ERR_OPEN` for everything that is wrong inside, the context included.
+   *
+   * A signature inside is verified too, unless `from` is false. `ERR_UNSIGNED` if there is none where `from` asks for one, `ERR_SENDER` for another sender
+   * than `from` or one whom the keyring's rules do not cover, `ERR_CERT_REVOKED` for a revoked one, `ERR_SIGNATURE`, and the codes of certification paths.
+   *
+   * @example
+   * const text = await notes.decrypt(message, { as: 'text', from: 'keyferry://client.acme.example/kim' })
    */
   decrypt(message: Uint8Array, options?: DecryptOptions & { as?: 'bytes' }): Promise<Bytes>
   async decrypt(
@@ -135,12 +113,14 @@ export class Keyring {
     const context = contextOf(options)
     const copy = concat(message)
     const { keyId } = parseMessageHeader(copy)
-    const plaintext = await decryptMessage(
-      await this.#keyToDecrypt(keyId, options.minVersion),
-      copy,
-      context,
-    )
-    return options.as === 'text' ? fromUtf8(plaintext) : plaintext
+    const key = await this.#keyToDecrypt(keyId, options.minVersion)
+    const plaintext = await decryptMessage(key, copy, context)
+    const open = this.#senders.opener(copy, context, options)
+    const { data, sender } =
+      open === undefined ? { data: plaintext, sender: null } : await openFrame(plaintext, open)
+    const out = options.as === 'text' ? fromUtf8(data) : data
+    if (sender !== null) options.onSender?.(sender)
+    return out
   }
 
   /**
@@ -161,18 +141,28 @@ export class Keyring {
     options: EncryptOptions & StreamOptions = {},
   ): ReadableStream<Uint8Array> | TransformStream<Uint8Array, Uint8Array> {
     if (isData(data)) return pipe(data, this.encryptStream(options), options.signal)
-    const context = contextOf(data ?? {})
+    const { sign = false, signal, ...bound }: EncryptOptions & StreamOptions = data ?? {}
+    const context = contextOf(bound)
+    const salt = makeSalt()
+    const ready = this.#keyToEncrypt()
     const start = async (): ReturnType<typeof startMessage> => {
-      const { key, entry } = await this.#keyToEncrypt()
-      return startMessage(key, entry.keyId, context, makeSalt())
+      const { key, entry } = await ready
+      // Where a sender signs there is one pipe more, and what was stopped before it began must not begin.
+      signal?.throwIfAborted()
+      return startMessage(key, entry.keyId, context, salt, sign)
     }
-    return createStartedStream(start())
+    const chunks = createStartedStream(start())
+    if (!sign) return chunks
+    const frame = createFrameStream(
+      ready.then(({ entry }) => this.#senders.begin(entry.keyId, salt, context)),
+    )
+    return { writable: frame.writable, readable: frame.readable.pipeThrough(chunks) }
   }
 
   /**
    * {@link decrypt} as a stream, for a message of any length in bounded memory: a stream of the plaintext or, without a message, a transform of one
-   * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws. Only its end says that the message is whole: what
-   * was done with the bytes before must be undone when it fails.
+   * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws. Only its end says that the message is whole, and signed:
+   * what was done with the bytes before must be undone when it fails. A sender that is not taken is refused before the first byte.
    *
    * @example
    * await notes.decryptStream(response.body, { context: 'file/7', signal }).pipeTo(destination)
@@ -187,7 +177,11 @@ export class Keyring {
     options: DecryptOptions & StreamOptions = {},
   ): ReadableStream<Uint8Array> | TransformStream<Uint8Array, Uint8Array> {
     if (isData(message)) return pipe(message, this.decryptStream(options), options.signal)
-    return createDecryptStream(contextOf(message ?? {}), this.#finder(message ?? {}))
+    const given = message ?? {}
+    const context = contextOf(given)
+    return createDecryptStream(context, this.#finder(given), (prefix) =>
+      this.#senders.reader(prefix, context, given),
+    )
   }
 
   /**
@@ -195,7 +189,8 @@ export class Keyring {
    * requests for ranges. Cut off at the plaintext's end, as `slice` does. Throws as {@link decrypt}, `RangeError` for no such range or size,
    * `ERR_IO` when `read` gives more or fewer bytes than asked for, and what `read` throws. It proves that the message has the `size` that its
    * source claims and that every byte stands at its place; it proves nothing of the chunks that were not read, and ranges of two calls are of
-   * one message only if the source has not changed between them.
+   * one message only if the source has not changed between them. Of a signed message it gives the data, and proves nothing of the sender: `from` is
+   * refused (`ERR_UNSUPPORTED`).
    *
    * @example
    * const read = async (start: number, end: number) =>
@@ -206,9 +201,42 @@ export class Keyring {
     source: Uint8Array | Blob | MessageSource,
     options: RangeOptions = {},
   ): Promise<Bytes> {
-    const { start = 0, end = Infinity } = options
+    const { start = 0, end = Infinity, from } = options as RangeOptions & DecryptOptions
+    if (from !== undefined && from !== false)
+      throw new KeyferryError('ERR_UNSUPPORTED', 'a range does not say who signed')
     const context = contextOf(options)
     return decryptMessageRange(sourceOf(source), context, this.#finder(options), start, end)
+  }
+
+  /**
+   * Signs data as this client, for this keyring and context: a signature to be kept beside them, which everyone can read and members can verify. It names
+   * the data by their SHA-256. Needs neither a key nor the network. Throws `ERR_CERT_EXPIRED` when this client's certificate is over, `TypeError` for
+   * pieces of a stream that are no `Uint8Array`, `ERR_CLOSED`.
+   *
+   * @example
+   * const signature = await notes.sign(file, { context: 'contract/7' })
+   */
+  async sign(data: StreamData, options: ContextOptions & StreamOptions = {}): Promise<Bytes> {
+    this.#host.view()
+    return this.#senders.sign(data, contextOf(options), options.signal)
+  }
+
+  /**
+   * Who signed data, verified to the customer's CA. Throws `ERR_HASH` for other data or another context, `ERR_KEYRING` and `ERR_TENANT` for a signature of
+   * another one, `ERR_FUTURE`, `ERR_SENDER` for another signer than `from` or one whom the keyring's rules do not cover, `ERR_CERT_REVOKED`,
+   * `ERR_SIGNATURE`, the codes of certification paths and of decoding, and those of relays where a revocation list has to be fetched.
+   *
+   * The time is the signer's word. `status` says how the certificate stands now: who needs proof of a time needs `current`, or a witness.
+   *
+   * @example
+   * const { uri, status } = await notes.verify(signature, file, { context: 'contract/7' })
+   */
+  async verify(
+    signature: Uint8Array,
+    data: StreamData,
+    options: VerifyOptions = {},
+  ): Promise<Sender> {
+    return this.#senders.verify(concat(signature), data, contextOf(options), options)
   }
 
   /**
@@ -225,7 +253,7 @@ export class Keyring {
     return needsRewrap(this.#host.view(), keyId, this.#host.now())
   }
 
-  #finder({ minVersion }: DecryptOptions): (keyId: Bytes) => Promise<CryptoKey> {
+  #finder({ minVersion }: ReadOptions): (keyId: Bytes) => Promise<CryptoKey> {
     return (keyId) => this.#keyToDecrypt(keyId, minVersion)
   }
 

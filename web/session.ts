@@ -6,7 +6,8 @@ import { deliverySchema, paths } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { rememberSignatures } from '../shared/certificate-signature.ts'
+import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
+import { type Crl } from '../shared/crl.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
@@ -27,6 +28,7 @@ import {
 } from './state.ts'
 import { emptyState, type Store, type StoredState } from './store.ts'
 import { type Post, type Transport } from './transport.ts'
+import { fetchLists, Lists, replaceLists } from './lists.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
 
 /** Tabs ask each for themselves: an answer to any of them is one. */
@@ -50,7 +52,9 @@ type Which = 'current' | 'next'
 export class Session {
   readonly #options: SessionOptions
   readonly #unlocked: Unlocked
-  readonly #verify = rememberSignatures()
+  /** Checks signatures of CAs, and remembers them. */
+  readonly verify: CaVerifier = rememberSignatures()
+  readonly #lists = new Lists()
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()
   #state: StoredState = emptyState()
@@ -247,7 +251,7 @@ export class Session {
         keyrings,
         used,
         now: this.#options.now(),
-        verify: this.#verify,
+        verify: this.verify,
         keysOf: this.#unlocked.keysOf.bind(this.#unlocked),
       }
       try {
@@ -272,6 +276,21 @@ export class Session {
   /** A keyring with its keys; `null` without a view. Throws the codes of unwrapping. */
   open(id: Bytes): Promise<OpenKeyring | null> {
     return this.#unlocked.open(this.#state, id)
+  }
+
+  /**
+   * The revocation lists that the accepted head names of these issuers (key ids), kept for the time without network. Throws `ERR_HASH` and what
+   * transport and store throw.
+   */
+  async lists(issuers: readonly Bytes[], signal: AbortSignal): Promise<Crl[]> {
+    // Another head may come in between.
+    for (let left = 3; left > 0; left--) {
+      const missing = this.#lists.missing(this.#state, issuers)
+      if (missing.length === 0) break
+      const fetched = await fetchLists(missing, this.#options, signal)
+      await this.#update((state) => ({ ...state, lists: replaceLists(state.lists, fetched) }))
+    }
+    return this.#lists.find(this.#state, issuers)
   }
 
   /** Asks the deriver for keyrings, at most 64, in one request with the newest package. Throws what transport and store throw. */

@@ -195,8 +195,10 @@ export function deliveryRequest(
   }
 }
 
-/** A state as it was read, also where an earlier version wrote it: that kept no trust documents, and evidence that does not stand alone. */
+/** A state as it was read, also where an earlier version wrote it: that kept no trust documents, evidence that does not stand alone, and no lists. */
 export function completeState(stored: StoredState | null): StoredState {
   if (stored === null) return emptyState()
-  return 'trusts' in stored ? stored : { ...(stored as StoredState), trusts: [], evidence: [] }
+  const known =
+    'trusts' in stored ? stored : { ...(stored as StoredState), trusts: [], evidence: [] }
+  return 'lists' in known ? known : { ...(known as StoredState), lists: [] }
 }

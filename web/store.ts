@@ -57,6 +57,14 @@ export interface StoredKeyring {
   refusal: StoredRefusal | null
 }
 
+/** A revocation list that an accepted head named, to verify senders with. */
+export interface StoredList {
+  /** Key id of its issuer. */
+  issuer: Bytes
+  hash: Bytes
+  der: Bytes
+}
+
 /** Two signed documents that cannot both be honest: proof against whoever signed them. */
 export interface Evidence {
   code: ErrorCode
@@ -120,6 +128,8 @@ export interface StoredState {
   keyrings: Record<string, StoredKeyring>
   /** @internal */
   evidence: Evidence[]
+  /** Of the clients' CAs; none before the first sender is verified. */
+  lists: StoredList[]
 }
 
 /** Where a client's state is kept. */
@@ -151,6 +161,7 @@ export function emptyState(): StoredState {
     packages: [],
     keyrings: {},
     evidence: [],
+    lists: [],
   }
 }
 

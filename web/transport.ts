@@ -2,7 +2,7 @@
  * All of a client's HTTP calls (docs/PROTOCOL.md, "HTTP"). An answer is bytes from a stranger: bounded in size and time, its status and media type
  * checked, its error documents taken as hints.
  */
-import { JSON_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
+import { JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, type Signer } from '../shared/http-signature.ts'
@@ -23,6 +23,7 @@ const WORTH_REPEATING: readonly ErrorCode[] = ['ERR_RELAY', 'ERR_TIMEOUT', 'ERR_
 /** As relays answer a certificate that they do not admit, and a tenant that they do not know. */
 const UNADMITTED: readonly ErrorCode[] = ['ERR_UNAUTHORIZED', 'ERR_NOT_FOUND']
 const OWN_CODES: readonly ErrorCode[] = [...WORTH_REPEATING, ...UNADMITTED]
+const NOTHING: Bytes = new Uint8Array()
 
 const LOCAL_CODES: readonly ErrorCode[] = ['ERR_IO', 'ERR_STATE']
 
@@ -42,6 +43,9 @@ export function isUnadmitted(error: unknown): error is KeyferryError {
  */
 export type Post = (path: string, body: Bytes, limit: number) => Promise<Bytes | null>
 
+/** Gets an object, of at most `limit` bytes. Throws as {@link Post}. */
+export type Get = (path: string, limit: number) => Promise<Bytes>
+
 /** The relays of a client. */
 export interface Transport {
   /**
@@ -50,7 +54,7 @@ export interface Transport {
    * With `isEnough` an honest answer that leaves something to wish is kept, and the relays after it are asked as well.
    */
   attempt<T>(
-    work: (post: Post) => Promise<T>,
+    work: (post: Post, get: Get) => Promise<T>,
     signal: AbortSignal,
     isEnough?: () => boolean,
   ): Promise<T>
@@ -109,6 +113,7 @@ async function refuse(response: Response, signal: AbortSignal): Promise<never> {
 
 async function readAnswer(
   response: Response,
+  type: string,
   limit: number,
   signal: AbortSignal,
 ): Promise<Bytes | null> {
@@ -119,9 +124,9 @@ async function readAnswer(
   }
   // A redirect too: nothing is followed.
   if (status !== 200) return refuse(response, signal)
-  if (mediaType(response) !== JSON_TYPE) {
+  if (mediaType(response) !== type) {
     response.body?.cancel().catch(() => {})
-    throw new KeyferryError('ERR_RELAY', 'the answer is not JSON')
+    throw new KeyferryError('ERR_RELAY', `the answer is not ${type}`)
   }
   return readBounded(response, limit, signal)
 }
@@ -137,18 +142,21 @@ function relayError(error: unknown, signal: AbortSignal): KeyferryError {
 export function createTransport(options: TransportOptions): Transport {
   const { relays, signer, now, warn } = options
 
-  const postTo =
-    (relay: string, signal: AbortSignal): Post =>
-    async (path, body, limit) => {
+  /** A signed call of a relay; `sent` is a JSON body, or `null` to get an object. */
+  const call =
+    (relay: string, signal: AbortSignal) =>
+    async (path: string, sent: Bytes | null, limit: number): Promise<Bytes | null> => {
       const url = new URL(path, relay)
+      const method = sent === null ? 'GET' : 'POST'
       // Made anew for every attempt: a signature lives for a minute.
-      const signed = await signCall({ method: 'POST', url, body }, signer, now())
+      const signed = await signCall({ method, url, body: sent ?? NOTHING }, signer, now())
       try {
         const response = await abortable(
           options.fetch(url, {
-            method: 'POST',
-            body,
-            headers: { 'content-type': JSON_TYPE, ...signed },
+            method,
+            ...(sent === null
+              ? { headers: signed }
+              : { body: sent, headers: { 'content-type': JSON_TYPE, ...signed } }),
             signal,
             redirect: 'manual',
             credentials: 'omit',
@@ -157,14 +165,14 @@ export function createTransport(options: TransportOptions): Transport {
           }),
           signal,
         )
-        return await readAnswer(response, limit, signal)
+        return await readAnswer(response, sent === null ? OCTETS_TYPE : JSON_TYPE, limit, signal)
       } catch (error) {
         throw relayError(error, signal)
       }
     }
 
   const attempt: Transport['attempt'] = async <T>(
-    work: (post: Post) => Promise<T>,
+    work: (post: Post, get: Get) => Promise<T>,
     signal: AbortSignal,
     isEnough = (): boolean => true,
   ): Promise<T> => {
@@ -181,9 +189,10 @@ export function createTransport(options: TransportOptions): Transport {
         if (left <= 0) break
         try {
           // A relay that hangs leaves the others half of the time that there is.
-          const answer = await withDeadline(isLast ? left : left / 2, signal, (inner) =>
-            work(postTo(relay, inner)),
-          )
+          const answer = await withDeadline(isLast ? left : left / 2, signal, (inner) => {
+            const ask = call(relay, inner)
+            return work(ask, async (path, limit) => (await ask(path, null, limit)) ?? NOTHING)
+          })
           if (isEnough()) return answer
           kept = { answer }
         } catch (error) {

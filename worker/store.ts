@@ -174,6 +174,12 @@ export function deliveredCrls(db: Database): Bytes[] {
   return rows.map((row) => row.der)
 }
 
+/** The newest CRL of an issuer by its hash: what verifies senders is fetched like an object. */
+export function findCrl(db: Database, hash: Bytes): Bytes | null {
+  const row = db.select({ der: crls.der }).from(crls).where(eq(crls.hash, hash)).get()
+  return row?.der ?? null
+}
+
 /** Forgets CRLs that nobody can use any more and that no client is given. */
 export function dropStaleCrls(db: Database, now: number): void {
   db.delete(crls)

@@ -18,6 +18,7 @@ import { Refusals, type StoredRefusal } from './refusals.ts'
 import {
   addTrust,
   checkCrls,
+  findCrl,
   hasTrust,
   newestTrust,
   putCrls,
@@ -114,7 +115,7 @@ export class Tenant extends DurableObject<Env> {
   }
 
   object(hash: Bytes): Bytes | null {
-    return this.#objects.get(hash) ?? null
+    return this.#objects.get(hash) ?? findCrl(this.#db, hash)
   }
 
   push(push: PreparedPush, now: number): PushResult {

@@ -3,11 +3,18 @@ import { beforeAll, expect, it } from 'vitest'
 import { deliverySchema, type Delivery } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { verifyCatalog } from '../../shared/catalog.ts'
-import { type DocumentType, type Envelope } from '../../shared/envelope.ts'
+import { parseCrl } from '../../shared/crl.ts'
+import {
+  decodeEnvelope,
+  encodeEnvelope,
+  type DocumentType,
+  type Envelope,
+} from '../../shared/envelope.ts'
 import { verifyKeyPackage, verifyKeyRequest, type KeyPackage } from '../../shared/key-package.ts'
 import { parseJson } from '../../shared/json.ts'
 import { openDelivery, type OpenContext } from '../../shared/open.ts'
 import { verifyHead, verifyRefusal } from '../../shared/release.ts'
+import { signData, verifyData } from '../../shared/sender.ts'
 import { verifyGenesis, verifySuccessor, type TrustDocument } from '../../shared/trust.ts'
 import { toJson } from '../lib/calls.ts'
 import { makeRefusal, makeRequest } from '../lib/documents.ts'
@@ -19,6 +26,7 @@ import {
   makeTrust,
   makeWorld,
   random,
+  uriOf,
   type Client,
   type World,
 } from '../lib/world.ts'
@@ -106,6 +114,12 @@ it(`a delivery cut off anywhere is ERR_MALFORMED (seed ${SEED})`, async () => {
 it('[env-2] every type of document is taken in its own slot and in no other', async () => {
   const verify = { trust, now: world.now, crls: crlsOf(world) }
   let keyPackage: KeyPackage | undefined
+  const statement = {
+    tenant: world.tenant,
+    keyring: random(16),
+    content: random(32),
+    context: random(32),
+  }
   const slots: Record<DocumentType, (envelope: Envelope) => Promise<unknown>> = {
     trust: (envelope) => verifySuccessor(envelope, trust),
     catalog: (envelope) => verifyCatalog(envelope, trust),
@@ -113,6 +127,13 @@ it('[env-2] every type of document is taken in its own slot and in no other', as
     refusal: (envelope) => verifyRefusal(envelope, alice.fingerprint, verify),
     package: (envelope) => verifyKeyPackage(envelope, verify),
     request: (envelope) => verifyKeyRequest(envelope, keyPackage!, verify),
+    signature: (envelope) =>
+      verifyData(encodeEnvelope(envelope), statement, {
+        trust,
+        now: world.now,
+        manifest: { rules: [uriOf('client', '*')] },
+        lists: () => Promise.resolve(crlsOf(world).map((der) => parseCrl(der))),
+      }),
   }
   keyPackage = await verifyKeyPackage(alice.package, verify)
   const { head, catalog } = await publish(world, [])
@@ -123,6 +144,7 @@ it('[env-2] every type of document is taken in its own slot and in no other', as
     refusal: await makeRefusal(world, alice.fingerprint, random(16)),
     package: alice.package,
     request: await makeRequest(world, alice, [random(16)]),
+    signature: decodeEnvelope(await signData(statement, alice.signer, world.now)),
   }
   for (const [type, envelope] of Object.entries(documents)) {
     for (const [slot, take] of Object.entries(slots)) {

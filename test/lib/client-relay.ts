@@ -58,6 +58,8 @@ export class ClientRelay {
   deliveries: DeliveryRequest[] = []
   requests: RequestBody[] = []
   hosts: string[] = []
+  /** Paths of the objects that were asked for. */
+  gets: string[] = []
   refusals: Envelope[] = []
   /** Changes every delivery. */
   twist: (delivery: Delivery) => Delivery | Promise<Delivery> = (delivery) => delivery
@@ -125,6 +127,7 @@ export class ClientRelay {
     this.hosts.push(url.host)
     const other = await this.interfere(url, init ?? {})
     if (other !== undefined) return other
+    if (init?.method === 'GET') return this.#get(url)
     const json = parseJson(init!.body as Bytes, 1_000_000)
     if (url.pathname.endsWith('/delivery')) {
       const ask = deliveryRequestSchema(json, '')
@@ -135,6 +138,15 @@ export class ClientRelay {
     this.requests.push(body)
     await this.#answer(body)
     return new Response(null, { status: 202 })
+  }
+
+  /** The newest list of a CA, as a relay has it: no earlier one. */
+  #get(url: URL): Response {
+    this.gets.push(url.pathname)
+    const name = url.pathname.split('/').at(-1)!
+    const found = this.publication!.crls.find((der) => base64url(sha256(der)) === name)
+    if (found === undefined) return new Response(null, { status: 404 })
+    return new Response(found, { headers: { 'content-type': 'application/octet-stream' } })
   }
 
   /** An object that was published, by its hash. */

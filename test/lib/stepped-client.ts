@@ -113,6 +113,13 @@ export class SteppedClient {
       state: () => keyringState(session.state, id, now(), 'ready'),
       version: () => session.view(id)?.release.encrypt.version ?? 0,
       now,
+      sender: {
+        tenant: this.#options.config.tenant,
+        keyring: id,
+        identity: () => session.identity,
+        lists: (issuers) => session.lists(issuers, this.#signal),
+        verify: session.verify,
+      },
     })
   }
 

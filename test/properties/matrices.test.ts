@@ -31,6 +31,7 @@ import {
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
 import { openDelivery } from '../../shared/open.ts'
 import { decodeRelease, verifyHead, verifyRefusal } from '../../shared/release.ts'
+import { verifyData } from '../../shared/sender.ts'
 import { buildTree, checkIndex, checkPage } from '../../shared/tree.ts'
 import { verifyGenesis, verifySuccessor } from '../../shared/trust.ts'
 import { openWelcome } from '../../shared/unwrap.ts'
@@ -45,6 +46,7 @@ import {
 } from '../lib/fixtures-delivery.ts'
 import { outcome } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
+import { makeSignature, senderContext, statementOf } from '../lib/fixtures-senders.ts'
 import { contextOf, NOW, requestBody, signAs, signSuccessor } from '../lib/fixtures.ts'
 import { type Delivery } from '../../shared/api.ts'
 
@@ -67,6 +69,11 @@ const slots: Record<DocumentType, (envelope: Envelope) => Promise<{ hash: Bytes 
   refusal: (envelope) => verifyRefusal(envelope, world.alice.fingerprint, context),
   package: (envelope) => verifyKeyPackage(envelope, context),
   request: (envelope) => verifyKeyRequest(envelope, keyPackage, context),
+  signature: async (envelope) => {
+    const { tenant } = world
+    await verifyData(encodeEnvelope(envelope), statementOf(tenant), await senderContext(tenant))
+    return { hash: documentHash(envelope) }
+  },
 }
 const TYPES = Object.keys(slots) as DocumentType[]
 
@@ -97,6 +104,7 @@ beforeAll(async () => {
     refusal: await signAs(deriver, 'refusal', refusal),
     package: alice.keyPackage,
     request: await signAs(alice, 'request', request),
+    signature: await makeSignature(tenant, alice),
   })
 })
 

@@ -92,15 +92,19 @@ describe('streams', () => {
     expect(seen.cancelled).toBe('enough')
   })
 
-  it.each(['encryptStream', 'decryptStream'] as const)(
+  it.each(['encryptStream', 'signed', 'decryptStream'] as const)(
     '%s is stopped by its signal, at both ends and with its reason',
     async (way) => {
       const { notes } = await openNotes()
       const { seen, stream } = manyPieces()
-      const given = way === 'encryptStream' ? stream : notes.encryptStream(stream)
+      const given = way === 'decryptStream' ? notes.encryptStream(stream) : stream
       const abort = new AbortController()
       const reason = new Error('not any more')
-      const reader = notes[way](given, { signal: abort.signal }).getReader()
+      const open = (taken: ReadableStream<Uint8Array>) =>
+        way === 'decryptStream'
+          ? notes.decryptStream(taken, { signal: abort.signal })
+          : notes.encryptStream(taken, { signal: abort.signal, sign: way === 'signed' })
+      const reader = open(given).getReader()
       await reader.read()
       abort.abort(reason)
       const drain = async () => {
@@ -109,8 +113,7 @@ describe('streams', () => {
       await expect(drain()).rejects.toBe(reason)
       await settle()
       expect(seen.cancelled).toBe(reason)
-      const late = notes[way](manyPieces().stream, { signal: abort.signal })
-      await expect(late.getReader().read()).rejects.toBe(reason)
+      await expect(open(manyPieces().stream).getReader().read()).rejects.toBe(reason)
     },
   )
 
@@ -120,6 +123,8 @@ describe('streams', () => {
     await expectCode(notes.encryptStream().readable.getReader().read(), 'ERR_CLOSED')
     const waiting = new ReadableStream<Uint8Array>()
     await expectCode(notes.encryptStream(waiting).getReader().read(), 'ERR_CLOSED')
+    const signed = notes.encryptStream(new ReadableStream<Uint8Array>(), { sign: true })
+    await expectCode(signed.getReader().read(), 'ERR_CLOSED')
   })
 
   it('pieces that are no bytes are refused, not lost', async () => {

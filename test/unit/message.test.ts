@@ -75,12 +75,18 @@ afterEach(() => vi.restoreAllMocks())
 describe('header and length', () => {
   test('names the key and nothing else', async () => {
     const message = await encryptMessage(key, keyId, context, salt, bytes(3))
-    expect(parseMessageHeader(message)).toEqual({ keyId })
-    expect(parseMessageHeader(message.subarray(0, MESSAGE_HEADER_LENGTH))).toEqual({ keyId })
+    expect(parseMessageHeader(message)).toEqual({ keyId, isSigned: false })
+    expect(parseMessageHeader(message.subarray(0, MESSAGE_HEADER_LENGTH))).toEqual({
+      keyId,
+      isSigned: false,
+    })
     expect(isMessage(message)).toBe(true)
     expect(isMessage(message.subarray(0, 8))).toBe(true)
     expect(isMessage(message.subarray(0, 7))).toBe(false)
-    expect(isMessage(utf8('KFRYMSG\x02'))).toBe(false)
+    expect(isMessage(utf8('KFRYMSG\x02'))).toBe(true)
+    expect(isMessage(utf8('KFRYMSG\x03'))).toBe(false)
+    expect(isMessage(utf8('KFRYMSG\x00'))).toBe(false)
+    expect(isMessage(utf8('KFRYMSH\x01'))).toBe(false)
     for (const length of [0, 7, 8, 39]) {
       expect(() => parseMessageHeader(message.subarray(0, length))).toThrow(
         expect.objectContaining({ code: 'ERR_MALFORMED' }),

@@ -1,0 +1,84 @@
+/** Revocation lists of the clients' CAs, with which senders are verified (docs/PROTOCOL.md [sign-6]): those that the accepted head names, and no other. */
+import { paths } from '../shared/api.ts'
+import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
+import { type AppConfig } from '../shared/config.ts'
+import { MAX_CRL, parseCrl, type Crl } from '../shared/crl.ts'
+import { decodeEnvelope } from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
+import { decodeHead, type HeadBody } from '../shared/release.ts'
+import { type StoredList, type StoredState } from './store.ts'
+import { type Transport } from './transport.ts'
+
+type Named = HeadBody['crls']
+
+/** Lists kept with one more for its issuer, in place of the one before. */
+export function replaceLists(
+  kept: readonly StoredList[],
+  fetched: readonly StoredList[],
+): StoredList[] {
+  const isOther = (one: StoredList): boolean =>
+    !fetched.some(({ issuer }) => equal(issuer, one.issuer))
+  return [...kept.filter(isOther), ...fetched]
+}
+
+/** Fetches lists from whichever relay has them. Throws `ERR_HASH` for other bytes, and what the transport throws. */
+export async function fetchLists(
+  named: Named,
+  { transport, config }: { transport: Transport; config: AppConfig },
+  signal: AbortSignal,
+): Promise<StoredList[]> {
+  const fetched: StoredList[] = []
+  for (const { hash, issuer } of named) {
+    const path = paths.object(config.tenant, base64url(hash))
+    const der = await transport.attempt(async (_post, get) => {
+      const bytes = await get(path, MAX_CRL)
+      // PROTOCOL [sign-6]
+      if (!equal(sha256(bytes), hash))
+        throw new KeyferryError('ERR_HASH', 'not the list that the head names')
+      return bytes
+    }, signal)
+    fetched.push({ der, hash, issuer })
+  }
+  return fetched
+}
+
+export class Lists {
+  /** Parsed, by hash in hex: a long list takes its time. */
+  readonly #parsed = new Map<string, Crl | undefined>()
+
+  /** What the accepted head names of these issuers. */
+  #named({ head }: StoredState, issuers: readonly Bytes[]): Named {
+    if (head.length === 0) return []
+    const { crls } = decodeHead(decodeEnvelope(head))
+    return crls.filter(({ issuer }) => issuers.some((one) => equal(one, issuer)))
+  }
+
+  /** Of those, what is not kept yet. */
+  missing(state: StoredState, issuers: readonly Bytes[]): Named {
+    return this.#named(state, issuers).filter(
+      ({ hash }) => !state.lists.some((one) => equal(one.hash, hash)),
+    )
+  }
+
+  /** Of those, what is kept. One that nobody can read is none: what it should cover is then not covered. */
+  find(state: StoredState, issuers: readonly Bytes[]): Crl[] {
+    const kept = this.#named(state, issuers).flatMap(({ hash }) =>
+      state.lists.filter((one) => equal(one.hash, hash)),
+    )
+    const found = kept.map(({ hash, der }) => [hex(hash), this.#parse(hex(hash), der)] as const)
+    // Those of earlier heads are used no more.
+    this.#parsed.clear()
+    for (const [name, crl] of found) this.#parsed.set(name, crl)
+    return found.flatMap(([, crl]) => crl ?? [])
+  }
+
+  #parse(name: string, der: Bytes): Crl | undefined {
+    if (this.#parsed.has(name)) return this.#parsed.get(name)
+    try {
+      return parseCrl(der)
+    } catch {
+      return undefined
+    }
+  }
+}
