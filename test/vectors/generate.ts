@@ -10,6 +10,7 @@ import { formatVectors } from '../lib/fixtures-vectors-formats.ts'
 import { keyVectors, welcomeVectors } from '../lib/fixtures-vectors-keys.ts'
 import { pathVectors } from '../lib/fixtures-vectors-paths.ts'
 import { refusalVectors } from '../lib/fixtures-vectors-refusals.ts'
+import { senderVectors } from '../lib/fixtures-vectors-senders.ts'
 import { envelopeVectors } from '../lib/fixtures-vectors-signed.ts'
 import { trustVectors } from '../lib/fixtures-vectors-trust.ts'
 import {
@@ -40,6 +41,7 @@ export async function makeVectors(): Promise<Record<string, string>> {
     delivery: await deliveryVectors(world),
     refusal: await refusalVectors(world),
     evidence: await evidenceVectors(world),
+    sender: await senderVectors(world),
     enrolment: await enrolmentVectors(),
   }
   return Object.fromEntries(
