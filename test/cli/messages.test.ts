@@ -119,6 +119,69 @@ it('files are written as a whole or not at all', async () => {
   expect(readdirSync(home).filter((name) => name.endsWith('.part'))).toEqual([])
 })
 
+const URI = 'keyferry://client.acme.example/me'
+const SIGNER = `signed by ${URI}, device `
+
+it('[sign-9] a sender signs inside, and is said or asked for', async () => {
+  writeFileSync(join(home, 'note'), data)
+  for (const [out, ...more] of [['with', '--sign'], ['without']])
+    expect((await keyferry(['encrypt', 'note', ...ME, '--out', out!, ...more])).status).toBe(0)
+  const said = await keyferry(['decrypt', 'with', ...ME, '--out', 'note.2', '--from', URI])
+  expect(said.stdout.toString()).toMatch(
+    new RegExp(
+      `^note.2: 300000 bytes\n${SIGNER}[0-9a-f]{16}, who says at [0-9TZ:-]{20}: current\n$`,
+    ),
+  )
+  expect(readFileSync(join(home, 'note.2')).equals(data)).toBe(true)
+  const json = await keyferry(['decrypt', 'with', ...ME, '--out', 'note.2', '--signed', '--json'])
+  expect(JSON.parse(json.stdout.toString())).toMatchObject({
+    bytes: data.length,
+    sender: { uri: URI, status: 'current' },
+  })
+  const piped = await keyferry(['decrypt', 'with', ...ME])
+  expect([piped.status, piped.stdout.equals(data)]).toEqual([0, true])
+  for (const [code, name, ...asked] of [
+    ['ERR_UNSIGNED', 'without', '--signed'],
+    ['ERR_UNSIGNED', 'without', '--from', URI],
+    ['ERR_SENDER', 'with', '--from', `${URI}/other`],
+  ]) {
+    const refused = await keyferry(['decrypt', name!, ...ME, ...asked])
+    expect([refused.status, refused.stdout.length]).toEqual([1, 0])
+    expect(refused.stderr).toContain(`(${code})\nkeyferry: hint: `)
+  }
+})
+
+it('[sign-2] a signature beside a file says who signed which file, in which context', async () => {
+  writeFileSync(join(home, 'contract'), data)
+  const context = ['--context', 'contract/7']
+  const signed = await keyferry(['sign', 'contract', ...ME, ...context, '--out', 'contract.sig'])
+  expect(signed.stdout.toString()).toMatch(/^contract.sig: \d+ bytes\n$/)
+  const verify = ['verify', ...ME, '--signature', 'contract.sig']
+  const said = await keyferry([...verify, 'contract', ...context])
+  expect([said.status, said.stderr]).toEqual([0, ''])
+  expect(said.stdout.toString()).toMatch(new RegExp(`^${SIGNER}.*: current\n$`))
+  const json = await keyferry([...verify, ...context, '--from', URI, '--json'], data)
+  expect(JSON.parse(json.stdout.toString())).toMatchObject({ uri: URI, status: 'current' })
+  const piped = await keyferry(['sign', ...ME], data)
+  writeFileSync(join(home, 'piped.sig'), piped.stdout)
+  const again = [...ME, '--signature', 'piped.sig', 'contract']
+  expect((await keyferry(['verify', ...again])).status).toBe(0)
+
+  writeFileSync(join(home, 'large.sig'), Buffer.alloc(65_537))
+  for (const [code, ...args] of [
+    ['ERR_HASH', ...verify, 'contract'],
+    ['ERR_HASH', ...verify, 'me.pem', ...context],
+    ['ERR_SENDER', ...verify, 'contract', ...context, '--from', `${URI}/other`],
+    ['ERR_TOO_LARGE', 'verify', ...ME, '--signature', 'large.sig', 'contract'],
+    ['ERR_MALFORMED', 'verify', ...ME, '--signature', 'contract', 'contract'],
+  ] as [string, ...string[]][]) {
+    if (code === 'ERR_MALFORMED') writeFileSync(join(home, 'contract'), 'no signature')
+    const refused = await keyferry(args)
+    expect([refused.status, refused.stdout.length]).toEqual([1, 0])
+    expect(refused.stderr).toContain(`(${code})`)
+  }
+})
+
 it.each<[number, string, string[]]>([
   [2, 'ERR_USAGE', ['encrypt', '--key', 'me.key', '--certificate', 'me.pem']],
   [2, 'ERR_USAGE', ['encrypt', '--keyring', 'notes', '--key', 'me.key']],
@@ -126,6 +189,11 @@ it.each<[number, string, string[]]>([
   [2, 'ERR_USAGE', ['encrypt', ...ME, '--json']],
   [2, 'ERR_USAGE', ['decrypt', ...ME, '--min-version', 'x']],
   [2, 'unknown option', ['encrypt', ...ME, '--min-version', '2']],
+  [2, 'ERR_USAGE', ['sign', ...ME, '--json']],
+  [2, 'ERR_USAGE', ['verify', ...ME]],
+  [2, 'ERR_USAGE', ['verify', 'a', 'b', ...ME, '--signature', 'me.pem']],
+  [3, 'ERR_IO', ['verify', 'me.pem', ...ME, '--signature', 'none']],
+  [3, 'ERR_IO', ['sign', 'none', ...ME]],
   [1, 'ERR_KEYRING', ['encrypt', ...ME, '--keyring', 'other']],
   [1, 'ERR_SCHEMA', ['encrypt', ...ME, '--config', 'me.pem']],
   [1, 'ERR_STATE', ['encrypt', '--keyring', 'notes', '--state', 'none.json']],
@@ -159,14 +227,16 @@ it('nothing of a deriver is loaded', async () => {
     if (seen.has(name)) return seen
     seen.add(name)
     for (const { path, kind } of metafile.inputs[name]?.imports ?? [])
-      if (kind === 'import-statement' || name.endsWith('/messages.ts')) reach(path, seen)
+      if (kind === 'import-statement' || name.endsWith('/client-files.ts')) reach(path, seen)
     return seen
   }
   const loaded = [...reach('deriver/cli.ts', new Set())]
   expect(loaded.filter((name) => name.startsWith('deriver/')).toSorted()).toEqual([
     'deriver/cli.ts',
+    'deriver/commands/client-files.ts',
     'deriver/commands/definition.ts',
     'deriver/commands/messages.ts',
+    'deriver/commands/signatures.ts',
   ])
   expect(loaded).toContain('web/client.ts')
   expect(loaded).not.toContain('node:sqlite')

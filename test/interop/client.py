@@ -7,8 +7,11 @@ It reads one command per line from standard input, JSON, and answers each with o
     {"do": "enrol", "url": URL, "headers": {}, "name": NAME}
     {"do": "connect", "config": APP CONFIG, "suite": "X25519"}
     {"do": "keyring", "name": NAME, "seconds": 30}
-    {"do": "encrypt", "name": NAME, "text": TEXT, "context": TEXT}
+    {"do": "encrypt", "name": NAME, "text": TEXT, "context": TEXT, "sign": false}
     {"do": "decrypt", "name": NAME, "message": BASE64URL, "context": TEXT}
+    {"do": "decrypt_from", "name": NAME, "message": BASE64URL, "context": TEXT, "wanted": URI}
+    {"do": "sign", "name": NAME, "text": TEXT, "context": TEXT}
+    {"do": "verify", "name": NAME, "signature": BASE64URL, "text": TEXT, "context": TEXT}
 """
 import json
 import os
@@ -16,6 +19,7 @@ import sys
 import time
 
 import keys
+import senders
 from delivery import delivery_body, open_delivery, open_keys, version_to_decrypt, version_to_encrypt
 from documents import document_hash, require_lists, sign, verify_refusal
 from http_calls import Relay, enrol
@@ -152,17 +156,46 @@ class Client:
         view = self.views[keyring]
         return {'version': view['release']['encrypt']['version'], 'head': self.state['head']['version']}
 
-    def encrypt(self, name, text, context):
-        view = self.views[self.ids[name]]
-        entry = version_to_encrypt(view, self.state, int(time.time()))
+    def encrypt(self, name, text, context, sign):
+        view, now = self.views[self.ids[name]], int(time.time())
+        entry = version_to_encrypt(view, self.state, now)
         secret, version = keys.unwrap_version(view['kek'], entry, view['manifest'])
-        return keys.encrypt(secret, view['manifest'], version['keyId'], text, context)
+        fields = secret, view['manifest'], version['keyId'], text, context
+        if not sign:
+            return keys.encrypt(*fields)
+        return senders.encrypt_signed(*fields, os.urandom(24), self.key, self.certificates, self.tenant, now)
 
-    def decrypt(self, name, message, context):
+    def decrypt(self, name, message, context, wanted=None):
+        """The text, and who signed it, if anybody did."""
         view = self.views[self.ids[name]]
         entry = version_to_decrypt(view, self.state, keys.key_id_of(message), int(time.time()))
         secret, _ = keys.unwrap_version(view['kek'], entry, view['manifest'])
-        return keys.decrypt(secret, view['manifest'], message, context)
+        asked = self.asked(name, wanted)
+        return senders.decrypt(secret, view['manifest'], message, context, asked, wanted is not None)
+
+    def sign(self, name, text, context):
+        now, keyring = int(time.time()), self.ids[name]
+        return senders.sign_data(self.key, self.certificates, self.tenant, keyring, text, context, now)
+
+    def verify(self, name, signature, text, context):
+        return senders.verify_data(signature, text, context, self.asked(name))
+
+    def asked(self, name, wanted=None):
+        rules = [one.decode() for one in self.views[self.ids[name]]['manifest']['rules']]
+        fields = self.tenant, self.state['trust'], self.ids[name], rules, int(time.time()), self.lists
+        return senders.Asked(*fields, wanted=wanted)
+
+    def lists(self, issuers):
+        """The lists that the accepted head names of these issuers. PROTOCOL [sign-6]"""
+        out = []
+        for one in self.state['headBody']['crls']:
+            if one['issuer'] in issuers:
+                path = f'objects/{b64url(one["hash"])}'
+                answer = self.relay.send('GET', path, b'', int(time.time()), 1048576)
+                need(answer.status == 200, answer.code or 'ERR_RELAY')
+                need(sha256(answer.body) == one['hash'], 'ERR_HASH', 'another list')
+                out.append(answer.body)
+        return out
 
 
 class Session:
@@ -181,11 +214,21 @@ class Session:
     def keyring(self, name, seconds):
         return self.client.keyring(name, seconds)
 
-    def encrypt(self, name, text, context):
-        return b64url(self.client.encrypt(name, text.encode(), context.encode()))
+    def encrypt(self, name, text, context, sign=False):
+        return b64url(self.client.encrypt(name, text.encode(), context.encode(), sign))
 
     def decrypt(self, name, message, context):
-        return self.client.decrypt(name, from_b64url(message), context.encode()).decode()
+        return self.client.decrypt(name, from_b64url(message), context.encode())[0].decode()
+
+    def decrypt_from(self, name, message, context, wanted):
+        text, sender = self.client.decrypt(name, from_b64url(message), context.encode(), wanted)
+        return {'text': text.decode(), 'sender': sender}
+
+    def sign(self, name, text, context):
+        return b64url(self.client.sign(name, text.encode(), context.encode()))
+
+    def verify(self, name, signature, text, context):
+        return self.client.verify(name, from_b64url(signature), text.encode(), context.encode())
 
 
 def main():

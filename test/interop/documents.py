@@ -22,7 +22,7 @@ from wire import (
 
 DAY = 86400
 MOST_U32 = 2**32 - 1
-KINDS = 'trust', 'catalog', 'head', 'refusal', 'package', 'request'
+KINDS = 'trust', 'catalog', 'head', 'refusal', 'package', 'request', 'signature'
 
 
 def type_of(kind):
@@ -127,16 +127,30 @@ def read_payload(document, kind, tenant):
 
 def verify_by_certificate(document, kind, schema, context):
     """`context`: trust (a Verified), tenant, role (clients or derivers), now, crls. PROTOCOL [env-1] to [env-7]"""
-    need(len(document['signatures']) == 1, 'ERR_SCHEMA', 'signatures')
-    body = read_payload(document, kind, context['tenant'])
-    trust, name = context['trust'].body, context['role']
-    rules, other = trust[name], trust['clients' if name == 'derivers' else 'derivers']
-    path = validate(
-        document['certificates'], rules['anchors'], rules['ekus'], context['crls'], context['now']
-    )
-    is_own = any(matches_rule(path.uri, rule) for rule in rules['sans'])
-    is_other = any(matches_rule(path.uri, rule) for rule in other['sans'])
+
+    def find_path(_):
+        rules = context['trust'].body[context['role']]
+        lists, now = context['crls'], context['now']
+        path = validate(document['certificates'], rules['anchors'], rules['ekus'], lists, now)
+        require_role(path.uri, context['trust'].body, context['role'])
+        return path
+
+    return verify_with_path(document, kind, schema, context['tenant'], find_path)
+
+
+def require_role(uri, trust, name):
+    """PROTOCOL [env-5]"""
+    other = 'clients' if name == 'derivers' else 'derivers'
+    is_own = any(matches_rule(uri, rule) for rule in trust[name]['sans'])
+    is_other = any(matches_rule(uri, rule) for rule in trust[other]['sans'])
     need(is_own and not is_other, 'ERR_ROLE')
+
+
+def verify_with_path(document, kind, schema, tenant, find_path):
+    """The same where `find_path` says what the path is, for a body that is not verified yet."""
+    need(len(document['signatures']) == 1, 'ERR_SCHEMA', 'signatures')
+    body = read_payload(document, kind, tenant)
+    path = find_path(body)
     (signature,) = document['signatures']
     need(signature['keyid'] == path.certificate.fingerprint, 'ERR_SIGNER')
     signed = pae(document['payloadType'], document['payload'])

@@ -12,6 +12,8 @@ from objects import read_welcome
 from wire import Refused, from_b32, lp, need, sha256, u16, u32, u64
 
 CHUNK = 16384
+# Forms of a message: without, and with a sender's signature.
+PLAIN, SIGNED = b'\1', b'\2'
 KEMS = {'X25519': (0x0020, 32), 'P-256': (0x0010, 65)}
 
 
@@ -116,18 +118,19 @@ def unwrap_version(kek, entry, manifest):
     return secret, version
 
 
-def chunk_keys(secret, manifest, key_id, salt, context):
+def chunk_keys(secret, manifest, header, salt, context):
+    key_id = header[8:]
     info = label_info('message', manifest['tenant'], manifest['keyring'], key_id)
     message_key = expand(hmac.digest(bytes(64), secret, 'sha512'), info, 32, 'sha512')
-    header = b'KFRYMSG\1' + key_id
     info = b'c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0' + salt + header + context
     out = expand(message_key, info, 76, 'sha512')
-    return header, AESGCM(out[:32]), int.from_bytes(out[32:44], 'big'), out[44:]
+    return AESGCM(out[:32]), int.from_bytes(out[32:44], 'big'), out[44:]
 
 
-def encrypt(secret, manifest, key_id, plaintext, context, salt=None):
+def encrypt(secret, manifest, key_id, plaintext, context, salt=None, form=PLAIN):
     salt = os.urandom(24) if salt is None else salt
-    header, gcm, nonce, commitment = chunk_keys(secret, manifest, key_id, salt, context)
+    header = b'KFRYMSG' + form + key_id
+    gcm, nonce, commitment = chunk_keys(secret, manifest, header, salt, context)
     out = [header, salt, commitment]
     for i in range(len(plaintext) // CHUNK + 1):
         piece = plaintext[i * CHUNK : (i + 1) * CHUNK]
@@ -137,15 +140,17 @@ def encrypt(secret, manifest, key_id, plaintext, context, salt=None):
 
 def key_id_of(message):
     """PROTOCOL [message-1]"""
-    need(len(message) >= 40 and message[:8] == b'KFRYMSG\1', 'ERR_MALFORMED', 'no message')
+    is_known = message[:7] == b'KFRYMSG' and message[7:8] in (PLAIN, SIGNED)
+    need(len(message) >= 40 and is_known, 'ERR_MALFORMED', 'no message')
     return message[8:40]
 
 
 def decrypt(secret, manifest, message, context):
     """PROTOCOL [message-2]"""
-    key_id, salt, own, rest = key_id_of(message), message[40:64], message[64:96], message[96:]
+    key_id_of(message)
+    salt, own, rest = message[40:64], message[64:96], message[96:]
     need(len(own) == 32, 'ERR_OPEN', 'cut off')
-    _, gcm, nonce, commitment = chunk_keys(secret, manifest, key_id, salt, context)
+    gcm, nonce, commitment = chunk_keys(secret, manifest, message[:40], salt, context)
     need(hmac.compare_digest(own, commitment), 'ERR_OPEN', 'commitment')
     out, size = [], CHUNK + 16
     for i in range(len(rest) // size + 1):

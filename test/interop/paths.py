@@ -13,11 +13,12 @@ EMPTY_NAME = b'\x30\x00'
 
 @dataclass
 class Path:
-    """A path that is valid. `lists` are the list that counted, per issuer."""
+    """A path that is valid. `chain` ends in the anchor; `lists` are the list that counted, per issuer."""
 
     certificate: Certificate
     uri: str
     lists: list
+    chain: list
 
 
 def is_issued(child, issuer):
@@ -86,6 +87,18 @@ def read_lists(crls):
 
 def validate(certificates, anchors, ekus, crls, now):
     """The path of these certificates (DER, end entity first) to one of the anchors (DER)."""
+    path = validate_without_lists(certificates, anchors, ekus, now)
+    lists = read_lists(crls)
+    for certificate, issuer in zip(path.chain, path.chain[1:]):
+        found = find_list(certificate, issuer, lists, now)
+        is_listed = certificate.parsed.serial_number in found.revoked
+        need(not is_listed, 'ERR_CERT_REVOKED')
+        path.lists.append((issuer.key_id, found))
+    return path
+
+
+def validate_without_lists(certificates, anchors, ekus, now):
+    """All of it but revocation."""
     need(certificates, 'ERR_PATH_INVALID', 'no certificate')
     chain = [Certificate(der) for der in certificates]
     need(len({one.der for one in chain}) == len(chain), 'ERR_PATH_INVALID', 'a certificate twice')
@@ -106,13 +119,7 @@ def validate(certificates, anchors, ekus, crls, now):
         for j, below in enumerate(whole[:i]):
             if j == 0 or not below.is_self_issued:
                 require_allowed(below, issuer)
-    lists, used = read_lists(crls), []
-    for certificate, issuer in zip(chain, whole[1:]):
-        found = find_list(certificate, issuer, lists, now)
-        is_listed = certificate.parsed.serial_number in found.revoked
-        need(not is_listed, 'ERR_CERT_REVOKED')
-        used.append((issuer.key_id, found))
-    return Path(chain[0], uri, used)
+    return Path(chain[0], uri, [], whole)
 
 
 def matches_rule(uri, rule):

@@ -161,6 +161,37 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
     },
   )
 
+  it('[sign-6] signs what the other client verifies, and verifies what it signs', async () => {
+    const kim = await join_('kim-signs', 'X25519', [relay.url])
+    await kim.ask('keyring', { name: 'notes', seconds: PATIENCE })
+    const [text, context] = ['é'.repeat(20_000), 'contract/7']
+    const given = { name: 'notes', text, context }
+    const from = (name: string) => ({ uri: uriOf(name), status: 'current' })
+
+    const theirs = fromBase64url((await kim.ask('sign', given)).ok as string)
+    expect(await notes.verify(theirs, text, { context })).toMatchObject(from('kim-signs'))
+    const signature = base64url(await notes.sign(text, { context }))
+    expect(await kim.ask('verify', { ...given, signature })).toMatchObject({ ok: from('ada') })
+    expect(await kim.ask('verify', { ...given, signature, text: 'other' })).toMatchObject({
+      code: 'ERR_HASH',
+    })
+
+    const made = fromBase64url((await kim.ask('encrypt', { ...given, sign: true })).ok as string)
+    const told: unknown[] = []
+    const options = {
+      context,
+      from: uriOf('kim-signs'),
+      onSender: (one: unknown) => told.push(one),
+    }
+    expect(await notes.decrypt(made, { ...options, as: 'text' })).toBe(text)
+    expect(told).toMatchObject([from('kim-signs')])
+    const message = base64url(await notes.encrypt(text, { context, sign: true }))
+    const read = (wanted: string) =>
+      kim.ask('decrypt_from', { name: 'notes', message, context, wanted })
+    expect(await read(uriOf('ada'))).toMatchObject({ ok: { text, sender: from('ada') } })
+    expect(await read(uriOf('kim-signs'))).toMatchObject({ code: 'ERR_SENDER' })
+  })
+
   it('moves to a new version, and reads messages of both', async () => {
     const kim = await join_('kim-rotates', 'X25519', [relay.url])
     const first = await kim.ask('keyring', { name: 'notes', seconds: PATIENCE })
@@ -242,7 +273,7 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
     }
     const files = [...new Set(lines.map(({ file }) => file))]
     expect(files.toSorted()).toEqual(
-      ['delivery', 'derivation', 'encoding', 'envelope', 'format', 'http', 'json', 'keys', 'path', 'refusal', 'tree', 'trust', 'welcome'], // prettier-ignore
+      ['delivery', 'derivation', 'encoding', 'envelope', 'format', 'http', 'json', 'keys', 'path', 'refusal', 'sender', 'tree', 'trust', 'welcome'], // prettier-ignore
     )
     for (const file of files)
       expect([file, lines.filter((line) => line.file === file).length]).toEqual([

@@ -17,6 +17,7 @@ from http_calls import signature_base
 from keys import decrypt, derive, key_id_of, open_welcome, unwrap, unwrap_name, unwrap_version
 from objects import read_bundle, read_manifest, read_release, read_welcome, require_leaf
 from paths import validate
+from senders import Asked, decrypt as decrypt_any, verify_data
 from wire import Refused, decode_json, from_b32, from_b64url
 
 un = bytes.fromhex
@@ -189,10 +190,32 @@ def run_delivery(given, vectors):
             version_to_decrypt(view, state, un(use['keyId']), use['now'], use.get('minVersion', 0))
 
 
+def run_sender(given, context):
+    own = {**context, **given}
+    wanted = given.get('from')
+    lists = [from_b64url(one) for one in own['crls']]
+    asked = Asked(
+        tenant=own['tenant'],
+        trust=trust_of({**own, 'now': context['now']}),
+        keyring=un(own['keyring']),
+        rules=own['rules'],
+        now=own['now'],
+        lists=lambda issuers: lists,
+        wanted=None if wanted is True else wanted,
+        allow_revoked=given.get('allowRevoked', False),
+    )
+    if 'signature' in given:
+        return verify_data(from_b64url(given['signature']), un(given['data']), un(given['context']), asked)
+    manifest = {'tenant': from_b32(own['tenant']), 'keyring': asked.keyring}
+    message, bound = un(given['message']), un(given['context'])
+    data, sender = decrypt_any(un(own['secret']), manifest, message, bound, asked, wanted is not None)
+    return {**(sender or {}), 'data': data.hex()}
+
+
 def cases():
     """(file, case, run)"""
     trust, head, refusal = load('trust'), load('envelope'), load('refusal')
-    deliveries = load('delivery')
+    deliveries, senders = load('delivery'), load('sender')
     runs = {
         'encoding': (load('encoding')['cases'], run_encoding),
         'derivation': (load('derivation')['cases'], run_derivation),
@@ -203,6 +226,7 @@ def cases():
         'trust': (trust['cases'], lambda given: run_trust(given, trust['now'])),
         'envelope': (head['cases'], lambda given: run_envelope(given, head['context'])),
         'refusal': (refusal['cases'], lambda given: run_refusal(given, refusal['context'])),
+        'sender': (senders['cases'], lambda given: run_sender(given, senders['context'])),
         'tree': (load('tree')['proofs'], run_tree),
         'format': (load('format')['cases'], run_format),
         'welcome': (load('welcome')['cases'], run_welcome),

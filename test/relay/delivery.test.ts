@@ -149,6 +149,19 @@ describe('delivery', () => {
     expect((await send(relay, paths.object(world.tenant, bundle), alice.signer)).status).toBe(200)
   })
 
+  it('[sign-6] the newest list of every CA is an object, by its hash', async () => {
+    const get = (der: Bytes) =>
+      send(relay, paths.object(world.tenant, base64url(sha256(der))), alice.signer)
+    const own = await makeWorld()
+    for (const { crl } of [world.cas.client, world.cas.deriver]) {
+      const answer = await get(crl)
+      expect(answer.status).toBe(200)
+      expect(answer.body).toEqual(crl)
+    }
+    for (const other of [own.cas.client.crl, world.cas.client.certificate])
+      expect(await get(other)).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+  })
+
   it('[relay-4] before the first push there is nothing', async () => {
     const fresh = await makeWorld()
     await enrol(relay, fresh)

@@ -261,6 +261,24 @@ it('a state from before trust documents were kept is used, without evidence', as
   expect(client.evidence).toEqual([])
 })
 
+it('[sign-6] a state from before revocation lists were kept is used, and keeps them from then on', async () => {
+  const relay = await ClientRelay.start()
+  const memory = createMemoryStore()
+  let isFirst = true
+  const read = async () => {
+    const state = await memory.read()
+    if (state === null || !isFirst) return state
+    const earlier = Object.entries(state).filter(([name]) => name !== 'lists')
+    return Object.fromEntries(earlier) as unknown as StoredState
+  }
+  const client = await open(relay, { store: { ...memory, read } })
+  const notes = await client.keyring('notes')
+  const signature = await notes.sign('Hello')
+  expect(await notes.verify(signature, 'Hello')).toMatchObject({ status: 'current' })
+  isFirst = false
+  expect((await stored(memory)).lists).toHaveLength(1)
+})
+
 describe('a first contact', () => {
   it.each([
     ['has nothing', () => new Response(null, { status: 204 }), 'ERR_TIMEOUT'],

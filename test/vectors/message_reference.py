@@ -91,7 +91,7 @@ def main():
     zero = message(key, bytes(32), b"order/17", salt, pattern(20))
     bad = [
         ("the same message untouched", "ok", good),
-        ("of another version", "ERR_MALFORMED", good[:7] + b"\x02" + good[8:]),
+        ("of a form that nobody knows", "ERR_MALFORMED", good[:7] + b"\x03" + good[8:]),
         ("ends in the header", "ERR_MALFORMED", good[:39]),
         ("empty", "ERR_MALFORMED", b""),
         ("ends behind the header", "ERR_OPEN", good[:40]),
