@@ -1,5 +1,6 @@
 // The client where most of them live: a browser, with IndexedDB, Web Locks and keys that nobody can read.
 import { expect, it, onTestFinished } from 'vitest'
+import { type Bytes } from '../../shared/bytes.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { parseCsr } from '../../shared/csr.ts'
 import { issueLeaf } from '../../shared/issue.ts'
@@ -61,6 +62,32 @@ it('[open-21] gets a key, keeps it through a reload, offline, and leaves nothing
     for (const format of ['raw', 'jwk', 'pkcs8'] as const)
       await expect(crypto.subtle.exportKey(format as 'jwk', key)).rejects.toThrow()
   }
+})
+
+it('[sign-8] signs with a key that nobody can read, and verifies who signed, also offline', async () => {
+  const relay = await ClientRelay.start()
+  const { name } = await enrolled(relay)
+  const first = await load(relay, name)
+  const notes = await first.keyring('notes')
+  const data = new Blob([crypto.getRandomValues(new Uint8Array(50_000))])
+  const context = 'contract/7'
+  const sender = { uri: uriOf('client', 'kim'), signedAt: relay.now, status: 'current' }
+  const signature = await notes.sign(data, { context })
+  expect(await notes.verify(signature, data, { context })).toMatchObject(sender)
+  const stream = notes.encryptStream(data, { context, sign: true })
+  const message = new Uint8Array(await new Response(stream as ReadableStream<Bytes>).arrayBuffer())
+  first.close()
+  relay.interfere = () => Promise.reject(new TypeError('no network'))
+  const offline = await (await load(relay, name)).keyring('notes')
+  expect(await offline.verify(signature, data.stream(), { context })).toMatchObject(sender)
+  const other = { context, from: uriOf('client', 'lee') }
+  await expect(offline.decrypt(message, other)).rejects.toMatchObject({ code: 'ERR_SENDER' })
+  const told: unknown[] = []
+  const own = { context, from: sender.uri, onSender: (one: unknown) => told.push(one) }
+  expect(await offline.decrypt(message, own)).toEqual(new Uint8Array(await data.arrayBuffer()))
+  const read = offline.decryptStream(message, own) as ReadableStream<Bytes>
+  expect((await new Response(read).arrayBuffer()).byteLength).toBe(50_000)
+  expect(told).toMatchObject([sender, sender])
 })
 
 it('[open-8] goes on in two tabs that never take each other back', async () => {

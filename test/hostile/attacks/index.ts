@@ -4,6 +4,7 @@ import { distribution } from './distribution.ts'
 import { forms } from './forms.ts'
 import { keys } from './keys.ts'
 import { messages } from './messages.ts'
+import { senders } from './senders.ts'
 import { tabs } from './tabs.ts'
 import { weaknesses } from './weaknesses.ts'
 import { withholding } from './withholding.ts'
@@ -13,6 +14,7 @@ export const attacks: readonly Attack[] = [
   ...keys,
   ...forms,
   ...messages,
+  ...senders,
   ...withholding,
   ...weaknesses,
   ...tabs,

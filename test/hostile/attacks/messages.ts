@@ -46,7 +46,7 @@ const withKeyId = (message: Bytes, keyId: Bytes): Bytes =>
   concat(message.subarray(0, 8), keyId, message.subarray(MESSAGE_HEADER_LENGTH))
 
 /** A message key out of a version secret, as any member can make it. */
-async function keyOf(
+export async function keyOf(
   { relay }: Stage,
   secret: Bytes,
   version: number,
