@@ -154,7 +154,7 @@ describe('message', () => {
 
   it('[message-1] without its header it is ERR_MALFORMED', async () => {
     const { key, message } = await make()
-    for (const bad of [message.slice(1), message.with(7, 2), message.slice(0, 39)]) {
+    for (const bad of [message.slice(1), message.with(7, 3), message.slice(0, 39)]) {
       await expectCode(decryptMessage(key, bad, context), 'ERR_MALFORMED')
     }
   })
