@@ -139,7 +139,11 @@ const READERS: ((data: Bytes) => Inspection)[] = [
     if (!isMessage(data)) throw new KeyferryError('ERR_MALFORMED')
     return {
       kind: 'message',
-      claims: { keyId: base64url(parseMessageHeader(data).keyId), bytes: data.length },
+      claims: {
+        ...parseMessageHeader(data),
+        keyId: base64url(parseMessageHeader(data).keyId),
+        bytes: data.length,
+      },
     }
   },
   envelope,

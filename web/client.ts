@@ -208,11 +208,11 @@ export class Keyferry {
   async #lists(issuers: readonly Bytes[]): Promise<Crl[]> {
     const { signal } = this.#closing
     try {
-      return await this.#session.lists(issuers, signal)
+      return await this.#session.lists.read(issuers, signal)
     } catch (error) {
       if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
       await this.#agent.refresh()
-      return this.#session.lists(issuers, signal)
+      return this.#session.lists.read(issuers, signal)
     }
   }
 

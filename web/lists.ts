@@ -13,19 +13,16 @@ import { type Transport } from './transport.ts'
 type Named = HeadBody['crls']
 
 /** Lists kept with one more for its issuer, in place of the one before. */
-export function replaceLists(
-  kept: readonly StoredList[],
-  fetched: readonly StoredList[],
-): StoredList[] {
+function replaceLists(kept: readonly StoredList[], fetched: readonly StoredList[]): StoredList[] {
   const isOther = (one: StoredList): boolean =>
     !fetched.some(({ issuer }) => equal(issuer, one.issuer))
   return [...kept.filter(isOther), ...fetched]
 }
 
 /** Fetches lists from whichever relay has them. Throws `ERR_HASH` for other bytes, and what the transport throws. */
-export async function fetchLists(
+async function fetchLists(
   named: Named,
-  { transport, config }: { transport: Transport; config: AppConfig },
+  { transport, config }: Pick<ListsOptions, 'transport' | 'config'>,
   signal: AbortSignal,
 ): Promise<StoredList[]> {
   const fetched: StoredList[] = []
@@ -43,28 +40,62 @@ export async function fetchLists(
   return fetched
 }
 
+/** What it works with. */
+export interface ListsOptions {
+  config: AppConfig
+  transport: Transport
+  /** What is stored, as far as this session has seen it. */
+  state: () => StoredState
+  /** Changes what is stored. Throws `ERR_STATE`, `ERR_IO`. */
+  update: (change: (state: StoredState) => StoredState) => Promise<void>
+}
+
 export class Lists {
+  readonly #options: ListsOptions
   /** Parsed, by hash in hex: a long list takes its time. */
   readonly #parsed = new Map<string, Crl | undefined>()
 
+  constructor(options: ListsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The lists that the accepted head names of these issuers (key ids), kept for the time without network. Throws `ERR_HASH` and what transport and
+   * store throw.
+   */
+  async read(issuers: readonly Bytes[], signal: AbortSignal): Promise<Crl[]> {
+    const { state, update } = this.#options
+    // Another head may come in between.
+    for (let left = 3; left > 0; left--) {
+      const missing = this.#named(issuers).filter(
+        ({ hash }) => !state().lists.some((one) => equal(one.hash, hash)),
+      )
+      if (missing.length === 0) break
+      const fetched = await fetchLists(missing, this.#options, signal)
+      await update((stored) => ({ ...stored, lists: replaceLists(stored.lists, fetched) }))
+    }
+    return this.#find(issuers)
+  }
+
+  /** Who has verified senders can go on without network: what a new head names is fetched at once. Where it fails, `read` does it again. */
+  async renew(signal: AbortSignal): Promise<void> {
+    const issuers = this.#options.state().lists.map(({ issuer }) => issuer)
+    await this.read(issuers, signal).catch(() => {})
+  }
+
   /** What the accepted head names of these issuers. */
-  #named({ head }: StoredState, issuers: readonly Bytes[]): Named {
+  #named(issuers: readonly Bytes[]): Named {
+    const { head } = this.#options.state()
     if (head.length === 0) return []
     const { crls } = decodeHead(decodeEnvelope(head))
     return crls.filter(({ issuer }) => issuers.some((one) => equal(one, issuer)))
   }
 
-  /** Of those, what is not kept yet. */
-  missing(state: StoredState, issuers: readonly Bytes[]): Named {
-    return this.#named(state, issuers).filter(
-      ({ hash }) => !state.lists.some((one) => equal(one.hash, hash)),
-    )
-  }
-
   /** Of those, what is kept. One that nobody can read is none: what it should cover is then not covered. */
-  find(state: StoredState, issuers: readonly Bytes[]): Crl[] {
-    const kept = this.#named(state, issuers).flatMap(({ hash }) =>
-      state.lists.filter((one) => equal(one.hash, hash)),
+  #find(issuers: readonly Bytes[]): Crl[] {
+    const { lists } = this.#options.state()
+    const kept = this.#named(issuers).flatMap(({ hash }) =>
+      lists.filter((one) => equal(one.hash, hash)),
     )
     const found = kept.map(({ hash, der }) => [hex(hash), this.#parse(hex(hash), der)] as const)
     // Those of earlier heads are used no more.

@@ -7,7 +7,6 @@ import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
-import { type Crl } from '../shared/crl.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
@@ -28,7 +27,7 @@ import {
 } from './state.ts'
 import { emptyState, type Store, type StoredState } from './store.ts'
 import { type Post, type Transport } from './transport.ts'
-import { fetchLists, Lists, replaceLists } from './lists.ts'
+import { Lists, type ListsOptions } from './lists.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
 
 /** Tabs ask each for themselves: an answer to any of them is one. */
@@ -54,7 +53,8 @@ export class Session {
   readonly #unlocked: Unlocked
   /** Checks signatures of CAs, and remembers them. */
   readonly verify: CaVerifier = rememberSignatures()
-  readonly #lists = new Lists()
+  /** Revocation lists with which senders are verified. */
+  readonly lists: Lists
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()
   #state: StoredState = emptyState()
@@ -62,6 +62,8 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options
     this.#unlocked = new Unlocked(options.config)
+    const update: ListsOptions['update'] = (change) => this.#update(change)
+    this.lists = new Lists({ ...options, state: () => this.#state, update })
   }
 
   /** What is stored, as far as this session has seen it. */
@@ -156,6 +158,8 @@ export class Session {
     const missing = keyrings.filter((id) => !isCurrent(this.#state, id))
     if (missing.length > 0 && this.isRotating) await this.#fetchAll(missing, 'next', signal)
     this.#absent = new Set(keyrings.filter((id) => !isCurrent(this.#state, id)).map(hex))
+    // Nobody waits for them: a relay that hangs must not hold up a head.
+    void this.lists.renew(signal)
   }
 
   /** Those that the store holds go along: a new head without them would take them away from other tabs. */
@@ -276,21 +280,6 @@ export class Session {
   /** A keyring with its keys; `null` without a view. Throws the codes of unwrapping. */
   open(id: Bytes): Promise<OpenKeyring | null> {
     return this.#unlocked.open(this.#state, id)
-  }
-
-  /**
-   * The revocation lists that the accepted head names of these issuers (key ids), kept for the time without network. Throws `ERR_HASH` and what
-   * transport and store throw.
-   */
-  async lists(issuers: readonly Bytes[], signal: AbortSignal): Promise<Crl[]> {
-    // Another head may come in between.
-    for (let left = 3; left > 0; left--) {
-      const missing = this.#lists.missing(this.#state, issuers)
-      if (missing.length === 0) break
-      const fetched = await fetchLists(missing, this.#options, signal)
-      await this.#update((state) => ({ ...state, lists: replaceLists(state.lists, fetched) }))
-    }
-    return this.#lists.find(this.#state, issuers)
   }
 
   /** Asks the deriver for keyrings, at most 64, in one request with the newest package. Throws what transport and store throw. */

@@ -117,7 +117,7 @@ export class SteppedClient {
         tenant: this.#options.config.tenant,
         keyring: id,
         identity: () => session.identity,
-        lists: (issuers) => session.lists(issuers, this.#signal),
+        lists: (issuers) => session.lists.read(issuers, this.#signal),
         verify: session.verify,
       },
     })

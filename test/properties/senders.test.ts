@@ -12,7 +12,6 @@ import {
   type SenderContext,
 } from '../../shared/sender.ts'
 import { createFrameReader, encodeClaim, openFrame } from '../../shared/signed-message.ts'
-import { check } from '../lib/fixtures-arbitraries.ts'
 import { outcome } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
 import {
@@ -82,7 +81,7 @@ describe('what a member can put into a signed message', () => {
   })
 
   it('is read as it was signed, whatever its length and however it is cut', async () => {
-    await check(
+    await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 3_000 }).map((bytes) => Uint8Array.from(bytes)),
         fc.integer({ min: 1, max: 400 }),
@@ -100,7 +99,7 @@ describe('what a member can put into a signed message', () => {
           expect(concat(...parts)).toEqual(data)
         },
       ),
-      60,
+      { numRuns: 60 },
     )
   })
 })

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { keyId } from '../../shared/signature.ts'
 import { createMemoryStore, type DecryptOptions, type Sender } from '../../web/index.ts'
 import { ClientRelay, openClient, stored } from '../lib/client-relay.ts'
@@ -229,9 +230,14 @@ describe('what lists say', () => {
       relay.now,
     )
     await relay.publish()
+    // Before they are needed, so that they are there without network.
     await lee.refresh()
-    await theirs.verify(signature, 'Hello')
+    const newest = hex(sha256(relay.world.cas.client.crl))
+    const kept = async () => (await stored(store)).lists.map(({ hash }) => hex(hash))
+    await expect.poll(kept).toEqual([newest])
     expect(lists(relay)).toBe(2)
+    relay.interfere = () => Promise.reject(new TypeError('no network'))
+    await theirs.verify(signature, 'Hello')
     expect((await stored(store)).lists).toHaveLength(1)
   })
 
@@ -266,6 +272,22 @@ describe('what lists say', () => {
     await expectCode(offline.verify(signature, 'Hello'), 'ERR_CRL')
     relay.now += 24 * DAY
     expect(await offline.verify(signature, 'Hello')).toEqual({ ...sender, status: 'expired' })
+  })
+
+  it('[sign-6] that a list cannot be fetched with a head does not fail the fetch of that head', async () => {
+    const { relay, lee, notes, theirs } = await openTwo()
+    const signature = await notes.sign('Hello')
+    await theirs.verify(signature, 'Hello')
+    const other = await issueSigner(relay.world.cas.client, KIM, relay.now)
+    await revoke(relay.world.cas.client, other, relay.now)
+    await relay.publish()
+    relay.interfere = (url) =>
+      url.pathname.includes('/objects/') ? new Response(null, { status: 404 }) : undefined
+    await lee.refresh()
+    expect(await theirs.decrypt(await notes.encrypt('Hello'), { as: 'text' })).toBe('Hello')
+    await expectCode(theirs.verify(signature, 'Hello'), 'ERR_NOT_FOUND')
+    relay.interfere = () => undefined
+    expect(await theirs.verify(signature, 'Hello')).toMatchObject({ status: 'current' })
   })
 
   it('[sign-6] without a relay and without lists nothing is verified', async () => {

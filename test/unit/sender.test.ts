@@ -5,7 +5,7 @@ import { parseCrl, type Crl } from '../../shared/crl.ts'
 import { decodeEnvelope, encodeEnvelope, signWithCertificate } from '../../shared/envelope.ts'
 import { KeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { issueCrl, issueLeaf } from '../../shared/issue.ts'
+import { issueCrl, issueLeaf, makeIssuingCa, makeRootCa } from '../../shared/issue.ts'
 import {
   openClaim,
   signMessage,
@@ -18,7 +18,7 @@ import { keyId } from '../../shared/signature.ts'
 import { type TrustDocument } from '../../shared/trust.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { makeP256, seeded, seededRandom } from '../lib/fixtures-keys.ts'
+import { makeEd25519, makeP256, seeded, seededRandom } from '../lib/fixtures-keys.ts'
 import {
   claimOf,
   makeSignature,
@@ -310,6 +310,81 @@ describe('what lists say', () => {
     const signature = await signedAt(NOW, long)
     const now = NOW + 365 * DAY + 1
     expect(await verify({ now, ...listed([]) }, signature)).toMatchObject({ status: 'expired' })
+  })
+})
+
+describe('a path of two CAs', () => {
+  const anchor = async () => {
+    const key = await makeEd25519('root')
+    const validity = { notBefore: NOW - 30 * DAY, notAfter: NOW + 365 * DAY }
+    const root = {
+      key,
+      certificate: await makeRootCa({
+        key,
+        commonName: 'root',
+        organization: 'Acme',
+        hosts: ['client.acme.example'],
+        ...validity,
+        random: seededRandom('root'),
+      }),
+    }
+    const issuing = { key: await makeEd25519('issuing'), certificate: new Uint8Array() }
+    issuing.certificate = await makeIssuingCa({
+      key: issuing.key,
+      issuer: root,
+      commonName: 'issuing',
+      organization: 'Acme',
+      host: 'client.acme.example',
+      eku: [EKU],
+      notBefore: NOW - 30 * DAY,
+      notAfter: NOW + 30 * DAY,
+      random: seededRandom('issuing'),
+    })
+    const bob = await makeIdentity(issuing, 'client', 'bob')
+    const { clients } = tenant.trust.body
+    return {
+      root,
+      issuing,
+      bob: { ...bob, certificates: [...bob.certificates, issuing.certificate] },
+      trust: under({ clients: { ...clients, anchors: [root.certificate] } }),
+    }
+  }
+
+  it('[sign-6] has a list of each, or nothing is known', async () => {
+    const { root, issuing, bob, trust } = await anchor()
+    const signature = await signedAt(NOW, bob)
+    const [above, below] = [await makeCrl(root), await makeCrl(issuing)]
+    const asked: string[] = []
+    const lists: SenderContext['lists'] = (issuers) => {
+      asked.push(...issuers.map(hex))
+      return Promise.resolve([above, below].map((der) => parseCrl(der)))
+    }
+    expect(await verify({ ...trust, lists }, signature)).toMatchObject({ status: 'current' })
+    expect(asked).toEqual([hex(await keyId(issuing.key.spki)), hex(await keyId(root.key.spki))])
+    for (const only of [above, below])
+      await refuses('ERR_CRL', { ...trust, ...listed([only]) }, signature)
+  })
+
+  it('[sign-6] is revoked where one of its certificates is, also where a list of another is missing', async () => {
+    const { root, issuing, bob, trust } = await anchor()
+    const signature = await signedAt(NOW, bob)
+    const ca = parseCertificate(issuing.certificate).serial.slice()
+    const above = await makeCrl(root, 2, [ca])
+    const below = await makeCrl(issuing, 2, [serialOf(bob)])
+    for (const lists of [
+      [above],
+      [below],
+      [await makeCrl(root), below],
+      [above, await makeCrl(issuing)],
+    ])
+      await refuses('ERR_CERT_REVOKED', { ...trust, ...listed(lists) }, signature)
+  })
+
+  it('[sign-6] is over when its CA is', async () => {
+    const { bob, trust } = await anchor()
+    const late = { ...trust, ...listed([]), now: NOW + 30 * DAY + 1 }
+    expect(await verify(late, await signedAt(NOW, bob))).toMatchObject({ status: 'expired' })
+    await refuses('ERR_CRL', { ...late, now: NOW + 30 * DAY }, await signedAt(NOW, bob))
   })
 })
 
