@@ -67,7 +67,7 @@ example: keyferry sign contract.pdf --key me.key --certificate me.pem --context 
     help: `usage: keyferry verify [FILE] --signature FILE [--from URI] [--config FILE] [--keyring NAME] [options]
 
 Says who signed data, verified to the customer's CA. The time is the word of the signer. "current": the certificate is valid, and lists that are
-usable now do not revoke it; "expired": it was valid at that time, which nobody else vouches for.
+usable now do not have it; "expired": it was valid at that time, which nobody else vouches for.
 
 ${OPTIONS_HELP}
   --signature FILE    as keyferry sign wrote it
