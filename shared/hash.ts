@@ -5,7 +5,7 @@
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import type { Bytes } from './bytes.ts'
 
-/** H of docs/PROTOCOL.md over bytes that come one after another. */
+/** H of docs/PROTOCOL.md over bytes that come one after another; `update` throws `TypeError` for what is no `Uint8Array`. */
 export function createSha256(): { update(data: Uint8Array): unknown; digest(): Bytes } {
   return nobleSha256.create()
 }

@@ -128,8 +128,6 @@ export function createFrameStream(
       controller.enqueue((await begun).claim)
     },
     transform(piece, controller) {
-      // As in message-stream.ts.
-      if (!(piece instanceof Uint8Array)) throw new TypeError('a piece of a stream is a Uint8Array')
       // What is encrypted is what was hashed, whatever the caller does with its buffer.
       const copy = piece.slice()
       hash.update(copy)

@@ -87,10 +87,12 @@ describe('beside data', () => {
 
   it('pieces that are no bytes are refused, and the signal stops it', async () => {
     const { notes } = await openTwo()
-    const pieces = new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue('text' as never),
-    })
-    await expect(notes.sign(pieces)).rejects.toThrow(TypeError)
+    for (const piece of ['text', new ArrayBuffer(8), Uint16Array.of(300)]) {
+      const pieces = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(piece as never),
+      })
+      await expect(notes.sign(pieces)).rejects.toThrow(TypeError)
+    }
     const reason = new Error('not any more')
     const signal = AbortSignal.abort(reason)
     const endless = () => new ReadableStream<Uint8Array>()

@@ -262,10 +262,18 @@ describe('streams of messages', () => {
 
   it('pieces that are no bytes are refused, and what a signer fails with', async () => {
     const begun = Promise.resolve({ claim: utf8('c'), sign: () => Promise.resolve(utf8('s')) })
-    const pieces = new ReadableStream<Bytes>({
-      start: (controller) => controller.enqueue('text' as never),
-    })
-    await expect(whole(pieces.pipeThrough(createFrameStream(begun)))).rejects.toThrow(TypeError)
+    for (const piece of [
+      'text',
+      DATA.buffer,
+      new DataView(DATA.buffer),
+      Uint16Array.of(300),
+      null,
+    ]) {
+      const pieces = new ReadableStream<Bytes>({
+        start: (controller) => controller.enqueue(piece as never),
+      })
+      await expect(whole(pieces.pipeThrough(createFrameStream(begun)))).rejects.toThrow(TypeError)
+    }
     const failed = createFrameStream(Promise.reject(new KeyferryError('ERR_CERT_EXPIRED')))
     await expectCode(whole(streamOf(DATA, 1).pipeThrough(failed)), 'ERR_CERT_EXPIRED')
   })
