@@ -2,37 +2,50 @@
  * The audit log: an RFC 6962 log of canonical JSON leaves, written in the transaction of the effect that they record. Its size and root
  * stand in every head.
  */
-import { concat, hex, type Bytes } from '../shared/bytes.ts'
-import { encodeJson } from '../shared/json.ts'
+import { concat, fromBase64url, type Bytes } from '../shared/bytes.ts'
+import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { decodeJson } from '../shared/json.ts'
+import { MAX_ENVELOPE } from '../shared/limits.ts'
+import { encodeEntry, type Details, type LogEvent } from '../shared/log.ts'
 import { leafHash, treeRoot } from '../shared/tree.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type Store } from './store.ts'
 
-/** What happened, as a past fact. */
-export type LogEvent =
-  | 'tenant-created'
-  | 'keyring-created'
-  | 'version-created'
-  | 'generation-created'
-  | 'member-added'
-  | 'member-removed'
-  | 'package-rotated'
-  | 'request-refused'
-  | 'device-denied'
-  | 'certificate-revoked'
-  | 'catalog-signed'
-  | 'trust-published'
-  | 'incarnation-raised'
+/** Appends a leaf. Call it in the transaction of its effect. Returns its index. */
+export function appendLeaf(store: Store, leaf: Bytes): number {
+  const index = logSize(store)
+  store.run('INSERT INTO log VALUES (?, ?)', index + 1, leaf)
+  return index
+}
 
-/** Appends a leaf. `details` holds texts, integers and `Bytes` of public values only, never key bytes. Time in seconds. */
-export function appendLog(
+/** Appends an entry: public values only, never key bytes. Time in seconds. */
+export function appendLog<E extends LogEvent>(
   store: Store,
-  event: LogEvent,
+  event: E,
   time: number,
-  details: Record<string, string | number | Bytes>,
+  details: Details<E>,
 ): void {
-  const seq = (store.get<{ n: number | null }>('SELECT max(seq) AS n FROM log')?.n ?? 0) + 1
-  store.run('INSERT INTO log VALUES (?, ?)', seq, encodeJson({ ...details, event, time }))
+  // PROTOCOL [log-2]
+  appendLeaf(store, encodeEntry(event, time, details))
+}
+
+/** How many entries there are. */
+export function logSize(store: Store): number {
+  return store.get<{ n: number | null }>('SELECT max(seq) AS n FROM log')?.n ?? 0
+}
+
+/** Size of the log under the newest signed head; 0 if there is none. */
+export function shownLogSize(store: Store): number {
+  const row = store.get<{ envelope: Bytes }>(
+    'SELECT envelope FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
+  )
+  return row === undefined ? 0 : logOf(decodeEnvelope(new Uint8Array(row.envelope))).size
+}
+
+/** What a head says of the log, unverified. */
+export function logOf({ payload }: Envelope): { root: Bytes; size: number } {
+  const { log } = decodeJson(payload, MAX_ENVELOPE) as { log: { root: string; size: number } }
+  return { root: fromBase64url(log.root), size: log.size }
 }
 
 /** Size and root of the log, kept up with the table from one call to the next. */
@@ -72,9 +85,4 @@ export function readLog(store: Store, state: LogState): { size: number; root: By
   if (state.size === 0) return { size: 0, root: treeRoot([]) }
   const roots = state.subtrees.map((one) => one.root)
   return { size: state.size, root: roots.reduceRight((right, left) => join(left, right)) }
-}
-
-/** A device or keyring in the log, as text. */
-export function short(id: Bytes): string {
-  return hex(id).slice(0, 16)
 }

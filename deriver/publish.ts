@@ -1,5 +1,5 @@
 /** From rows to a signed head: changed keyrings, the catalog over all manifests, and the head over everything. A heartbeat costs the same whatever there is. */
-import { equal, type Bytes } from '../shared/bytes.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import {
   decodeEnvelope,
   documentHash,
@@ -12,8 +12,9 @@ import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { type HeadBody } from '../shared/release.ts'
-import { type SigningKey } from '../shared/signature.ts'
+import { keyId, type SigningKey } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import { parseAnchor } from '../shared/x509.ts'
 import { requireFreshCrls } from './incarnation.ts'
 import { appendLog, readLog, type LogState } from './log.ts'
 import { publishKeyring, publishTrees, readTree } from './release.ts'
@@ -137,6 +138,22 @@ function publishKeyrings(store: Store, keys: PublishKeys, tenant: string, now: n
   })
 }
 
+/** Key ids of the CAs whose lists decide on a deriver's certificate, in hex. */
+async function signerIssuers({ signer }: PublishKeys, trust: TrustDocument): Promise<Set<string>> {
+  const above = [...trust.body.derivers.anchors, ...signer.certificates.slice(1)]
+  return new Set(
+    await Promise.all(above.map(async (der) => hex(await keyId(parseAnchor(der).spki)))),
+  )
+}
+
+/** Keeps the lists by which a head's signer is judged: whoever checks the head in years needs those of its day. */
+function keepCrls(store: Store, crls: ReturnType<typeof currentCrls>, issuers: Set<string>): void {
+  for (const { issuer, hash, der } of crls) {
+    if (issuers.has(hex(issuer)))
+      store.run('INSERT OR IGNORE INTO crl_history VALUES (?, ?)', hash, der)
+  }
+}
+
 /** Allocates a head over what is published; `null` if another process changed something since. */
 function allocateHead(
   store: Store,
@@ -145,6 +162,7 @@ function allocateHead(
   change: number,
   now: number,
   lifetime: number,
+  issuers: Set<string>,
 ): HeadBody | null {
   return store.transaction(() => {
     // PROTOCOL [deriver-1]
@@ -165,9 +183,11 @@ function allocateHead(
       now,
       expiresAt,
     )
+    const crls = currentCrls(store)
+    keepCrls(store, crls, issuers)
     return {
       catalog: { hash: catalog.hash, number: catalog.number },
-      crls: currentCrls(store).map(({ issuer, number, hash }) => ({ hash, issuer, number })),
+      crls: crls.map(({ issuer, number, hash }) => ({ hash, issuer, number })),
       expiresAt,
       incarnation,
       issuedAt: now,
@@ -198,7 +218,8 @@ export async function publish(
     requireFreshCrls(store, trust)
     const change = publishKeyrings(store, keys, trust.tenant, now)
     await publishCatalog(store, keys, trust, now)
-    const body = allocateHead(store, trust, log, change, now, lifetime)
+    const issuers = await signerIssuers(keys, trust)
+    const body = allocateHead(store, trust, log, change, now, lifetime, issuers)
     if (body === null) continue
     const { key, certificates } = keys.signer
     const signer = sha256(certificates[0]!)

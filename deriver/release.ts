@@ -3,7 +3,7 @@
  * its members.
  */
 import { encodeBundle, encodeName, MEMBER_LEAF } from '../shared/bundle.ts'
-import { fromBase32, hex, type Bytes } from '../shared/bytes.ts'
+import { equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson } from '../shared/json.ts'
 import { versionInput } from '../shared/kdf.ts'
@@ -14,9 +14,11 @@ import {
   versionContext,
   type Manifest,
 } from '../shared/manifest.ts'
-import { type Release } from '../shared/release.ts'
+import { releaseLeaf } from '../shared/log.ts'
+import { decodeRelease, type Release } from '../shared/release.ts'
 import { buildTree, type TreeHead } from '../shared/tree.ts'
 import { type KeyringRow, type VersionRow, type VersionState } from './keyrings.ts'
+import { appendLeaf, appendLog } from './log.ts'
 import { currentKek } from './members.ts'
 import { putObject, treePages } from './objects.ts'
 import { commit, wrapKey, type Root } from './root.ts'
@@ -34,6 +36,21 @@ function versionSecret(
       new Uint8Array(row.salt),
     ),
   )
+}
+
+/** Index of a release's entry in the log: that of the last release where nothing changed, or of a new one. */
+function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>): number {
+  const leaf = releaseLeaf(contents)
+  const last =
+    row.release === null
+      ? undefined
+      : store.get<{ body: Bytes }>('SELECT body FROM objects WHERE hash = ?', row.release)
+  if (last !== undefined) {
+    const before = decodeRelease(new Uint8Array(last.body))
+    if (equal(releaseLeaf(before), leaf)) return before.log
+  }
+  // PROTOCOL [log-2]
+  return appendLeaf(store, leaf)
 }
 
 /** Builds manifest, bundle and release of one keyring. Call it in a transaction. */
@@ -101,12 +118,19 @@ export function publishKeyring(
     entries,
   })
   kek.fill(0)
+  const bundleHash = putObject(store, bundle)
+  if (row.bundle === null || !equal(row.bundle, bundleHash)) {
+    const { generation } = row
+    const versions = entries.map((one) => `${one.incarnation}.${one.version}`).join(' ')
+    const made = { bundle: bundleHash, generation, incarnation, keyring: id, versions }
+    appendLog(store, 'bundle-made', now, made)
+  }
   const inState = (state: VersionState): { incarnation: number; version: number }[] =>
     rows
       .filter((v) => v.state === state)
       .map((v) => ({ incarnation: v.incarnation, version: v.version }))
-  const release: Release = {
-    bundle: putObject(store, bundle),
+  const contents: Omit<Release, 'log'> = {
+    bundle: bundleHash,
     compromised: inState('compromised'),
     deactivated: inState('deactivated'),
     encrypt: { incarnation: row.encrypt_incarnation, version: row.encrypt_version },
@@ -118,6 +142,7 @@ export function publishKeyring(
     skipped: inState('skipped'),
     tenant,
   }
+  const release: Release = { ...contents, log: logIndex(store, row, contents) }
   const releaseHash = putObject(store, encodeJson(release))
   store.run(
     'UPDATE keyrings SET dirty = 0, manifest = ?, bundle = ?, release = ? WHERE id = ?',

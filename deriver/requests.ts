@@ -6,6 +6,7 @@ import { type RequestBody } from '../shared/api.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
 import {
   decodeEnvelope,
+  documentHash,
   encodeEnvelope,
   signWithCertificate,
   type Envelope,
@@ -216,8 +217,11 @@ async function attempt(one: Case): Promise<Outcome | null> {
       if (reason !== null)
         renewGeneration(store, deriving, id, now, (row) => !equal(row.key_id, device))
     }
-    for (const { id, reason } of refused) {
-      appendLog(store, 'request-refused', now, { keyring: id, reason: reason!, uri: outcome.uri })
+    for (const [i, { id, reason }] of refused.entries()) {
+      const refusal = documentHash(refusals[i]!)
+      const recipient = request.body.signer
+      const details = { keyring: id, reason: reason!, recipient, refusal, uri: outcome.uri }
+      appendLog(store, 'request-refused', now, details)
     }
     store.run(
       'INSERT INTO requests VALUES (?, ?, ?, ?, ?)',

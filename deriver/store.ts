@@ -79,6 +79,12 @@ CREATE TABLE revocation_reasons (serial TEXT PRIMARY KEY, reason TEXT NOT NULL) 
 CREATE TABLE alarms (what TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `,
   MOVE_TO_CA,
+  // Lists by which the signers of heads were judged, for whoever checks these heads later. Every release gets an entry in the log.
+  `
+CREATE TABLE crl_history (hash BLOB PRIMARY KEY, der BLOB NOT NULL) STRICT, WITHOUT ROWID;
+UPDATE keyrings SET dirty = 1, release = NULL, bundle = NULL;
+UPDATE meta SET value = value + 1 WHERE name = 'change';
+`,
 ]
 
 /** A row as node:sqlite returns it. */

@@ -38,6 +38,7 @@ export const ERROR_CODES = {
   ERR_ROLLBACK: 'older than what was already accepted',
   ERR_FORK: 'two different documents carry the same number',
   ERR_HASH: 'not the document that the signed statement names',
+  ERR_UNLOGGED: 'not in the audit log that the head commits to',
   ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for',
   // Keys.
   ERR_SUITE: 'a suite that the trust document does not allow',

@@ -15,6 +15,7 @@ import { type DeliveredKeyring, type Delivery } from './api.ts'
 import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
 import {
   decodeRelease,
+  requireLogged,
   requireSuccession,
   requireTrust,
   verifyHead,
@@ -175,6 +176,7 @@ function openKeyring(
   if (release.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
   if (!equal(release.keyring, keyring)) throw new KeyferryError('ERR_KEYRING')
   if (release.incarnation !== incarnation) throw new KeyferryError('ERR_INCARNATION')
+  requireLogged(release, head.body)
   // PROTOCOL [open-12]
   const manifestBytes = object(item.manifest, release.manifest, context.kept, 'manifest')
   verifyLeaf(

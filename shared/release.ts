@@ -12,7 +12,8 @@ import { type TrustDocument } from './trust.ts'
 
 const versionId = object({ incarnation: int(0, 0xffffffff), version: int(0, 0xffffffff) })
 
-const releaseSchema = object({
+/** Fields of a release. */
+export const releaseFields = {
   bundle: bytes(32),
   compromised: list(versionId, 0, 1_000),
   deactivated: list(versionId, 0, 1_000),
@@ -20,14 +21,24 @@ const releaseSchema = object({
   generation: int(1),
   incarnation: int(1, 0xffffffff),
   keyring: bytes(16),
+  log: int(),
   manifest: bytes(32),
   members: treeHeadSchema,
   skipped: list(versionId, 0, 1_000),
   tenant: text(52),
-})
+} as const
+
+const releaseSchema = object(releaseFields)
 
 /** A decoded release. */
 export type Release = Infer<typeof releaseSchema>
+
+/** Checks that the log of the head that shows a release can have its entry. Throws `ERR_UNLOGGED`. */
+export function requireLogged({ log }: Release, head: HeadBody): void {
+  // PROTOCOL [log-3]
+  if (log >= head.log.size)
+    throw new KeyferryError('ERR_UNLOGGED', `entry ${log} in a log of ${head.log.size}`)
+}
 
 /** Decodes a release. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_NOT_CANONICAL`, `ERR_SCHEMA`. */
 export function decodeRelease(data: Bytes): Release {

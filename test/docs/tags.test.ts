@@ -67,6 +67,7 @@ const withoutVector: Record<string, string> = {
   'relay-8': 'what a relay stores',
   'relay-9': 'what a relay stores',
   'relay-10': 'a transaction of a relay',
+  'log-2': 'a transaction of the deriver',
   'deriver-1': 'a transaction of the deriver',
   'deriver-2': 'what the deriver never asks for',
   'deriver-3': 'which versions the deriver has used',

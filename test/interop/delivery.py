@@ -74,7 +74,7 @@ def find_catalog(delivered, head, trust, last, tenant):
 
 
 def open_keyring(one, head, catalog, ask, numbers):
-    """PROTOCOL [open-10] to [open-14], [open-18]"""
+    """PROTOCOL [open-10] to [open-14], [open-18], [log-3]"""
     keyring, releases, manifests = one['keyring'], head.body['releases'], catalog.body['manifests']
     leaf = keyring + sha256(one['release'])
     require_leaf(leaf, one['releaseProof'], releases['root'], releases['size'])
@@ -82,6 +82,7 @@ def open_keyring(one, head, catalog, ask, numbers):
     need(release['tenant'] == ask['tenant'], 'ERR_TENANT')
     need(release['keyring'] == keyring, 'ERR_KEYRING')
     need(release['incarnation'] == head.body['incarnation'], 'ERR_INCARNATION')
+    need(release['log'] < head.body['log']['size'], 'ERR_UNLOGGED')
 
     kept = ask['kept']
     data = one['manifest'] or kept.get(release['manifest'], b'')

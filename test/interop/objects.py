@@ -1,11 +1,25 @@
 """Trees, manifests, releases, bundles and member leaves (docs/PROTOCOL.md)."""
+import json
 import re
 
 from documents import MOST_U32, tree
-from wire import Reader, decode_json, integer, many, need, raw, record, require_rising, sha256, text
+from wire import (
+    Reader,
+    canonical,
+    decode_json,
+    integer,
+    many,
+    need,
+    one_of,
+    raw,
+    record,
+    require_rising,
+    sha256,
+    text,
+)
 
 version_id = record(incarnation=integer(0, MOST_U32), version=integer(0, MOST_U32))
-release_body = record(
+release_fields = dict(
     bundle=raw(32),
     compromised=many(version_id, 0, 1000),
     deactivated=many(version_id, 0, 1000),
@@ -13,11 +27,59 @@ release_body = record(
     generation=integer(1),
     incarnation=integer(1, MOST_U32),
     keyring=raw(16),
+    log=integer(0),
     manifest=raw(32),
     members=tree,
     skipped=many(version_id, 0, 1000),
     tenant=text(52),
 )
+release_body = record(**release_fields)
+
+MOST_LEAF = 1_500_000
+digest, ring, uri = raw(32), raw(16), text(16384)
+member = dict(device=digest, keyring=ring, package=digest, uri=uri)
+number, epoch = integer(1), integer(1, MOST_U32)
+entry_fields = {
+    'tenant-created': dict(authority=raw(32, 128), tenant=text(52)),
+    'trust-published': dict(hash=digest, number=number),
+    'incarnation-raised': dict(incarnation=epoch, since=integer(), trust=number),
+    'catalog-signed': dict(number=number, root=digest),
+    'keyring-created': dict(keyring=ring, kind=one_of('recoverable', 'erasable'), rules=text(MOST_LEAF)),
+    'generation-created': dict(generation=number, incarnation=epoch, keyring=ring),
+    'version-created': dict(incarnation=epoch, keyring=ring, version=epoch),
+    'bundle-made': dict(
+        bundle=digest,
+        generation=number,
+        incarnation=epoch,
+        keyring=ring,
+        versions=text(MOST_LEAF, r'(\d+\.\d+( \d+\.\d+)*)?'),
+    ),
+    'member-added': member,
+    'package-rotated': member,
+    'member-removed': dict(device=digest, keyring=ring, uri=uri),
+    'request-refused': dict(keyring=ring, reason=text(300), recipient=digest, refusal=digest, uri=uri),
+    'device-denied': dict(device=digest, uri=uri),
+    'certificate-revoked': dict(serial=text(64), uri=uri),
+}
+released = {name: schema for name, schema in release_fields.items() if name != 'log'}
+entries = {
+    name: record(event=text(32), time=integer(), **fields) for name, fields in entry_fields.items()
+} | {'released': record(event=text(32), release=record(**released))}
+
+
+def read_entry(data):
+    """PROTOCOL [log-1]"""
+    value = decode_json(data, MOST_LEAF)
+    event = value.get('event') if isinstance(value, dict) else None
+    need(isinstance(event, str) and event in entries, 'ERR_SCHEMA', 'event')
+    return entries[event](value)
+
+
+def release_entry(data):
+    """The leaf of a release."""
+    read_release(data)
+    said = {name: value for name, value in json.loads(data).items() if name != 'log'}
+    return canonical({'event': 'released', 'release': said}).encode()
 
 
 def place(version):

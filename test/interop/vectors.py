@@ -15,7 +15,7 @@ from delivery import delivery_body, open_delivery, require_clock, version_to_dec
 from documents import document_hash, envelope, follow_trust, require_lists, verify_head, verify_refusal
 from http_calls import signature_base
 from keys import decrypt, derive, key_id_of, open_welcome, unwrap, unwrap_name, unwrap_version
-from objects import read_bundle, read_manifest, read_release, read_welcome, require_leaf
+from objects import read_bundle, read_entry, read_manifest, read_release, read_welcome, release_entry, require_leaf
 from paths import validate
 from senders import Asked, decrypt as decrypt_any, verify_data
 from wire import Refused, decode_json, from_b32, from_b64url
@@ -111,10 +111,18 @@ def run_tree(given):
     require_leaf(un(given['leaf']), proof, un(given['root']), given['size'])
 
 
-READ = {'manifest': read_manifest, 'bundle': read_bundle, 'welcome': read_welcome, 'release': read_release}
+READ = {
+    'manifest': read_manifest,
+    'bundle': read_bundle,
+    'welcome': read_welcome,
+    'release': read_release,
+    'entry': read_entry,
+}
 
 
 def run_format(given):
+    if given['format'] == 'release entry':
+        return {'entry': release_entry(un(given['bytes'])).hex()}
     READ[given['format']](un(given['bytes']))
 
 

@@ -111,6 +111,7 @@ export const releases = fc.record({
   generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   incarnation: fc.integer({ min: 1, max: 0xffffffff }),
   keyring: bytesOf(16),
+  log: fc.nat(),
   manifest: bytesOf(32),
   members: treeHeads,
   skipped: rising(versionId),

@@ -203,6 +203,7 @@ function deliverKeyring(world: World, device: Device, n: number, edits: Edits) {
     generation: 3,
     incarnation: 1,
     keyring,
+    log: 20 + n,
     manifest: sha256(manifest),
     members: buildTree(leaves, MEMBER_LEAF).head,
     skipped: [],

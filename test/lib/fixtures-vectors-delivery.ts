@@ -212,6 +212,11 @@ export async function deliveryVectors(world: World): Promise<object> {
         { release: (r) => ({ ...r, incarnation: 2 }) },
         'ERR_INCARNATION',
       ),
+      await edited(
+        '[log-3] a release whose entry the log cannot have',
+        { release: (r) => ({ ...r, log: 41 }) },
+        'ERR_UNLOGGED',
+      ),
       swap('[open-12] another manifest', { manifest: second.manifest }, 'ERR_HASH'),
       swap('[open-12] another proof', { manifestProof: second.manifestProof }, 'ERR_HASH'),
       await edited(

@@ -3,8 +3,10 @@ import { encodeBundle, encodeWelcome } from '../../shared/bundle.ts'
 import { concat, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'
+import { releaseLeaf } from '../../shared/log.ts'
 import { encodeManifest } from '../../shared/manifest.ts'
 import { bundleOf, KEYRINGS, manifestOf, type World } from './fixtures-delivery.ts'
+import { encodedEntries } from './log-entries.ts'
 import { seeded } from './fixtures-keys.ts'
 import { plain, vector, type Vector } from './fixtures-vectors.ts'
 
@@ -25,7 +27,8 @@ export function formatVectors(world: World): object {
     encrypt: { incarnation: 1, version: 2 },
     generation: 3,
     incarnation: 1,
-    keyring: KEYRINGS[0],
+    keyring: KEYRINGS[0]!,
+    log: 40,
     manifest: sha256(manifest),
     members: { index: seeded('index'), root: seeded('root'), size: 1_000 },
     skipped: [],
@@ -91,6 +94,25 @@ export function formatVectors(world: World): object {
         '[dec-2] white space',
         concat(encodeJson(release), utf8(' ')),
         'ERR_NOT_CANONICAL',
+      ),
+      item('release entry', 'the entry of a release', encodeJson(release), 'ok', {
+        entry: hex(releaseLeaf(release)),
+      }),
+      item('entry', '[log-1] a release', releaseLeaf(release), 'ok'),
+      item(
+        'entry',
+        '[log-1] a release with its index',
+        encodeJson({ event: 'released', release }),
+        'ERR_SCHEMA',
+      ),
+      ...encodedEntries().map(([event, leaf]) => item('entry', `[log-1] ${event}`, leaf, 'ok')),
+      item('entry', '[log-1] white space', utf8('{"event":"released" }'), 'ERR_NOT_CANONICAL'),
+      item('entry', '[log-1] another event', encodeJson({ event: 'x', time: 1 }), 'ERR_SCHEMA'),
+      item(
+        'entry',
+        '[log-1] a field too few',
+        encodeJson({ event: 'device-denied', time: 1, uri: '' }),
+        'ERR_SCHEMA',
       ),
     ],
   }

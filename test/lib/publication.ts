@@ -8,7 +8,7 @@ import {
   welcomeInfo,
   type BundleEntry,
 } from '../../shared/bundle.ts'
-import { compare, fromBase32, type Bytes } from '../../shared/bytes.ts'
+import { compare, equal, fromBase32, type Bytes } from '../../shared/bytes.ts'
 import { type CatalogBody } from '../../shared/catalog.ts'
 import {
   documentHash,
@@ -21,6 +21,7 @@ import { createHpke, KEM_ID } from '../../shared/hpke.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { channelIdInput, commitInput } from '../../shared/kdf.ts'
+import { releaseLeaf } from '../../shared/log.ts'
 import {
   ALGORITHM,
   encodeManifest,
@@ -29,7 +30,7 @@ import {
   type Manifest,
 } from '../../shared/manifest.ts'
 import { type HeadBody, type Release } from '../../shared/release.ts'
-import { buildTree, type PagedTree } from '../../shared/tree.ts'
+import { buildTree, treeRoot, type PagedTree } from '../../shared/tree.ts'
 import { crlsOf, DAY, random, uriOf, type Client, type World } from './world.ts'
 
 /** A keyring as the deriver knows it. `crowd` are leaves of members that nobody plays. */
@@ -198,6 +199,12 @@ function sorted(leaves: Bytes[]): PagedTree {
   return buildTree(leaves.toSorted(compare), KEYRING_LEAF)
 }
 
+/** Index of a leaf in the world's log, to which it is added if it is new. */
+function logged({ log }: World, leaf: Bytes): number {
+  const known = log.findIndex((one) => equal(one, leaf))
+  return known < 0 ? log.push(leaf) - 1 : known
+}
+
 /** Makes every object, the catalog and the head of these keyrings. */
 export async function publish(
   world: World,
@@ -214,7 +221,7 @@ export async function publish(
     const bundle = await bundleOf(world, keyring, options.pad ?? 0)
     const members = await membersOf(world, keyring)
     const last = keyring.versions.at(-1)!
-    const body: Release = {
+    const contents: Omit<Release, 'log'> = {
       bundle: sha256(bundle),
       compromised: [],
       deactivated: [],
@@ -227,6 +234,7 @@ export async function publish(
       skipped: [],
       tenant: world.tenant,
     }
+    const body = { ...contents, log: logged(world, releaseLeaf(contents)) }
     const bytes = encodeJson(body)
     releases.set(keyring, { bytes, body })
     objects.push(
@@ -260,7 +268,7 @@ export async function publish(
     expiresAt: now + 3_600,
     incarnation: world.trust.incarnation,
     issuedAt: now,
-    log: { root: sha256(new Uint8Array()), size: 0 },
+    log: { root: treeRoot(world.log), size: world.log.length },
     releases: releaseTree.head,
     signer: sha256(signer.certificates[0]!),
     tenant: world.tenant,

@@ -62,6 +62,8 @@ export interface World {
   trusts: Envelope[]
   trust: TrustBody
   deriver: Signer
+  /** Leaves of the deriver's log. */
+  log: Bytes[]
 }
 
 export interface WorldOptions {
@@ -182,7 +184,8 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
   }
   const genesis = await signWithAuthority('trust', trust, authority)
   const deriver = await issueSigner(cas.deriver, uriOf('deriver', 'one'), now)
-  return { now, tenant: tenantId(genesis), authority, cas, trusts: [genesis], trust, deriver }
+  const tenant = tenantId(genesis)
+  return { now, tenant, authority, cas, trusts: [genesis], trust, deriver, log: [] }
 }
 
 /** All CRLs in force. */

@@ -158,7 +158,7 @@ const EXPECTED: Record<Kind, Record<string, string>> = {
     number: 'ERR_HASH',
     tenant: 'ERR_TENANT',
   },
-  // Free: what only tightens, and where pages are found.
+  // Free: what only tightens, where pages are found, and where the entry of the log stands, which whoever has the log looks up.
   release: {
     bundle: 'ERR_HASH',
     compromised: 'ok',
@@ -170,6 +170,7 @@ const EXPECTED: Record<Kind, Record<string, string>> = {
     generation: 'ERR_KEYRING',
     incarnation: 'ERR_INCARNATION',
     keyring: 'ERR_KEYRING',
+    log: 'ok',
     manifest: 'ERR_HASH',
     'members.index': 'ok',
     'members.root': 'ERR_HASH',

@@ -232,6 +232,7 @@ describe('the tables', () => {
       CREATE TABLE main.denied (key_id BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
       INSERT INTO main.issued SELECT serial, role, uri, key_id, not_after, revoked FROM ca.issued;
       INSERT INTO main.denied SELECT * FROM ca.denied;
+      DROP TABLE main.crl_history;
       PRAGMA main.user_version = 3;
     `)
     db.close()

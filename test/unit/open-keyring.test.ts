@@ -107,6 +107,13 @@ describe('release', () => {
     await refuses({ release: edit }, 'ERR_KEYRING')
   })
 
+  it('[log-3] a release whose entry the log of its head cannot have is ERR_UNLOGGED', async () => {
+    const log = 41
+    await refuses({ release: only<Release>((r) => ({ ...r, log })) }, 'ERR_UNLOGGED')
+    const last = only<Release>((r) => ({ ...r, log: log - 1 }))
+    await open(await makeDelivery(world, { release: last }))
+  })
+
   it('[open-11] a release of another incarnation is ERR_INCARNATION', async () => {
     await refuses({ release: only<Release>((r) => ({ ...r, incarnation: 2 })) }, 'ERR_INCARNATION')
   })

@@ -49,6 +49,7 @@ describe('release', () => {
     generation: 3,
     incarnation: 1,
     keyring: seeded('keyring', 16),
+    log: 40,
     manifest: seeded('manifest'),
     members: tree(),
     skipped: [],

@@ -38,6 +38,7 @@ import {
   verifyKeyRequest,
   type VerifyContext,
 } from '../../shared/key-package.ts'
+import { decodeEntry, releaseLeaf } from '../../shared/log.ts'
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
 import { decryptMessageRange } from '../../shared/message-range.ts'
 import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
@@ -160,6 +161,8 @@ runCases<{ format: string; bytes: string }, object>(
       return again(decodeManifest(data), encodeManifest(decodeManifest(data)))
     if (format === 'bundle') return again(decodeBundle(data), encodeBundle(decodeBundle(data)))
     if (format === 'welcome') return again(decodeWelcome(data), encodeWelcome(decodeWelcome(data)))
+    if (format === 'entry') return again(decodeEntry(data), encodeJson(decodeEntry(data)))
+    if (format === 'release entry') return { entry: hex(releaseLeaf(decodeRelease(data))) }
     return again(decodeRelease(data), encodeJson(decodeRelease(data)))
   },
 )

@@ -1,0 +1,50 @@
+/** One entry of the log for each event. */
+import { type Bytes } from '../../shared/bytes.ts'
+import { encodeEntry, type Details, type LogEvent } from '../../shared/log.ts'
+import { seeded } from './fixtures-keys.ts'
+
+const keyring = seeded('keyring', 16)
+const device = seeded('device')
+const uri = 'keyferry://client.acme.example/ada'
+const member = { device, keyring, package: seeded('package'), uri }
+
+export const ENTRIES: { [E in LogEvent]: Details<E> } = {
+  'tenant-created': { authority: seeded('authority', 44), tenant: 'a'.repeat(52) },
+  'trust-published': { hash: seeded('trust'), number: 2 },
+  'incarnation-raised': { incarnation: 2, since: 40, trust: 2 },
+  'catalog-signed': { number: 7, root: seeded('root') },
+  'keyring-created': {
+    keyring,
+    kind: 'recoverable',
+    rules: 'keyferry://client.acme.example/* keyferry://client.acme.example/b',
+  },
+  'generation-created': { generation: 3, incarnation: 1, keyring },
+  'version-created': { incarnation: 1, keyring, version: 2 },
+  'bundle-made': {
+    bundle: seeded('bundle'),
+    generation: 3,
+    incarnation: 1,
+    keyring,
+    versions: '1.1 1.2',
+  },
+  'member-added': member,
+  'package-rotated': member,
+  'member-removed': { device, keyring, uri },
+  'request-refused': {
+    keyring,
+    reason: 'no rule covers this client',
+    recipient: seeded('certificate'),
+    refusal: seeded('refusal'),
+    uri,
+  },
+  'device-denied': { device, uri },
+  'certificate-revoked': { serial: '0a1b', uri },
+}
+
+/** Each with its leaf. */
+export function encodedEntries(): [LogEvent, Bytes][] {
+  return (Object.keys(ENTRIES) as LogEvent[]).map((event) => [
+    event,
+    encodeEntry(event, 1_795_000_000, ENTRIES[event]),
+  ])
+}
