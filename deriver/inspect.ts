@@ -7,7 +7,9 @@ import { decodeEnvelope, documentHash, encodeEnvelope, type Envelope } from '../
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeEvidence } from '../shared/evidence.ts'
 import { decodeJson, parseJson } from '../shared/json.ts'
-import { MAX_ENVELOPE } from '../shared/limits.ts'
+import { MAX_ENVELOPE, MAX_LOG_LEAF } from '../shared/limits.ts'
+import { decodeEntry } from '../shared/log.ts'
+import { decodeLogEvidence, type Statement } from '../shared/log-evidence.ts'
 import { decodeManifest } from '../shared/manifest.ts'
 import { isMessage, parseMessageHeader } from '../shared/message.ts'
 import { decodePem } from '../shared/pem.ts'
@@ -133,6 +135,31 @@ function evidence(data: Bytes): Inspection {
   return { kind: 'evidence', claims }
 }
 
+/** What evidence about the log claims: nothing of it is checked here. */
+function logEvidence(data: Bytes): Inspection {
+  const { at, tenant, trust, crls, known, other } = decodeLogEvidence(data)
+  const statement = ({ head, leaf, of, proof }: Statement): Record<string, unknown> => ({
+    [of === 'log' ? 'entry' : 'release']: decodeJson(leaf, MAX_LOG_LEAF),
+    ...(of === 'log' ? { index: proof.index } : {}),
+    under: envelope(encodeEnvelope(head)).claims,
+  })
+  const claims = {
+    tenant,
+    at: time(at),
+    trustDocuments: trust.length,
+    revocationLists: crls.length,
+    known: statement(known),
+    other: statement(other),
+  }
+  return { kind: 'evidence about the log', claims }
+}
+
+/** An entry of the log. */
+function logEntry(data: Bytes): Inspection {
+  const { event, ...claims } = decodeEntry(data)
+  return { kind: `log entry: ${event}`, claims: readableTimes(claims) as Record<string, unknown> }
+}
+
 /** In this order; the first that parses says what it is. */
 const READERS: ((data: Bytes) => Inspection)[] = [
   (data) => {
@@ -148,6 +175,8 @@ const READERS: ((data: Bytes) => Inspection)[] = [
   },
   envelope,
   evidence,
+  logEvidence,
+  logEntry,
   (data) => ({
     kind: 'release',
     claims: readableTimes(decodeRelease(data)) as Record<string, unknown>,

@@ -9,6 +9,7 @@ import { KeyferryError } from './errors.ts'
 import { decodeJson, encodeJson } from './json.ts'
 import { MAX_CRL } from './crl.ts'
 import { MAX_TRUST_STEPS } from './limits.ts'
+import { type VerifyContext } from './key-package.ts'
 import { compareVersions } from './manifest.ts'
 import { verifyHeadSignature, type Head } from './release.ts'
 import { bytes, int, list, object, text, type Infer } from './schema.ts'
@@ -17,20 +18,22 @@ import { followTrust, TENANT_ID, type TrustDocument } from './trust.ts'
 /** Bytes of a file of evidence at most. */
 export const MAX_EVIDENCE = 8_388_608
 
-const evidenceSchema = object({
+/** What every file of evidence has, beside what contradicts each other. */
+export const evidenceFields = {
   at: int(),
   crls: list(bytes(1, MAX_CRL), 0, 64),
-  known: envelopeSchema,
-  other: envelopeSchema,
   tenant: text(52, TENANT_ID),
   trust: list(envelopeSchema, 1, MAX_TRUST_STEPS),
-})
+} as const
+
+const evidenceSchema = object({ ...evidenceFields, known: envelopeSchema, other: envelopeSchema })
 
 /** What a client keeps of a contradiction: the head that it had accepted, and the other one. `at` in seconds. */
 export type EvidenceBody = Infer<typeof evidenceSchema>
 
-/** What two heads contradict each other in. */
-export type Contradiction = 'fork' | 'regression' | 'lifetime' | 'incarnation' | 'trust'
+/** What the documents of a file contradict each other in; `unlogged` is of log-evidence.ts alone. */
+export type Contradiction =
+  'fork' | 'regression' | 'log' | 'unlogged' | 'lifetime' | 'incarnation' | 'trust'
 
 /** A contradiction that is proven, in words, and the certificates (fingerprints) whose keys signed it. */
 export interface Finding {
@@ -119,7 +122,32 @@ function contradiction(known: Head, other: Head, chain: readonly TrustDocument[]
   const isSame = earlier.body.incarnation === later.body.incarnation
   const fallen = isSame ? regression(earlier.body, later.body, chain) : null
   if (fallen !== null) return { kind: 'regression', what: fallen }
+  const { size, root } = earlier.body.log
+  if (isSame && later.body.log.size === size && !equal(later.body.log.root, root))
+    return { kind: 'log', what: `two different logs of ${size} entries` }
   return misstatement(other, chain) ?? misstatement(known, chain)
+}
+
+/** The trust documents of a file, and how its heads are verified: without regard to the verifier's clock. Throws `ERR_TENANT` and the codes of trust documents. */
+export async function verifyEvidenceTrust(
+  evidence: Pick<EvidenceBody, 'at' | 'crls' | 'tenant' | 'trust'>,
+  tenant: string,
+): Promise<{ chain: TrustDocument[]; context: VerifyContext }> {
+  // PROTOCOL [evidence-2]
+  if (evidence.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
+  const chain: TrustDocument[] = []
+  for (const envelope of evidence.trust)
+    chain.push(await followTrust(tenant, chain.at(-1) ?? null, [envelope], null, null))
+  return { chain, context: { trust: chain.at(-1)!, now: evidence.at, crls: evidence.crls } }
+}
+
+/** Fingerprints of the certificates that signed heads, each once. */
+export function signersOf(heads: readonly Head[]): Bytes[] {
+  const signers = heads.map(({ path }): [string, Bytes] => [
+    hex(path.fingerprint),
+    path.fingerprint,
+  ])
+  return [...new Map(signers).values()]
 }
 
 /**
@@ -127,20 +155,12 @@ function contradiction(known: Head, other: Head, chain: readonly TrustDocument[]
  * `ERR_UNPROVEN` where the two heads can both be honest.
  */
 export async function verifyEvidence(evidence: EvidenceBody, tenant: string): Promise<Finding> {
-  // PROTOCOL [evidence-2]
-  if (evidence.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
-  const chain: TrustDocument[] = []
-  for (const envelope of evidence.trust)
-    chain.push(await followTrust(tenant, chain.at(-1) ?? null, [envelope], null, null))
-  const context = { trust: chain.at(-1)!, now: evidence.at, crls: evidence.crls }
+  const { chain, context } = await verifyEvidenceTrust(evidence, tenant)
   const known = await verifyHeadSignature(evidence.known, context)
   const other = await verifyHeadSignature(evidence.other, context)
   // PROTOCOL [evidence-3]
   const found = contradiction(known, other, chain)
   if (found === null) throw new KeyferryError('ERR_UNPROVEN', 'the two heads can both be honest')
-  const signers = new Map(
-    [known, other].map(({ path }) => [hex(path.fingerprint), path.fingerprint]),
-  )
   const { body, hash } = chain.at(-1)!
-  return { ...found, signers: [...signers.values()], trust: { number: body.number, hash } }
+  return { ...found, signers: signersOf([known, other]), trust: { number: body.number, hash } }
 }

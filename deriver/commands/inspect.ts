@@ -1,12 +1,12 @@
 /** Looking at any file. */
 import { hex, type Bytes } from '../../shared/bytes.ts'
-import { decodeEvidence, verifyEvidence } from '../../shared/evidence.ts'
+import { verifyEvidenceFile } from '../../shared/log-evidence.ts'
 import { describe, inspect } from '../inspect.ts'
 import { command, operand, readFile, type Command } from './command.ts'
 
 /** Checks evidence with the tenant id alone. Throws the codes of `verifyEvidence`. */
 async function check(file: Bytes, tenant: string, isJson: boolean): Promise<string> {
-  const { kind, what, signers, trust } = await verifyEvidence(decodeEvidence(file), tenant)
+  const { kind, what, signers, trust } = await verifyEvidenceFile(file, tenant)
   const { number } = trust
   const finding = {
     kind,

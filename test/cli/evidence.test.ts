@@ -4,10 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { base32 } from '../../shared/bytes.ts'
+import { encodeJson } from '../../shared/json.ts'
+import { encodeLogEvidence } from '../../shared/log-evidence.ts'
+import { decodeRelease } from '../../shared/release.ts'
 import { keyferryIn } from '../lib/cli.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { signHead } from '../lib/thief.ts'
-import { random } from '../lib/world.ts'
+import { entryOf, evidenceOf, history, releaseOf, showing } from '../lib/log-history.ts'
+import { makeWorld, random } from '../lib/world.ts'
 
 // No tenant is in this directory: a stranger has none.
 const directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
@@ -45,6 +49,38 @@ it('explains a fork that a client was shown, and proves it with the tenant id', 
     trust: { number: 1 },
   })
   expect(proven.stdout).toContain('under trust document 1, ')
+})
+
+it('explains an entry that is missing in the log, and proves it with the tenant id', async () => {
+  const world = await makeWorld()
+  const { heads } = await history(world)
+  const last = heads.at(-1)!
+  const release = decodeRelease(last.releases[0]!)
+  const bytes = encodeJson({ ...release, generation: 99 })
+  const thief = await showing(world, last.body, last.log, [{ keyring: release.keyring, bytes }])
+  const body = evidenceOf(world, releaseOf(thief, 0), entryOf(last, release.log))
+  const missing = join(directory, 'missing.evidence')
+  writeFileSync(missing, encodeLogEvidence(body))
+  const shown = await keyferry('inspect', missing)
+  expect([shown.status, shown.stdout]).toEqual([
+    0,
+    expect.stringMatching(/^evidence about the log\n/) as string,
+  ])
+  expect(shown.stdout).toContain('"generation":99')
+  const proven = await keyferry('inspect', missing, '--tenant', world.tenant)
+  expect([proven.status, proven.stdout]).toEqual([
+    0,
+    expect.stringMatching(
+      /^proven: unlogged, heads 1\.\d+ and 1\.\d+: entry \d+ is not /,
+    ) as string,
+  ])
+  const entry = join(directory, 'entry.json')
+  writeFileSync(entry, last.log[0]!)
+  const read = await keyferry('inspect', entry)
+  expect([read.status, read.stdout]).toEqual([
+    0,
+    expect.stringMatching(/^log entry: released\n/) as string,
+  ])
 })
 
 it('proves nothing of another tenant, and is none where a byte is changed', async () => {

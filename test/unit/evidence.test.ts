@@ -108,6 +108,27 @@ describe('[evidence-3] a contradiction', () => {
     expect(await finding({ log: { root: random(32), size: 5 } }, {})).toBe('log 2 after 5')
   })
 
+  it('of logs of one size that are not the same, in one incarnation', async () => {
+    const { body, relay } = await fork()
+    const { world, publication } = relay
+    const { log, version } = publication!.body
+    const check = async (change: Partial<HeadBody>) => {
+      const later = { ...publication!.body, version: version + 9, ...change }
+      const other = await signHead(later, world.deriver)
+      return verifyEvidence({ ...body, other, trust: world.trusts }, world.tenant)
+    }
+    const known = JSON.parse(new TextDecoder().decode(body.known.payload)) as HeadBody
+    expect(log.size).toBe(known.log.size)
+    await expectCode(check({}), 'ERR_UNPROVEN')
+    const odd = { log: { ...log, root: random(32) } }
+    const what = `two different logs of ${log.size} entries`
+    expect(await check(odd)).toMatchObject({ kind: 'log', what })
+    await expectCode(check({ log: { size: log.size + 1, root: random(32) } }), 'ERR_UNPROVEN')
+    await renewTrust(world, { incarnation: 2 })
+    const trust = { number: 2, hash: documentHash(world.trusts[1]!) }
+    await expectCode(check({ ...odd, incarnation: 2, trust }), 'ERR_UNPROVEN')
+  })
+
   it('of catalogs counts only under the trust documents of the file, at both ends', async () => {
     const { body, relay } = await fork()
     const { world, publication } = relay
