@@ -4,6 +4,7 @@
  */
 import {
   encodeBatch,
+  headsSchema,
   JSON_TYPE,
   mailboxSchema,
   OCTETS_TYPE,
@@ -16,7 +17,7 @@ import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { ERROR_CODES, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, signTicket, type Signer } from '../shared/http-signature.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
-import { MAX_BATCH } from '../shared/limits.ts'
+import { MAX_BATCH, MAX_HEADS_ANSWER } from '../shared/limits.ts'
 
 const MAX_ANSWER = 16_777_216
 const DEADLINE = 30_000
@@ -196,6 +197,16 @@ export async function fetchRequests(access: RelayAccess, after: number): Promise
     true,
   )
   return mailboxSchema(parseJson(body, MAX_ANSWER), '')
+}
+
+/** Heads that the relay keeps after a number: a page. */
+export async function fetchHeads(
+  access: RelayAccess,
+  after: number,
+): Promise<{ heads: Envelope[]; next: number }> {
+  const path = `${paths.heads(access.tenant)}?after=${after}`
+  const body = await call(access, 'GET', path, new Uint8Array(), {}, true)
+  return headsSchema(parseJson(body, MAX_HEADS_ANSWER), '')
 }
 
 /** Leaves refusals and says up to where requests are dealt with, in as many calls as it takes; `done` is said in the last. */

@@ -4,6 +4,7 @@ import { envelopeSchema, type Envelope } from './envelope.ts'
 import { type ErrorCode } from './errors.ts'
 import {
   MAX_BUNDLE,
+  MAX_HEADS_PAGE,
   MAX_KEYRINGS_PER_REQUEST,
   MAX_MANIFEST,
   MAX_OBJECT,
@@ -41,6 +42,7 @@ export const paths = {
   object: (tenant: string, hash: string): string => `/v1/${tenant}/objects/${hash}`,
   push: (tenant: string): string => `/v1/${tenant}/push`,
   head: (tenant: string): string => `/v1/${tenant}/head`,
+  heads: (tenant: string): string => `/v1/${tenant}/heads`,
   delivery: (tenant: string): string => `/v1/${tenant}/delivery`,
   requests: (tenant: string): string => `/v1/${tenant}/requests`,
   answers: (tenant: string): string => `/v1/${tenant}/answers`,
@@ -61,6 +63,8 @@ export const pushSchema = object({
 export const requestSchema = object({ package: envelopeSchema, request: envelopeSchema })
 /** Answer of `GET /v1/{tenant}/requests`. */
 export const mailboxSchema = object({ next: int(), requests: list(requestSchema, 0, 100) })
+/** Answer of `GET /v1/{tenant}/heads`. */
+export const headsSchema = object({ heads: list(envelopeSchema, 0, MAX_HEADS_PAGE), next: int() })
 /** Body of `POST /v1/{tenant}/answers`: requests up to and including `done` are dealt with. */
 export const answersSchema = object({ done: int(), refusals: list(envelopeSchema, 0, 1_000) })
 

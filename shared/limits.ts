@@ -8,6 +8,9 @@ export const MAX_WELCOME = 4_096
 export const MAX_TREE_OBJECT = 1_500_000
 export const MAX_DELIVERY = 8_388_608
 export const MAX_PUSH = 4_194_304
+/** An answer with heads, and how many it has: envelopes at their limit fit. */
+export const MAX_HEADS_ANSWER = 8_388_608
+export const MAX_HEADS_PAGE = 100
 export const MAX_REQUEST = 131_072
 export const MAX_BATCH = 8_388_608
 /** An entry of the audit log: one names the rules of a keyring, which a manifest has room for. */

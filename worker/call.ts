@@ -1,5 +1,6 @@
 /** One call of the HTTP interface, as handlers see it. */
 import { type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { type Role } from '../shared/envelope.ts'
 import { type Caller } from './admission.ts'
 import { RelayError } from './problem.ts'
@@ -46,6 +47,13 @@ export type Route =
 /** The object of a tenant. */
 export function tenantOf({ env, tenant }: Pick<Call, 'env' | 'tenant'>): DurableObjectStub<Tenant> {
   return env.TENANT.getByName(tenant)
+}
+
+/** The number in `after`, 0 where there is none. Throws `ERR_SCHEMA`. */
+export function readAfter({ url }: Pick<Call, 'url'>): number {
+  const after = url.searchParams.get('after') ?? '0'
+  if (!/^\d{1,15}$/.test(after)) throw new KeyferryError('ERR_SCHEMA', 'after is no number')
+  return Number(after)
 }
 
 /** Seconds: the period of the limiter in wrangler.toml. */

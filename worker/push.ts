@@ -4,6 +4,7 @@ import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { compareVersions } from '../shared/manifest.ts'
 import { type TreeHead } from '../shared/tree.ts'
 import { HashSet } from './bounded.ts'
+import { keepHead, type LogHead } from './heads.ts'
 import { MAX_DATABASE, type NamedObject, type Objects } from './objects.ts'
 import { current } from './schema.ts'
 import {
@@ -27,7 +28,7 @@ export interface PreparedPush {
   trust: Bytes
   /** Hash of the head to be replaced; `null` for none. */
   ifMatch: Bytes | null
-  head: { hash: Bytes; incarnation: number; version: number; envelope: Bytes; releases: TreeHead }
+  head: LogHead & { hash: Bytes; incarnation: number; version: number; releases: TreeHead }
   catalog: { hash: Bytes; number: number; envelope: Bytes; manifests: TreeHead }
   crls: StoredCrl[]
 }
@@ -125,6 +126,7 @@ export class Pushes {
     this.#storage.transactionSync(() => {
       putCrls(this.#db, crls)
       settleCrls(this.#db, crls)
+      keepHead(this.#db, head)
       this.#db
         .insert(current)
         .values({ id: 1, ...row })

@@ -53,6 +53,14 @@ export const current = sqliteTable('current', {
   catalog: bytes('catalog').notNull(),
 })
 
+/** Heads whose log is not that of the one before, as they came: what a deriver showed can be held against the log that it has later. */
+export const heads = sqliteTable('heads', {
+  seq: integer('seq').primaryKey(),
+  logSize: integer('log_size').notNull(),
+  logRoot: bytes('log_root').notNull(),
+  envelope: bytes('envelope').notNull(),
+})
+
 /** The mailbox: key requests that wait for the deriver. `signer` is the certificate's fingerprint. */
 export const requests = sqliteTable('requests', {
   seq: integer('seq').primaryKey(),

@@ -10,6 +10,7 @@ import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { collect } from './collect.ts'
 import { Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
 import { Events } from './events.ts'
+import { listHeads } from './heads.ts'
 import { Mailbox, type StoredRequest } from './mailbox.ts'
 import migrations from './migrations/migrations.js'
 import { Objects, type NamedObject } from './objects.ts'
@@ -108,6 +109,11 @@ export class Tenant extends DurableObject<Env> {
   current(): { hash: Bytes; head: Bytes; catalog: Bytes } | null {
     const row = readCurrent(this.#db)
     return row === undefined ? null : { hash: row.hash, head: row.head, catalog: row.catalog }
+  }
+
+  /** Heads kept after a number, encoded. */
+  heads(after: number): { next: number; envelopes: Bytes[] } {
+    return listHeads(this.#db, after)
   }
 
   addObjects(objects: NamedObject[], now: number): ErrorCode | null {

@@ -4,7 +4,13 @@ import * as api from '../../shared/api.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES, isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { readTicket } from '../../shared/http-signature.ts'
-import { MAX_DELIVERY, MAX_ENVELOPE, MAX_OBJECT, MAX_PUSH } from '../../shared/limits.ts'
+import {
+  MAX_DELIVERY,
+  MAX_ENVELOPE,
+  MAX_HEADS_ANSWER,
+  MAX_OBJECT,
+  MAX_PUSH,
+} from '../../shared/limits.ts'
 import { base64url, utf8 } from '../../shared/bytes.ts'
 import { type Schema } from '../../shared/schema.ts'
 import { TENANT_ID } from '../../shared/trust.ts'
@@ -80,6 +86,7 @@ describe('routes', () => {
     )
     expect(Object.fromEntries(limits)).toEqual({
       'GET /v1/{tenant}/head': MAX_ENVELOPE,
+      'GET /v1/{tenant}/heads': MAX_HEADS_ANSWER,
       'GET /v1/{tenant}/objects/{name}': MAX_OBJECT,
       'POST /v1/{tenant}/delivery': MAX_DELIVERY,
       'GET /v1/{tenant}/requests': MAX_PUSH,
@@ -101,6 +108,7 @@ describe('routes', () => {
       'GET /healthz: Health',
       'GET /v1/{tenant}/events: Event',
       'GET /v1/{tenant}/head: Envelope',
+      'GET /v1/{tenant}/heads: Heads',
       'GET /v1/{tenant}/requests: Mailbox',
       'POST /v1/tenants: Enrolled',
       'POST /v1/tenants: Enrolment',
@@ -145,6 +153,7 @@ const real: Record<string, Schema<unknown>> = {
   Enrolment: api.enrolmentSchema,
   Envelope: envelopeSchema,
   HeadEvent: api.eventSchema,
+  Heads: api.headsSchema,
   KeyRequest: api.requestSchema,
   Mailbox: api.mailboxSchema,
   PlainEvent: api.eventSchema,

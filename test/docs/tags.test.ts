@@ -67,6 +67,7 @@ const withoutVector: Record<string, string> = {
   'relay-8': 'what a relay stores',
   'relay-9': 'what a relay stores',
   'relay-10': 'a transaction of a relay',
+  'relay-11': 'what a relay stores',
   'log-2': 'a transaction of the deriver',
   'deriver-1': 'a transaction of the deriver',
   'deriver-2': 'what the deriver never asks for',

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { paths } from '../../shared/api.ts'
 import { equal } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
+import { MAX_HEADS } from '../../worker/heads.ts'
 import { MAX_OPEN } from '../../worker/mailbox.ts'
 import {
   askDelivery,
@@ -85,8 +86,33 @@ describe('rows', () => {
     const counting = await countRows(world.tenant)
     expect((await pushHead(relay, world, next, first.headHash)).status).toBe(204)
     const rows = await counting.stop()
-    expect(rows.written).toBe(1)
+    // The second is the head that is kept, since the log has grown.
+    expect(rows.written).toBe(2)
     expect(rows.read).toBeLessThan(30)
+  })
+
+  it('[relay-11] heads are kept up to a number: the newest', async () => {
+    const fill = `WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+      INSERT INTO heads SELECT i, i, x'00', x'00' FROM n`
+    await query(world.tenant, fill, MAX_HEADS)
+    expect(await count('heads')).toBe(MAX_HEADS)
+    keyrings[1]!.generation++
+    await pushAll(relay, world, await publish(world, keyrings, { version: 2 }), first.headHash)
+    expect(await count('heads')).toBe(MAX_HEADS)
+    const ends = await query(world.tenant, 'SELECT min(seq) AS least, max(seq) AS most FROM heads')
+    expect(ends).toEqual([{ least: 2, most: MAX_HEADS + 1 }])
+  })
+
+  it('[relay-11] a tenant of before there was a table for heads gets one', async () => {
+    await query(world.tenant, 'DROP TABLE heads')
+    await query(
+      world.tenant,
+      'DELETE FROM __drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM __drizzle_migrations)',
+    )
+    await evictDurableObject(stubOf(world.tenant))
+    const next = await publish(world, keyrings, { version: 2 })
+    expect((await pushHead(relay, world, next, first.headHash)).status).toBe(204)
+    expect(await count('heads')).toBe(1)
   })
 
   it('a first walk reads each object once, and each welcome once for all keyrings', async () => {
@@ -130,13 +156,15 @@ describe('rows', () => {
 describe('transactions', () => {
   it('[relay-10] a push that fails in its last statement leaves nothing behind', async () => {
     await renewCrl(world.cas.client, world.now)
-    const next = await publish(world, keyrings, { version: 2 })
+    const log = { root: random(32), size: 9 }
+    const next = await publish(world, keyrings, { version: 2, head: { log } })
     const before = await query(world.tenant, 'SELECT hash FROM crls ORDER BY issuer')
     await query(
       world.tenant,
       "CREATE TRIGGER fail BEFORE UPDATE ON current BEGIN SELECT raise(ABORT, 'no'); END",
     )
     const failed = await pushHead(relay, world, next, first.headHash)
+    expect(await count('heads')).toBe(1)
     expect(failed).toMatchObject({ status: 500, code: 'ERR_INTERNAL' })
     expect(JSON.stringify(failed.json)).not.toContain('ABORT')
     expect((failed.json as { instance: string }).instance).toMatch(/^urn:uuid:/)

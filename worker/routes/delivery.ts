@@ -4,7 +4,7 @@ import { base64url, fromBase64url, fromUtf8, utf8, type Bytes } from '../../shar
 import { KeyferryError } from '../../shared/errors.ts'
 import { canonicalJson, parseJson } from '../../shared/json.ts'
 import { MAX_REQUEST } from '../../shared/limits.ts'
-import { tenantOf, type Route, type SignedCall } from '../call.ts'
+import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { type DeliveryParts } from '../deliver.ts'
 import { empty, json } from '../problem.ts'
 
@@ -46,6 +46,11 @@ async function getHead(call: SignedCall): Promise<Response> {
   return json(fromUtf8(current.head))
 }
 
+async function listHeads(call: SignedCall): Promise<Response> {
+  const { next, envelopes } = await tenantOf(call).heads(readAfter(call))
+  return json(`{"heads":[${envelopes.map(fromUtf8).join(',')}],"next":${next}}`)
+}
+
 function isTree(object: Bytes): boolean {
   return TREE_MAGICS.some((magic) => magic.every((byte, i) => object[i] === byte))
 }
@@ -67,6 +72,7 @@ async function getObject(call: SignedCall): Promise<Response> {
 
 export const deliveryRoutes: readonly Route[] = [
   { method: 'GET', path: '/v1/:tenant/head', roles: ['deriver'], handle: getHead },
+  { method: 'GET', path: '/v1/:tenant/heads', roles: ['client', 'deriver'], handle: listHeads },
   {
     method: 'POST',
     path: '/v1/:tenant/delivery',

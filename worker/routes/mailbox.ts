@@ -7,7 +7,7 @@ import { encodeJson, parseJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest, type VerifyContext } from '../../shared/key-package.ts'
 import { MAX_PUSH, MAX_REQUEST } from '../../shared/limits.ts'
 import { verifyRefusal } from '../../shared/release.ts'
-import { tenantOf, type Route, type SignedCall } from '../call.ts'
+import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { listenerUrl } from '../events.ts'
 import { empty, json, RelayError, requireCode } from '../problem.ts'
 import { type StoredRefusal } from '../refusals.ts'
@@ -42,9 +42,7 @@ async function addRequest(call: SignedCall): Promise<Response> {
 }
 
 async function listRequests(call: SignedCall): Promise<Response> {
-  const after = call.url.searchParams.get('after') ?? '0'
-  if (!/^\d{1,15}$/.test(after)) throw new KeyferryError('ERR_SCHEMA', 'after is no number')
-  const { next, bodies } = await tenantOf(call).requests(Number(after), call.now)
+  const { next, bodies } = await tenantOf(call).requests(readAfter(call), call.now)
   return json(`{"next":${next},"requests":[${bodies.map(fromUtf8).join(',')}]}`)
 }
 

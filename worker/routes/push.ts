@@ -122,7 +122,7 @@ async function preparePush(call: SignedCall, ifMatch: Bytes | null): Promise<Pre
   const catalog = await verifyCatalog(envelope, trust)
   if (catalog.body.number !== named.number)
     throw new KeyferryError('ERR_INCOMPLETE', 'another catalog')
-  const { incarnation, version, releases } = head.body
+  const { incarnation, version, releases, log } = head.body
   return {
     trust: trust.hash,
     ifMatch,
@@ -131,6 +131,7 @@ async function preparePush(call: SignedCall, ifMatch: Bytes | null): Promise<Pre
       incarnation,
       version,
       releases,
+      log,
       envelope: encodeEnvelope(brought.head),
     },
     catalog: {
