@@ -9,7 +9,7 @@ import { keyId } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { listedName } from './crls.ts'
 import { addVersion } from './keyrings.ts'
-import { appendLog, shownLogSize } from './log.ts'
+import { appendLog, shownLog } from './log.ts'
 import { renewGeneration, type Deriving } from './members.ts'
 import { markChanged, type Store } from './store.ts'
 
@@ -36,7 +36,7 @@ export function takeUpIncarnation(
   return store.transaction(() => {
     // Another instance may have been faster.
     if (store.counter('incarnation') >= incarnation) return false
-    const since = shownLogSize(store)
+    const since = shownLog(store)?.size ?? 0
     appendLog(store, 'incarnation-raised', now, { incarnation, since, trust: trust.body.number })
     store.set('incarnation', incarnation)
     // PROTOCOL [deriver-6]

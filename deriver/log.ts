@@ -2,13 +2,13 @@
  * The audit log: an RFC 6962 log of canonical JSON leaves, written in the transaction of the effect that they record. Its size and root
  * stand in every head.
  */
-import { concat, fromBase64url, type Bytes } from '../shared/bytes.ts'
+import { equal, fromBase64url, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE } from '../shared/limits.ts'
 import { encodeEntry, type Details, type LogEvent } from '../shared/log.ts'
-import { leafHash, treeRoot } from '../shared/tree.ts'
-import { sha256 } from '../shared/hash.ts'
+import { addLeaf, emptyFrontier, frontierRoot, type Frontier } from './log-tree.ts'
 import { type Store } from './store.ts'
 
 /** Appends a leaf. Call it in the transaction of its effect. Returns its index. */
@@ -34,12 +34,12 @@ export function logSize(store: Store): number {
   return store.get<{ n: number | null }>('SELECT max(seq) AS n FROM log')?.n ?? 0
 }
 
-/** Size of the log under the newest signed head; 0 if there is none. */
-export function shownLogSize(store: Store): number {
+/** Size and root of the log under the newest signed head; `undefined` if there is none. */
+export function shownLog(store: Store): { root: Bytes; size: number } | undefined {
   const row = store.get<{ envelope: Bytes }>(
     'SELECT envelope FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
   )
-  return row === undefined ? 0 : logOf(decodeEnvelope(new Uint8Array(row.envelope))).size
+  return row && logOf(decodeEnvelope(new Uint8Array(row.envelope)))
 }
 
 /** What a head says of the log, unverified. */
@@ -48,41 +48,55 @@ export function logOf({ payload }: Envelope): { root: Bytes; size: number } {
   return { root: fromBase64url(log.root), size: log.size }
 }
 
-/** Size and root of the log, kept up with the table from one call to the next. */
-export interface LogState {
-  size: number
-  /** Roots of the perfect subtrees of the log so far, largest first, with their sizes. */
-  subtrees: { size: number; root: Bytes }[]
-}
+/** Rows that are in memory at once. */
+const ROWS = 1_000
 
-export function emptyLog(): LogState {
-  return { size: 0, subtrees: [] }
-}
-
-function join(left: Bytes, right: Bytes): Bytes {
-  return sha256(concat(Uint8Array.of(1), left, right))
-}
-
-/** Takes up the leaves written since the last call. */
-export function readLog(store: Store, state: LogState): { size: number; root: Bytes } {
-  const rows = store.all<{ leaf: Bytes }>(
-    'SELECT leaf FROM log WHERE seq > ? ORDER BY seq',
-    state.size,
-  )
-  for (const { leaf } of rows) {
-    let added = { size: 1, root: leafHash(new Uint8Array(leaf)) }
-    for (
-      let last = state.subtrees.at(-1);
-      last?.size === added.size;
-      last = state.subtrees.at(-1)
-    ) {
-      added = { size: 2 * added.size, root: join(last.root, added.root) }
-      state.subtrees.pop()
+/** The leaves from an index on, a page at a time. Throws `ERR_STATE` where one is missing. */
+export function* logLeaves(store: Store, from = 0): Generator<Bytes, void, undefined> {
+  for (let next = from; ;) {
+    const rows = store.all<{ seq: number; leaf: Bytes }>(
+      'SELECT seq, leaf FROM log WHERE seq > ? ORDER BY seq LIMIT ?',
+      next,
+      ROWS,
+    )
+    for (const { seq, leaf } of rows) {
+      if (seq !== ++next) throw new KeyferryError('ERR_STATE', `the log has no entry ${next - 1}`)
+      yield new Uint8Array(leaf)
     }
-    state.subtrees.push(added)
-    state.size++
+    if (rows.length < ROWS) return
   }
-  if (state.size === 0) return { size: 0, root: treeRoot([]) }
-  const roots = state.subtrees.map((one) => one.root)
-  return { size: state.size, root: roots.reduceRight((right, left) => join(left, right)) }
+}
+
+/** The log kept up with the table from one call to the next. */
+export type LogState = Frontier
+
+export const emptyLog = emptyFrontier
+
+/** Takes up the leaves written since the last call. Throws `ERR_STATE` where one is missing. */
+export function readLog(store: Store, state: LogState): { size: number; root: Bytes } {
+  for (const leaf of logLeaves(store, state.size)) addLeaf(state, leaf)
+  return { size: state.size, root: frontierRoot(state) }
+}
+
+/** Reads the whole log, and holds it against the newest head of this store. Throws `ERR_STATE` where it is not what that head says. */
+export function openLog(store: Store): LogState {
+  const state = emptyLog()
+  const shown = shownLog(store)
+  const check = (): void => {
+    // PROTOCOL [deriver-7]
+    if (shown?.size === state.size && !equal(shown.root, frontierRoot(state)))
+      throw new KeyferryError('ERR_STATE', 'an entry of the log is not what the newest head says')
+  }
+  check()
+  for (const leaf of logLeaves(store)) {
+    addLeaf(state, leaf)
+    check()
+  }
+  // PROTOCOL [deriver-7]
+  if (shown !== undefined && shown.size > state.size)
+    throw new KeyferryError(
+      'ERR_STATE',
+      `the log has ${state.size} entries, and ${shown.size} under the newest head`,
+    )
+  return state
 }

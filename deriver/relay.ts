@@ -17,7 +17,7 @@ import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { ERROR_CODES, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, signTicket, type Signer } from '../shared/http-signature.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
-import { MAX_BATCH, MAX_HEADS_ANSWER } from '../shared/limits.ts'
+import { MAX_BATCH, MAX_ENVELOPE, MAX_HEADS_ANSWER } from '../shared/limits.ts'
 
 const MAX_ANSWER = 16_777_216
 const DEADLINE = 30_000
@@ -197,6 +197,18 @@ export async function fetchRequests(access: RelayAccess, after: number): Promise
     true,
   )
   return mailboxSchema(parseJson(body, MAX_ANSWER), '')
+}
+
+/** The head that the relay holds, by its word. */
+export async function fetchHead(access: RelayAccess): Promise<Envelope> {
+  return decodeEnvelope(
+    encodeJson(
+      parseJson(
+        await call(access, 'GET', paths.head(access.tenant), new Uint8Array(), {}, true),
+        MAX_ENVELOPE,
+      ),
+    ),
+  )
 }
 
 /** Heads that the relay keeps after a number: a page. */

@@ -12,7 +12,7 @@ import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
 import { createBell, listen } from './events.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
-import { emptyLog } from './log.ts'
+import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { publish, type PublishKeys } from './publish.ts'
 import { pushToRelay } from './push.ts'
@@ -22,6 +22,7 @@ import { type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
+import { findForeign, type Foreign } from './witness.ts'
 
 /** What the service reports, for a log or a screen. It never holds a key. */
 export type ServiceEvent =
@@ -82,9 +83,11 @@ export interface Service {
 export async function createService(options: ServiceOptions): Promise<Service> {
   const { store, root, report = () => {} } = options
   const now = options.now ?? (() => Math.floor(Date.now() / 1000))
-  const log = emptyLog()
+  const log = openLog(store)
   let trusts = await loadTrust(store)
   let isAble = true
+  /** What relays hold against this database; `undefined` before they were asked. */
+  let foreign: Foreign | null | undefined
 
   /** Tells a person, once a day, what goes on failing. */
   function alarm(what: string, by: string): void {
@@ -127,6 +130,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()
     await maintain(now(), trust())
+  }
+
+  /** Before this process signs its first head: relays may know that this database went back. Throws `ERR_ROLLBACK`. */
+  async function askWitnesses(): Promise<void> {
+    if (foreign === undefined) {
+      foreign = null
+      for (const url of relayUrls()) foreign ??= await findForeign(store, access(url), trust())
+    }
+    if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
   }
 
   function tellAlarms(): void {
@@ -216,6 +228,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function work(): Promise<void> {
     await prepare()
+    await askWitnesses()
     isAble = await signer.canSign(trust())
     try {
       if (isAble) await publishAndAnswer()
@@ -243,13 +256,17 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     }
   }
 
-  /** What a person has to mend ends no service: an authority below its threshold, a list below the number that the trust document asks for. */
+  /**
+   * What a person has to mend ends no service: an authority below its threshold, a list below the number that the trust document asks for, a
+   * database that went back.
+   */
   async function workOrAlarm(): Promise<void> {
     try {
       await work()
     } catch (error) {
-      if (!isKeyferryError(error, 'ERR_SIGNATURE') && !isKeyferryError(error, 'ERR_CRL'))
-        throw error
+      const isForAPerson =
+        isKeyferryError(error) && ['ERR_SIGNATURE', 'ERR_CRL', 'ERR_ROLLBACK'].includes(error.code)
+      if (!isForAPerson) throw error
       isAble = false
       alarm('no heads are signed', error.message)
     }

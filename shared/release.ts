@@ -1,7 +1,12 @@
 /** Releases and heads: what is current, under the deriver's one signature (docs/PROTOCOL.md, "Release and head"). */
 import { compare, equal, type Bytes } from './bytes.ts'
 import { treeHeadSchema } from './catalog.ts'
-import { verifyByCertificate, type Envelope, type VerifiedByCertificate } from './envelope.ts'
+import {
+  peekPayload,
+  verifyByCertificate,
+  type Envelope,
+  type VerifiedByCertificate,
+} from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { decodeJson } from './json.ts'
 import { contextFor, type VerifyContext } from './key-package.ts'
@@ -92,6 +97,11 @@ export interface LastHead {
   version: number
   hash: Bytes
   issuedAt: number
+}
+
+/** What a head says, unverified. Throws the codes of decoding, `ERR_PAYLOAD_TYPE`, `ERR_TENANT`. */
+export function peekHead(envelope: Envelope, tenant: string): HeadBody {
+  return headSchema(peekPayload(envelope, 'head', tenant), '')
 }
 
 /** Verifies a head's signer, role and form alone. */

@@ -1,4 +1,6 @@
 /** The commands of the command line, by name. */
+import { auditCommands } from './audit.ts'
+import { auditAskCommands } from './audit-ask.ts'
 import { caCommands } from './ca.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
@@ -21,6 +23,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...crlCommands,
   ...trustCommands,
   ...trustProposeCommands,
+  ...auditCommands,
+  ...auditAskCommands,
   ...inspectCommands,
   ...messageCommands,
 }

@@ -1,0 +1,237 @@
+/** What the entries of a log say one after another (docs/PROTOCOL.md, "Audit log"): whether they fit each other, and who could read what. */
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { isKeyferryError } from '../shared/errors.ts'
+import { decodeEntry, type LogEntry } from '../shared/log.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+
+/** A device that could read a version. Times are seconds. */
+export interface Reader {
+  /** Key id of the certificate's key, in hex. */
+  device: string
+  uri: string
+  /** When it first could. */
+  from: number
+  /** When it was removed from the keyring; `null` where it is a member still. */
+  removed: number | null
+}
+
+/** What is asked: who could read; each of them may be left out for any. */
+export interface ReadQuery {
+  /** Keyring id, in hex. */
+  keyring?: string
+  /** `version` or `incarnation.version`. */
+  version?: string
+  uri?: string
+}
+
+/** One answer: a device and a version of a keyring. */
+export interface Reading extends Reader {
+  /** Keyring id, in hex. */
+  keyring: string
+  /** As `incarnation.version`. */
+  version: string
+}
+
+type KeyringEntry = Extract<LogEntry, { keyring: Bytes }>
+
+/** A keyring as far as the entries have come. */
+interface RingState {
+  generation: number
+  version: number
+  /** Devices of the members, in hex. */
+  members: Set<string>
+  /** Members that are asked about, with their URI. */
+  watched: Map<string, string>
+  /** Versions that a bundle of the present generation has had, as `incarnation.version`. */
+  bundled: Set<string>
+  bundle: Bytes | null
+}
+
+/** Follows the entries of a log. `problem` is told what does not fit; with a query it collects who could read. */
+export class Follower {
+  readonly #rings = new Map<string, RingState>()
+  readonly #trust: readonly TrustDocument[] | null
+  readonly #problem: (what: string) => void
+  readonly #query: ReadQuery | undefined
+  /** By keyring and device, then by version. */
+  readonly #readings = new Map<string, Map<string, Reading>>()
+  #count = 0
+  #published = 1
+  #catalog = 0
+  #incarnation = 1
+  /** Sizes of the log that the entries of raised incarnations name. */
+  readonly raised: { incarnation: number; since: number }[] = []
+
+  constructor(
+    trust: readonly TrustDocument[] | null,
+    problem: (what: string) => void,
+    query?: ReadQuery,
+  ) {
+    this.#trust = trust
+    this.#problem = problem
+    this.#query = query
+  }
+
+  /** Who could read what was asked about, those who first could first. */
+  get readings(): Reading[] {
+    const all = [...this.#readings.values()].flatMap((versions) => [...versions.values()])
+    return all.toSorted((a, b) => a.from - b.from)
+  }
+
+  /** Takes the next leaf. */
+  take(leaf: Bytes): void {
+    const index = this.#count++
+    const wrong = (what: string): void => this.#problem(`entry ${index}: ${what}`)
+    let entry: LogEntry
+    try {
+      entry = decodeEntry(leaf)
+    } catch (error) {
+      if (!isKeyferryError(error)) throw error
+      return wrong(`${error.message} (${error.code})`)
+    }
+    if ((index === 0) !== (entry.event === 'tenant-created'))
+      wrong('the tenant is made in the first entry, and only there')
+    if (entry.event === 'released') this.#release(entry, wrong)
+    else if ('keyring' in entry) this.#keyring(entry, wrong)
+    else this.#tenant(entry, wrong)
+  }
+
+  /** After the last entry. */
+  end(): void {
+    if (this.#trust !== null && this.#published < this.#trust.length)
+      this.#problem(`no entry of trust document ${this.#published + 1}`)
+  }
+
+  #tenant(entry: LogEntry, wrong: (what: string) => void): void {
+    const trust = this.#trust
+    if (entry.event === 'tenant-created' && trust !== null) {
+      const { body, tenant } = trust[0]!
+      const isKnown = body.authority.keys.some((key) => equal(key, entry.authority))
+      if (entry.tenant !== tenant || !isKnown) wrong('of another tenant')
+    } else if (entry.event === 'trust-published') {
+      const { number, hash } = entry
+      if (number !== this.#published + 1) wrong(`trust document ${number} after ${this.#published}`)
+      this.#published = number
+      const named = trust?.[number - 1]
+      if (trust !== null && (named === undefined || !equal(named.hash, hash)))
+        wrong(`another trust document ${number}`)
+    } else if (entry.event === 'incarnation-raised') {
+      const { incarnation, since } = entry
+      if (incarnation <= this.#incarnation)
+        wrong(`incarnation ${incarnation} after ${this.#incarnation}`)
+      const named = trust?.[entry.trust - 1]
+      if (trust !== null && named?.body.incarnation !== incarnation)
+        wrong(`trust document ${entry.trust} is not of incarnation ${incarnation}`)
+      this.#incarnation = incarnation
+      this.raised.push({ incarnation, since })
+    } else if (entry.event === 'catalog-signed') {
+      if (entry.number <= this.#catalog) wrong(`catalog ${entry.number} after ${this.#catalog}`)
+      this.#catalog = entry.number
+    }
+  }
+
+  #keyring(entry: KeyringEntry, wrong: (what: string) => void): void {
+    const id = hex(entry.keyring)
+    if (entry.event === 'request-refused') return
+    if (entry.event === 'keyring-created') {
+      if (this.#rings.has(id)) wrong(`keyring ${id} is made again`)
+      this.#rings.set(id, {
+        generation: 0,
+        version: 0,
+        members: new Set(),
+        watched: new Map(),
+        bundled: new Set(),
+        bundle: null,
+      })
+      return
+    }
+    const ring = this.#rings.get(id)
+    if (ring === undefined) return wrong(`keyring ${id} was never made`)
+    if ('incarnation' in entry && entry.incarnation !== this.#incarnation)
+      wrong(`incarnation ${entry.incarnation} in ${this.#incarnation}`)
+    if (entry.event === 'generation-created') {
+      if (entry.generation !== ring.generation + 1)
+        wrong(`generation ${entry.generation} after ${ring.generation}`)
+      ring.generation = entry.generation
+      ring.bundled = new Set()
+    } else if (entry.event === 'version-created') {
+      if (entry.version !== ring.version + 1)
+        wrong(`version ${entry.version} after ${ring.version}`)
+      ring.version = entry.version
+    } else if (entry.event === 'bundle-made') {
+      if (entry.generation !== ring.generation)
+        wrong(`a bundle of generation ${entry.generation} in ${ring.generation}`)
+      ring.bundle = entry.bundle
+      for (const version of entry.versions.split(' ')) {
+        if (version === '' || ring.bundled.has(version)) continue
+        if (Number(version.split('.')[1]) > ring.version) wrong(`no version ${version} was made`)
+        ring.bundled.add(version)
+        if (!this.#isAsked(version)) continue
+        for (const [device, uri] of ring.watched) this.#read(id, version, device, uri, entry.time)
+      }
+    } else this.#member(id, ring, entry, wrong)
+  }
+
+  #member(
+    id: string,
+    ring: RingState,
+    entry: Extract<KeyringEntry, { device: Bytes }>,
+    wrong: (what: string) => void,
+  ): void {
+    const device = hex(entry.device)
+    const isMember = ring.members.has(device)
+    const { event, uri, time } = entry
+    if (isMember === (event === 'member-added'))
+      wrong(`${event} of ${uri}, which is ${isMember ? 'a' : 'no'} member`)
+    if (event === 'member-removed') {
+      ring.members.delete(device)
+      ring.watched.delete(device)
+      for (const one of this.#readings.get(`${id} ${device}`)?.values() ?? []) one.removed = time
+      return
+    }
+    ring.members.add(device)
+    if (!this.#isWatched(id, uri)) return
+    ring.watched.set(device, uri)
+    for (const version of ring.bundled)
+      if (this.#isAsked(version)) this.#read(id, version, device, uri, time)
+  }
+
+  #isWatched(keyring: string, uri: string): boolean {
+    const query = this.#query
+    if (query === undefined) return false
+    return (query.keyring ?? keyring) === keyring && (query.uri ?? uri) === uri
+  }
+
+  #isAsked(version: string): boolean {
+    const asked = this.#query?.version
+    return asked === undefined || asked === version || asked === version.split('.')[1]
+  }
+
+  #read(keyring: string, version: string, device: string, uri: string, time: number): void {
+    const key = `${keyring} ${device}`
+    const own = this.#readings.get(key) ?? new Map<string, Reading>()
+    this.#readings.set(key, own)
+    const known = own.get(version)
+    if (known !== undefined) known.removed = null
+    else own.set(version, { keyring, version, device, uri, from: time, removed: null })
+  }
+
+  #release(
+    { release }: Extract<LogEntry, { event: 'released' }>,
+    wrong: (what: string) => void,
+  ): void {
+    const id = hex(release.keyring)
+    const ring = this.#rings.get(id)
+    if (ring === undefined) return wrong(`keyring ${id} was never made`)
+    const { generation, incarnation, members, encrypt } = release
+    if (incarnation !== this.#incarnation)
+      wrong(`incarnation ${incarnation} in ${this.#incarnation}`)
+    if (generation !== ring.generation)
+      wrong(`a release of generation ${generation} in ${ring.generation}`)
+    if (ring.bundle === null || !equal(ring.bundle, release.bundle))
+      wrong('a release of another bundle than the last one')
+    if (members.size !== ring.members.size)
+      wrong(`a release of ${members.size} members, where ${ring.members.size} were added`)
+    if (encrypt.version > ring.version) wrong(`no version ${encrypt.version} was made`)
+  }
+}

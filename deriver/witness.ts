@@ -1,0 +1,51 @@
+/** What relays hold against a database at its start: a head that a deriver of the tenant signed and that this database never knew ([deriver-7]). */
+import { equal, type Bytes } from '../shared/bytes.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { verifyHeadSignature, type Head } from '../shared/release.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { parsedCrls } from './crls.ts'
+import { fetchHead, type RelayAccess } from './relay.ts'
+import { type Store } from './store.ts'
+
+/** A head that this database does not know, and what to do. */
+export interface Foreign {
+  incarnation: number
+  error: KeyferryError
+}
+
+/** The relay's head, if a deriver of the tenant signed it; a relay that has none, or does not answer, proves nothing. */
+async function witnessed(
+  store: Store,
+  access: RelayAccess,
+  trust: TrustDocument,
+): Promise<Head | null> {
+  try {
+    const envelope = await fetchHead(access)
+    const context = { trust, now: access.now(), crls: parsedCrls(store) }
+    return await verifyHeadSignature(envelope, context)
+  } catch (error) {
+    if (isKeyferryError(error)) return null
+    throw error
+  }
+}
+
+/** Looks at the head that a relay holds. Returns why this database must sign none, or `null`. */
+export async function findForeign(
+  store: Store,
+  access: RelayAccess,
+  trust: TrustDocument,
+): Promise<Foreign | null> {
+  const head = await witnessed(store, access, trust)
+  if (head === null) return null
+  const { incarnation, version } = head.body
+  if (incarnation < store.counter('incarnation')) return null
+  const own = store.get<{ hash: Bytes | null }>(
+    'SELECT hash FROM heads WHERE version = ? AND incarnation = ?',
+    version,
+    incarnation,
+  )
+  // PROTOCOL [deriver-7]
+  if (own?.hash != null && equal(own.hash, head.hash)) return null
+  const message = `${access.url} holds head ${incarnation}.${version}, which is not one of this database: was it restored? it needs a new incarnation`
+  return { incarnation, error: new KeyferryError('ERR_ROLLBACK', message) }
+}
