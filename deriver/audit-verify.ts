@@ -4,6 +4,7 @@ import { rememberSignatures } from '../shared/certificate-signature.ts'
 import { documentHash, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
+import { compareVersions } from '../shared/manifest.ts'
 import { peekHead, verifyHeadSignature, type Head, type HeadBody } from '../shared/release.ts'
 import { followTrust, type TrustDocument } from '../shared/trust.ts'
 import { Follower } from './audit-entries.ts'
@@ -37,6 +38,8 @@ export interface AuditReport {
   lost: string[]
   /** Heads of others that could not be verified: they say nothing for or against the log. */
   unverified: string[]
+  /** Heads of others that were signed after a file was written: its log does not reach so far. */
+  later: string[]
   /** Verified heads that the log contradicts. */
   contradicted: Witness[]
   /** All verified heads. */
@@ -47,6 +50,8 @@ export interface AuditReport {
 export interface AuditOptions {
   /** Entries so far. */
   progress?: (done: number, of: number) => void
+  /** The log is that of a file, which ends when it was written. Default: that of a store, which has to have everything that was ever signed. */
+  isFile?: boolean
   signal?: AbortSignal
 }
 
@@ -126,6 +131,12 @@ function isLost({ incarnation, log }: HeadBody, { raised }: Follower): boolean {
   return raised.some((one) => incarnation < one.incarnation && log.size > one.since)
 }
 
+/** Whether a head of others is later than every head of the log itself, and shows more. */
+function isLater({ by, head }: Witness, { entries, witnesses }: AuditReport): boolean {
+  if (by === '' || head.body.log.size <= entries) return false
+  return witnesses.every((one) => one.by !== '' || compareVersions(one.head.body, head.body) < 0)
+}
+
 /**
  * Checks a log. Throws what {@link auditTrust} throws, `ERR_MALFORMED` for a file that is cut off, `ERR_CLOSED` when it is stopped; everything else is
  * in the report.
@@ -134,7 +145,7 @@ export async function verifyAudit(
   source: AuditSource,
   tenant: string,
   kept: readonly Kept[] = [],
-  { progress, signal }: AuditOptions = {},
+  { progress, signal, isFile = false }: AuditOptions = {},
 ): Promise<AuditReport> {
   const chain = await auditTrust(source, tenant)
   const { body, hash } = chain.at(-1)!
@@ -147,6 +158,7 @@ export async function verifyAudit(
     problems: [],
     lost: [],
     unverified: [],
+    later: [],
     contradicted: [],
     witnesses: [],
   }
@@ -186,6 +198,7 @@ export async function verifyAudit(
         ? `${nameOf(one.head.body)}${of} shows ${log.size} entries, and the log has ${frontier.size}`
         : `${nameOf(one.head.body)}${of} shows another log of ${log.size} entries`
     if (isLost(one.head.body, follower)) report.lost.push(what)
+    else if (isFile && isLater(one, report)) report.later.push(what)
     else {
       report.problems.push(what)
       report.contradicted.push(one)

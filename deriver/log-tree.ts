@@ -63,6 +63,7 @@ export function proveStreamed(
   index: number,
   size: number,
 ): { leaf: Bytes; proof: Proof } {
+  if (!(index >= 0 && index < size)) throw new RangeError(`no leaf ${index} of ${size}`)
   const ranges = pathRanges(index, size).map((range) => ({ ...range, frontier: emptyFrontier() }))
   let found: Bytes | undefined
   let at = 0

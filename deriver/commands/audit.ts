@@ -82,7 +82,7 @@ interface Outcome {
 }
 
 function lines({ report, kept, failed, made, more }: Outcome): string[] {
-  const { tenant, entries, shown, heads, trust, problems, lost, unverified } = report
+  const { tenant, entries, shown, heads, trust, problems, lost, unverified, later } = report
   return [
     `log of tenant ${tenant}: ${entries} entries, ${shown} of them under the newest of ${heads} heads`,
     `trust document ${trust.number} ${hex(trust.hash)}`,
@@ -90,13 +90,14 @@ function lines({ report, kept, failed, made, more }: Outcome): string[] {
     ...failed.map((what) => `could not be asked: ${what}`),
     ...lost.map((what) => `lost before the incarnation was raised: ${what}`),
     ...unverified.map((what) => `not verified: ${what}`),
+    ...later.map((what) => `later than the file: ${what}`),
     ...[...problems, ...more].map((what) => `wrong: ${what}`),
     ...(made === null ? [] : [`evidence: ${made.what}`]),
   ]
 }
 
 function json({ report, kept, failed, made, more }: Outcome): string {
-  const { tenant, entries, shown, heads, trust, problems, lost, unverified } = report
+  const { tenant, entries, shown, heads, trust, problems, lost, unverified, later } = report
   return JSON.stringify({
     tenant,
     trust: { number: trust.number, hash: hex(trust.hash) },
@@ -107,6 +108,7 @@ function json({ report, kept, failed, made, more }: Outcome): string {
     failed,
     lost,
     unverified,
+    later,
     problems: [...problems, ...more],
     evidence: made?.what ?? null,
   })
@@ -135,7 +137,7 @@ async function verify(
       ? null
       : deliverySchema(parseJson(readFile(options.delivery, MAX_DELIVERY), MAX_DELIVERY), '')
   const shown = delivery === null ? [] : [{ by: 'the delivery', heads: [delivery.head] }]
-  const going = { progress: tell, signal }
+  const going = { progress: tell, signal, isFile: invocation.operands.length > 0 }
   const report = await verifyAudit(source, tenant, [...asked.kept, ...shown], going)
   const more: string[] = []
   let made = await evidenceOfHeads(source, report)
@@ -148,7 +150,10 @@ async function verify(
   }
   if (options.against !== undefined) {
     const other = readAudit(options.against)
-    const two = { source: other, report: await verifyAudit(other, tenant, [], going) }
+    const two = {
+      source: other,
+      report: await verifyAudit(other, tenant, [], { ...going, isFile: true }),
+    }
     const found = await evidenceOfLogs({ source, report }, two)
     if (found !== null) more.push(`entry ${found.index} is another one in ${options.against}`)
     more.push(...two.report.problems.map((what) => `${options.against}: ${what}`))
@@ -158,7 +163,8 @@ async function verify(
   if (made !== null && options.evidence !== undefined) writeFileWhole(options.evidence, made.file)
   out(options.json === true ? json(outcome) : lines(outcome).join('\n'))
   if (report.problems.length + more.length > 0) return 1
-  return asked.failed.length + report.unverified.length > 0 ? 3 : 0
+  const { unverified, later } = report
+  return asked.failed.length + unverified.length + later.length > 0 ? 3 : 0
 }
 
 export const auditCommands: Record<string, Command> = {
@@ -221,7 +227,8 @@ export, nothing else is needed; without it, the deriver's own log is checked, ag
 --delivery     the JSON of a delivery that a client was given: its releases have to stand in the log
 --evidence     writes a file there that proves to anyone what is wrong, where that can be proven: see inspect
 
-Exit status: 0 all is well, 1 something is wrong, 2 wrong usage, 3 a relay could not be asked or its heads not be verified.
+Exit status: 0 all is well, 1 something is wrong, 2 wrong usage, 3 a relay could not be asked, its heads not be
+verified, or they are later than FILE.
 
 example: keyferry audit verify acme.audit --tenant TENANT_ID
 `,
