@@ -47,9 +47,10 @@ beforeEach(async () => {
     now: now(),
   })
   keyferry = keyferryIn(tenant)
-  await during(async ({ store, step }) => {
+  await during(async (deriver) => {
+    const { store } = deriver
     createKeyring(store, { name: 'notes', rules: ['keyferry://client.acme.example/*'] }, now())
-    await step()
+    await deriver.step()
   })
 })
 afterEach(async () => {
@@ -67,9 +68,10 @@ async function during(work: (deriver: Deriver) => Promise<unknown>): Promise<voi
 }
 
 const rotateAndPush = () =>
-  during(async ({ store, step }) => {
+  during(async (deriver) => {
+    const { store } = deriver
     rotateKeyring(store, 'notes', now())
-    await step()
+    await deriver.step()
   })
 
 async function withStore<T>(work: (store: Store) => T | Promise<T>): Promise<T> {
@@ -96,7 +98,8 @@ function backUp(): () => void {
 
 /** The next trust document, with a raised incarnation. */
 const raise = (lowestCrls: { issuer: Uint8Array<ArrayBuffer>; number: number }[]) =>
-  during(async ({ store, step }) => {
+  during(async (deriver) => {
+    const { store } = deriver
     const current = await newestTrust(store)
     const { number, incarnation } = current.body
     const next = {
@@ -109,7 +112,7 @@ const raise = (lowestCrls: { issuer: Uint8Array<ArrayBuffer>; number: number }[]
     }
     const [authority] = await readAuthorityKeys(tenant, null)
     await publishTrust(store, await signDraft(makeDraft(next, current), authority!, current), now())
-    await step()
+    await deriver.step()
   })
 
 it('finds a database that was restored without a new incarnation, and proves what it then signs', async () => {
@@ -180,7 +183,7 @@ it('finds an entry that was edited, also where the heads of the database went wi
   })
   const own = await keyferry('audit', 'verify', '--offline')
   expect([own.status, own.stdout]).toEqual([1, expect.stringContaining('shows another log of')])
-  await expect(during(({ step }) => step())).rejects.toMatchObject({ code: 'ERR_STATE' })
+  await expect(during((deriver) => deriver.step())).rejects.toMatchObject({ code: 'ERR_STATE' })
   await withStore((store) => {
     store.run('DELETE FROM heads')
   })
@@ -189,7 +192,7 @@ it('finds an entry that was edited, also where the heads of the database went wi
   const kept = await keyferry('audit', 'verify')
   expect([kept.status, kept.stdout]).toEqual([1, expect.stringContaining('shows another log of')])
   // The relay has what the database says that nobody signed.
-  await expect(during(({ step }) => step())).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
+  await expect(during((deriver) => deriver.step())).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
 })
 
 it('is checked by an auditor with a client’s certificate and an export; without the relay that is not known', async () => {

@@ -280,8 +280,7 @@ describe('entries that do not fit each other', () => {
   }
   const set =
     (fields: object): Change =>
-    (entry) =>
-      ({ ...entry, ...fields }) as LogEntry
+    (entry) => ({ ...entry, ...fields })
   const inRelease =
     (fields: object): Change =>
     (entry) => {
