@@ -1,5 +1,6 @@
 /** `npm run bench`: what things cost, as ratios within one run. Figures of two runs, or of two machines, do not compare. */
 import { parseArgs } from 'node:util'
+import { benchAudit } from './audit.ts'
 import { benchClient } from './client.ts'
 import { benchDeriver } from './deriver.ts'
 import { benchHeads, proofLines } from './heads.ts'
@@ -10,7 +11,7 @@ import { benchPaths } from './paths.ts'
 
 const USAGE = `usage: npm run bench -- [--quick] [--json]
 
-Measures the deriver (rotation, join and revocation by number of members; a heartbeat by number of keyrings and members), a warm fetch of the client against
+Measures the deriver (rotation, join and revocation by number of members; a heartbeat by number of keyrings and members), the audit log by number of entries, a warm fetch of the client against
 the bare operations, the size of proofs by number of keyrings, path validation and revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client.
 --quick  fewer rounds, up to 1,000 members
 
@@ -30,6 +31,10 @@ if (values.help === true) {
   lines.push(...(await benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7)))
   note('heads …')
   lines.push(...(await benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7)))
+  note('audit …')
+  lines.push(
+    ...(await benchAudit(quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000], quick ? 1 : 3)),
+  )
   note('client …')
   lines.push(...(await benchClient(quick ? 100 : 300)))
   note('paths …')
