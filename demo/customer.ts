@@ -109,6 +109,8 @@ function sentence(event: ServiceEvent): string | null {
       return `A revocation list could not be had: ${event.message}`
     case 'alarm':
       return `Alarm: ${event.what} ${event.state}`
+    case 'root':
+      return event.state === 'back' ? 'The master secret is there again' : event.message
     case 'upload':
       return null
     case 'relay-error':

@@ -3,14 +3,18 @@ import { hex, type Bytes } from '../shared/bytes.ts'
 import { parseCsr } from '../shared/csr.ts'
 import { type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { type Signer } from '../shared/http-signature.ts'
 import { type CRL_REASONS, issueCrl, issueLeaf, type Issuer } from '../shared/issue.ts'
 import { validatePath } from '../shared/path.ts'
-import { generateSigningKey, keyId } from '../shared/signature.ts'
+import {
+  generateSigningKey,
+  keyId,
+  type AnySigningKey,
+  type SigningKey,
+} from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { listedName, storeCrl } from './crls.ts'
 import { isDenied } from './devices.ts'
-import { random } from './keyrings.ts'
+import { random } from './random.ts'
 import { type Store } from './store.ts'
 
 /** id-kp-clientAuth (RFC 5280 §4.2.1.12). */
@@ -163,14 +167,31 @@ async function issue(
   return der
 }
 
+/** A deriver's key with the certificate that the built-in CA issued. Seconds. */
+export interface IssuedSigner<K extends AnySigningKey> {
+  key: K
+  certificates: Bytes[]
+  renewAt: number
+}
+
 /** A new key and certificate for this deriver. The key exists in this process only. */
 export async function issueDeriver(
   store: Store,
   issuer: Issuer,
   uri: string,
   now: number,
-): Promise<Signer & { renewAt: number }> {
-  const key = await generateSigningKey(issuer.key.alg, false)
+): Promise<IssuedSigner<SigningKey>> {
+  return certifyDeriver(store, issuer, uri, now, await generateSigningKey(issuer.key.alg, false))
+}
+
+/** A certificate for a key of this deriver's, such as one in an HSM. Throws `ERR_DENIED` for a key that was revoked. */
+export async function certifyDeriver<K extends AnySigningKey>(
+  store: Store,
+  issuer: Issuer,
+  uri: string,
+  now: number,
+  key: K,
+): Promise<IssuedSigner<K>> {
   const leaf = { spki: key.spki, commonName: 'deriver', uri, lifetime: DERIVER_LIFETIME }
   const certificate = await issue(store, issuer, 'deriver', leaf, now)
   return { key, certificates: [certificate], renewAt: now + DERIVER_LIFETIME / 2 }

@@ -60,7 +60,8 @@ const HINTS: Partial<Record<string, string>> = {
 function statusOf(error: unknown): number {
   if (!isKeyferryError(error)) return 3
   if (error.code === 'ERR_USAGE') return 2
-  return ['ERR_IO', 'ERR_RELAY', 'ERR_TIMEOUT'].includes(error.code) ? 3 : 1
+  const unknown = ['ERR_IO', 'ERR_RELAY', 'ERR_ROOT', 'ERR_ROOT_TIMEOUT', 'ERR_TIMEOUT']
+  return unknown.includes(error.code) ? 3 : 1
 }
 
 async function main(argv: string[]): Promise<number> {
@@ -128,8 +129,10 @@ async function main(argv: string[]): Promise<number> {
     process.stderr.write(
       `keyferry: error: ${(error as Error).message}${code === '' ? '' : ` (${code})`}\n`,
     )
-    const hint =
+    const own = isKeyferryError(error) ? error.hint : undefined
+    const byCode =
       code === 'ERR_USAGE' ? `see keyferry ${name} --help` : (command.hints ?? HINTS)[code]
+    const hint = own ?? byCode
     if (hint !== undefined) process.stderr.write(`keyferry: hint: ${hint}\n`)
     return statusOf(error)
   }

@@ -12,7 +12,7 @@ import { type KeyPackage } from '../shared/key-package.ts'
 import { keyId } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { isBuiltInCa } from './crls.ts'
-import { random } from './keyrings.ts'
+import { random } from './random.ts'
 import { appendLog } from './log.ts'
 import { macWith, type Root } from './root.ts'
 import { type Store } from './store.ts'
@@ -33,33 +33,47 @@ export interface DeviceRow {
   channel_salt: Bytes
   channel_id: Bytes
   welcome_hash: Bytes
+  /** Number of the root that the channel key comes from. */
+  root: number
 }
 
 /** A welcome that was made and is not yet in the database. */
 export interface NewWelcome {
+  /** Number of the root that the channel key comes from. */
+  root: number
   salt: Bytes
   channelId: Bytes
   welcome: Bytes
 }
 
 /** The channel key of a package: 32 bytes. */
-export function channelKey(root: Root, tenant: string, packageHash: Bytes, salt: Bytes): Bytes {
-  return root.mac(channelInput(fromBase32(tenant), packageHash, salt))
+export function channelKey(
+  root: Root,
+  tenant: string,
+  packageHash: Bytes,
+  salt: Bytes,
+  number = 1,
+): Bytes {
+  return root.mac(channelInput(fromBase32(tenant), packageHash, salt), number)
 }
 
 /** Seals a new channel key to a verified key package. Throws `ERR_KEY_PACKAGE` for a key that cannot be sealed to. */
 export async function makeWelcome(
   root: Root,
+  number: number,
   tenant: string,
   keyPackage: KeyPackage,
 ): Promise<NewWelcome> {
   const { suite, key, signer } = keyPackage.body
   const salt = random(32)
-  const channel = channelKey(root, tenant, keyPackage.hash, salt)
-  const info = welcomeInfo(fromBase32(tenant), signer, keyPackage.hash, suite)
+  const id = fromBase32(tenant)
+  const channel = await root.ask(channelInput(id, keyPackage.hash, salt), number)
+  const info = welcomeInfo(id, signer, keyPackage.hash, suite)
   const { encapsulated, ciphertext } = await createHpke(suite).seal(key, channel, info)
   const welcome = encodeWelcome({ kem: KEM_ID[suite], encapsulated, ciphertext })
-  return { salt, channelId: macWith(channel, channelIdInput()), welcome }
+  const channelId = macWith(channel, channelIdInput())
+  channel.fill(0)
+  return { root: number, salt, channelId, welcome }
 }
 
 /** The row of a device with a new package and welcome. */
@@ -79,6 +93,7 @@ export async function deviceOf(
     channel_salt: made.salt,
     channel_id: made.channelId,
     welcome_hash: sha256(made.welcome),
+    root: made.root,
   }
 }
 
@@ -112,7 +127,7 @@ function saveIssued(store: Store, d: DeviceRow): void {
 export function saveDevice(store: Store, d: DeviceRow): void {
   saveIssued(store, d)
   store.run(
-    'INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    'INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     d.key_id,
     d.uri,
     d.fingerprint,
@@ -124,6 +139,7 @@ export function saveDevice(store: Store, d: DeviceRow): void {
     d.channel_salt,
     d.channel_id,
     d.welcome_hash,
+    d.root,
   )
 }
 

@@ -25,15 +25,15 @@ function numberBase(incarnation: number): number {
  * Takes the trust document's incarnation where it is above the deriver's: every keyring gets a new generation and a new version, in one transaction.
  * Returns whether it did.
  */
-export function takeUpIncarnation(
+export async function takeUpIncarnation(
   store: Store,
   deriving: Deriving,
   trust: TrustDocument,
   now: number,
-): boolean {
+): Promise<boolean> {
   const { incarnation } = trust.body
   if (store.counter('incarnation') >= incarnation) return false
-  return store.transaction(() => {
+  return deriving.root.transaction(store, () => {
     // Another instance may have been faster.
     if (store.counter('incarnation') >= incarnation) return false
     const since = shownLog(store)?.size ?? 0

@@ -1,14 +1,20 @@
 /** The deriver as a library: what the command line is made of (package export `keyferry/deriver`). */
 import { type Bytes } from '../shared/bytes.ts'
-import { isSealed, readKeyFile } from './secret.ts'
-import { createRoot } from './root.ts'
+import { openRoots } from './roots.ts'
 import { createService, type Service, type ServiceSettings } from './service.ts'
 import { openStore, type Store } from './store.ts'
 import { existsSync } from 'node:fs'
-import { keyPath, readAuthorityKeys, readCa, type CaName } from './key-files.ts'
+import {
+  hasSealed,
+  keyPath,
+  openSigningKey,
+  readAuthorityKeys,
+  readCa,
+  type CaName,
+} from './key-files.ts'
 import { newestTrust } from './trust.ts'
 import { storePath } from './store.ts'
-import { type Signer } from '../shared/http-signature.ts'
+import { type AnySigner } from '../shared/http-signature.ts'
 import { KeyferryError } from '../shared/errors.ts'
 
 export { initTenant, type InitOptions } from './tenant.ts'
@@ -29,7 +35,7 @@ export interface OpenOptions extends ServiceSettings {
   /** `null` where the key files are unsealed. */
   passphrase: string | null
   /** The deriver's certificate path and key, from a CA of the customer's, or how to read them again before each step. Default: issued by the built-in CA. */
-  signer?: Signer | (() => Promise<Signer>)
+  signer?: AnySigner | (() => Promise<AnySigner>)
   /** Name of this instance in the certificate that the built-in CA issues. */
   instance?: string
 }
@@ -42,17 +48,19 @@ export interface Deriver extends Service {
 
 /** True if a directory's keys need a passphrase. */
 export function needsPassphrase(directory: string): boolean {
-  return isSealed(keyPath(directory, 'master'))
+  return hasSealed(directory)
 }
 
-/** Opens a deriver. Throws `ERR_IO`, `ERR_PASSPHRASE`, `ERR_STATE`. */
+/** Opens a deriver. Throws `ERR_IO`, `ERR_PASSPHRASE`, `ERR_STATE`, and what its roots throw: `ERR_PIN`, `ERR_ROOT` and the like. */
 export async function openDeriver(options: OpenOptions): Promise<Deriver> {
   const { directory, passphrase, signer, instance = 'deriver-1', ...rest } = options
   const store = openStore(storePath(directory))
   try {
-    const master: Bytes = readKeyFile(keyPath(directory, 'master'), 'master', passphrase)
-    const root = createRoot(master)
-    master.fill(0)
+    const trust = await newestTrust(store)
+    const roots = await openRoots(store, trust.tenant, { directory, passphrase })
+    const own = existsSync(keyPath(directory, 'deriver'))
+      ? await openSigningKey(directory, keyPath(directory, 'deriver'), 'deriver', passphrase)
+      : undefined
     const authority = await readAuthorityKeys(directory, passphrase)
     const ca = async (name: CaName) =>
       existsSync(keyPath(directory, name)) ? await readCa(directory, name, passphrase) : undefined
@@ -68,14 +76,18 @@ export async function openDeriver(options: OpenOptions): Promise<Deriver> {
         'a certificate for the deriver is needed: there is no built-in CA',
       )
     }
-    const trust = await newestTrust(store)
     const host = trust.body.derivers.sans[0]!.replace(/\*$/, '')
     const service = await createService({
       ...rest,
       store,
-      root,
+      root: roots.root,
+      openRoots: () => roots.refresh(),
       authority,
-      signer: signer ?? { issuer: derivers!, uri: `${host}${instance}` },
+      signer: signer ?? {
+        issuer: derivers!,
+        uri: `${host}${instance}`,
+        ...(own !== undefined && { key: own }),
+      },
       issuers: {
         ...(derivers && { deriver: derivers }),
         ...(clients && { client: clients }),

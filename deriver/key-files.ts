@@ -6,15 +6,19 @@ import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bytes, utf8 } from '../shared/bytes.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { type Issuer } from '../shared/issue.ts'
-import { type SigningKey } from '../shared/signature.ts'
-import { readKeyFile } from './secret.ts'
+import { type AnySigningKey, type SigningKey } from '../shared/signature.ts'
+import { readReference } from './key-reference.ts'
+import { pkcs11SigningKey } from './pkcs11-keys.ts'
+import { isSealed, readKeyFile } from './secret.ts'
 
 /** Key files of a directory. */
 export const KEY_FILES = [
   'master',
   'authority',
+  // Signs heads, where it stays the same: in an HSM.
+  'deriver',
   'ca-root',
   'ca-deriver',
   'ca-client',
@@ -31,7 +35,25 @@ export type CaName = Extract<KeyName, `ca-${string}`>
 
 /** Path of a key file. */
 export function keyPath(directory: string, name: KeyName): string {
+  return keyFilePath(directory, name)
+}
+
+/** Path of a key file of any name, such as that of a further root. */
+export function keyFilePath(directory: string, name: string): string {
   return join(directory, 'keys', `${name}.json`)
+}
+
+/** Whether any key file of a directory needs a passphrase. Throws `ERR_IO`. */
+export function hasSealed(directory: string): boolean {
+  const folder = join(directory, 'keys')
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith('.json'))
+      .some((name) => isSealed(join(folder, name)))
+  } catch (cause) {
+    if (isKeyferryError(cause)) throw cause
+    throw new KeyferryError('ERR_IO', `${folder} cannot be read`, { cause })
+  }
 }
 
 /** A signing key as it stands in a key file: PKCS#8. */
@@ -70,7 +92,7 @@ export async function readSigningKey(
 export async function readAuthorityKeys(
   directory: string,
   passphrase: string | null,
-): Promise<SigningKey[]> {
+): Promise<AnySigningKey[]> {
   const names = readdirSync(join(directory, 'keys')).filter((name) =>
     /^authority(-[a-z0-9-]+)?\.json$/.test(name),
   )
@@ -78,9 +100,21 @@ export async function readAuthorityKeys(
     names
       .toSorted()
       .map((name) =>
-        importPrivateKey(readKeyFile(join(directory, 'keys', name), 'authority', passphrase)),
+        openSigningKey(directory, join(directory, 'keys', name), 'authority', passphrase),
       ),
   )
+}
+
+/** A signing key in a key file, or in the HSM that the file refers to. Throws `ERR_IO`, `ERR_PASSPHRASE`, and what an HSM throws. */
+export async function openSigningKey(
+  directory: string,
+  path: string,
+  purpose: string,
+  passphrase: string | null,
+): Promise<AnySigningKey> {
+  const place = readReference(path, purpose)
+  if (place !== null) return pkcs11SigningKey(place, directory)
+  return importPrivateKey(readKeyFile(path, purpose, passphrase))
 }
 
 interface CaFile {

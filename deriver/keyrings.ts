@@ -1,11 +1,11 @@
 /** Keyrings, versions and generations as rows: what is to be published. Nothing here needs a secret. */
-import { randomBytes } from 'node:crypto'
 import { base64url, hex, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { ALGORITHM, type KeyringKind } from '../shared/manifest.ts'
 import { MAX_NAME } from '../shared/bundle.ts'
 import { utf8 } from '../shared/bytes.ts'
 import { appendLog } from './log.ts'
+import { random } from './random.ts'
 import { markChanged, type Store } from './store.ts'
 
 /** A row of `keyrings`. */
@@ -47,6 +47,10 @@ export interface VersionRow {
   encrypt_until: number
   decrypt_until: number
   state: VersionState
+  /** Number of the root that its secret comes from. */
+  root: number
+  /** Imported bytes, sealed under its secret; where there are none, none were imported. */
+  sealed: Bytes | null
 }
 
 /** Settings of a new keyring. Times are seconds. */
@@ -70,11 +74,6 @@ const BACKDATE = 300
 /** Seconds: a hundred years, below what a manifest can hold. */
 const MAX_PERIOD = 3_155_760_000
 
-/** 16, 32 … random bytes. */
-export function random(length: number): Bytes {
-  return new Uint8Array(randomBytes(length))
-}
-
 /** The keyring of this name. Throws `ERR_NOT_FOUND`. */
 export function findKeyring(store: Store, name: string): KeyringRow {
   const row = store.get<KeyringRow>('SELECT * FROM keyrings WHERE name = ?', name)
@@ -97,7 +96,7 @@ export function addVersion(store: Store, keyring: Bytes, now: number): number {
   const salt = row.kind === 'erasable' ? random(32) : new Uint8Array()
   const until = now + row.cryptoperiod
   store.run(
-    'INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)',
+    'INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, NULL)',
     keyring,
     incarnation,
     version,
@@ -108,6 +107,7 @@ export function addVersion(store: Store, keyring: Bytes, now: number): number {
     until,
     until + row.decrypt_period,
     'active',
+    store.counter('root'),
   )
   store.run(
     'UPDATE keyrings SET number = number + 1, encrypt_incarnation = ?, encrypt_version = ? WHERE id = ?',
@@ -126,12 +126,13 @@ export function addGeneration(store: Store, keyring: Bytes, now: number): number
   store.run('UPDATE keyrings SET generation = generation + 1 WHERE id = ?', keyring)
   const { generation } = store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', keyring)!
   store.run(
-    'INSERT INTO generations VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?)',
     keyring,
     incarnation,
     generation,
     random(32),
     now,
+    store.counter('root'),
   )
   appendLog(store, 'generation-created', now, { keyring, incarnation, generation })
   markChanged(store, keyring)

@@ -33,23 +33,21 @@ export function createMaintenance(
   /** When members were last looked at in vain, because a list was missing, and under which trust document. */
   let checked = { at: 0, under: 0 }
 
-  function removeLeaving(now: number): void {
+  async function removeLeaving(now: number): Promise<void> {
     const crls = store.all<{ hash: Uint8Array }>('SELECT hash FROM crls ORDER BY issuer')
     const { n } = store.get<{ n: number }>('SELECT count(*) AS n FROM denied')!
     const tag = `${n} ${crls.map(({ hash }) => hex(hash)).join()}`
     const isSame = tag === seen
     if (isSame && now < lookedAt + LOOK_AGAIN) return
-    store.transaction(() => {
+    const left = await deriving.root.transaction(store, () => {
       const devices = isSame
         ? expiredDevices(store, now)
         : leavingDevices(store, crlsByIssuer(store), now)
-      if (devices.length === 0) return
-      report({
-        type: 'revoked',
-        devices: devices.length,
-        keyrings: removeDevices(store, deriving, devices, now),
-      })
+      if (devices.length === 0) return null
+      const keyrings = removeDevices(store, deriving, devices, now)
+      return { devices: devices.length, keyrings }
     })
+    if (left !== null) report({ type: 'revoked', ...left })
     seen = tag
     lookedAt = now
   }
@@ -60,23 +58,26 @@ export function createMaintenance(
     const isEarly = number === checked.under && now < checked.at + LOOK_AGAIN
     if (!isCheckDue(store, trust) || isEarly) return
     const found = await findUnadmitted(store, trust, now)
-    store.transaction(() => {
+    const left = await deriving.root.transaction(store, () => {
       const devices = stillUnadmitted(store, found, trust)
-      if (devices.length === 0) return
+      if (devices.length === 0) return null
       const keyrings = removeDevices(store, deriving, devices, now)
-      report({ type: 'unadmitted', devices: devices.length, keyrings })
+      return { devices: devices.length, keyrings }
     })
+    if (left !== null) report({ type: 'unadmitted', ...left })
     checked = { at: now, under: number }
   }
 
-  function renewGenerations(now: number): void {
+  /** A generation under another root than the present one is renewed at once: that is how a migration goes on. */
+  async function renewGenerations(now: number): Promise<void> {
     const due = store.all<KeyringRow>(
       `SELECT k.* FROM keyrings k JOIN generations g ON g.keyring = k.id AND g.generation = k.generation
-       WHERE g.made + k.generation_max_age < ?`,
+       WHERE g.made + k.generation_max_age < ? OR g.root <> ?`,
       now,
+      store.counter('root'),
     )
     for (const { id } of due) {
-      store.transaction(() => {
+      await deriving.root.transaction(store, () => {
         renewGeneration(
           store,
           deriving,
@@ -95,11 +96,11 @@ export function createMaintenance(
     }
     for (const { role, issuer } of issuers.replaced ?? [])
       await renewRoleCrl(store, issuer, role, now)
-    removeLeaving(now)
+    await removeLeaving(now)
     await removeUnadmitted(trust, now)
     const rotated = rotateDue(store, now)
     if (rotated.length > 0) report({ type: 'rotated', keyrings: rotated })
-    renewGenerations(now)
+    await renewGenerations(now)
     forgetRequests(store, now)
     pruneObjects(store)
   }

@@ -27,16 +27,16 @@ function keyringRow(store: Store, id: Bytes): KeyringRow {
 /** The key-encryption key of a keyring's present generation: 32 bytes. */
 export function currentKek(store: Store, { root, tenant }: Deriving, id: Bytes): Bytes {
   const { generation } = keyringRow(store, id)
-  const row = store.get<{ incarnation: number; salt: Bytes }>(
-    'SELECT incarnation, salt FROM generations WHERE keyring = ? AND generation = ?',
+  const row = store.get<{ incarnation: number; salt: Bytes; root: number }>(
+    'SELECT incarnation, salt, root FROM generations WHERE keyring = ? AND generation = ?',
     id,
     generation,
   )!
-  return root.mac(kekInput(fromBase32(tenant), id, row.incarnation, generation, row.salt))
+  return root.mac(kekInput(fromBase32(tenant), id, row.incarnation, generation, row.salt), row.root)
 }
 
 function leafOf({ root, tenant }: Deriving, kek: Bytes, device: DeviceRow): Bytes {
-  const channel = channelKey(root, tenant, device.package_hash, device.channel_salt)
+  const channel = channelKey(root, tenant, device.package_hash, device.channel_salt, device.root)
   return encodeMember({
     packageHash: device.package_hash,
     channelId: device.channel_id,

@@ -10,9 +10,9 @@ import {
 } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
-import { type Signer } from '../shared/http-signature.ts'
+import { type AnySigner } from '../shared/http-signature.ts'
 import { type HeadBody } from '../shared/release.ts'
-import { keyId, type SigningKey } from '../shared/signature.ts'
+import { keyId, type AnySigningKey } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { parseAnchor } from '../shared/x509.ts'
 import { requireFreshCrls } from './incarnation.ts'
@@ -32,9 +32,9 @@ const ATTEMPTS = 16
 export interface PublishKeys {
   root: Root
   /** Keys of the authority that this process holds. */
-  authority: SigningKey[]
+  authority: AnySigningKey[]
   /** The deriver's certificate and key. */
-  signer: Signer
+  signer: AnySigner
 }
 
 /** A head that is signed and stored. */
@@ -75,7 +75,7 @@ function requireNewest(store: Store, trust: TrustDocument): void {
 }
 
 /** The keys at hand that the trust document lists. Throws `ERR_SIGNATURE` where they are fewer than its threshold. */
-function authoritySigners(keys: readonly SigningKey[], trust: TrustDocument): SigningKey[] {
+function authoritySigners(keys: readonly AnySigningKey[], trust: TrustDocument): AnySigningKey[] {
   const { keys: listed, threshold } = trust.body.authority
   const signers = keys.filter(({ spki }) => listed.some((one) => equal(one, spki)))
   if (signers.length < threshold) {
@@ -128,8 +128,13 @@ export function currentCrls(
 }
 
 /** Publishes keyrings that changed. Returns the count of changes that this takes in. */
-function publishKeyrings(store: Store, keys: PublishKeys, tenant: string, now: number): number {
-  return store.transaction(() => {
+function publishKeyrings(
+  store: Store,
+  keys: PublishKeys,
+  tenant: string,
+  now: number,
+): Promise<number> {
+  return keys.root.transaction(store, () => {
     const change = store.counter('change')
     const dirty = store.all<{ id: Bytes }>('SELECT id FROM keyrings WHERE dirty = 1')
     for (const { id } of dirty) publishKeyring(store, keys.root, tenant, id, now)
@@ -216,7 +221,7 @@ export async function publish(
 ): Promise<Published> {
   for (let i = 0; i < ATTEMPTS; i++) {
     requireFreshCrls(store, trust)
-    const change = publishKeyrings(store, keys, trust.tenant, now)
+    const change = await publishKeyrings(store, keys, trust.tenant, now)
     await publishCatalog(store, keys, trust, now)
     const issuers = await signerIssuers(keys, trust)
     const body = allocateHead(store, trust, log, change, now, lifetime, issuers)

@@ -15,7 +15,7 @@ import {
 import { base64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { ERROR_CODES, KeyferryError, type ErrorCode } from '../shared/errors.ts'
-import { signCall, signTicket, type Signer } from '../shared/http-signature.ts'
+import { signCall, signTicket, type AnySigner } from '../shared/http-signature.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_BATCH, MAX_ENVELOPE, MAX_HEADS_ANSWER } from '../shared/limits.ts'
 
@@ -29,7 +29,7 @@ export interface RelayAccess {
   /** Origin of the relay. */
   url: string
   tenant: string
-  signer: () => Signer
+  signer: () => AnySigner
   /** Seconds. */
   now: () => number
   fetch?: typeof fetch

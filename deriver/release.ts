@@ -35,6 +35,7 @@ function versionSecret(
       new Uint8Array(row.nonce),
       new Uint8Array(row.salt),
     ),
+    row.root,
   )
 }
 

@@ -163,7 +163,12 @@ async function prepare(one: Case): Promise<{ row: DeviceRow; made: NewWelcome | 
   const known = one.store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', one.device)
   if (known !== undefined && equal(known.package_hash, one.keyPackage.hash))
     return { row: known, made: null }
-  const made = await makeWelcome(one.keys.root, one.trust.tenant, one.keyPackage)
+  const made = await makeWelcome(
+    one.keys.root,
+    one.store.counter('root'),
+    one.trust.tenant,
+    one.keyPackage,
+  )
   return { row: await deviceOf(one.keyPackage, made), made }
 }
 
@@ -189,7 +194,7 @@ async function attempt(one: Case): Promise<Outcome | null> {
     })),
     refusals,
   }
-  return store.transaction(() => {
+  return keys.root.transaction(store, () => {
     // A welcome was sealed and refusals were signed meanwhile: what was decided before may not hold any more.
     requireSameTrust(one)
     const again = answered(one)

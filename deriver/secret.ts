@@ -13,6 +13,7 @@ import { openSync, readFileSync, writeSync, fsyncSync, closeSync } from 'node:fs
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
+import { readReference } from './key-reference.ts'
 import { bytes, bytesOrEmpty, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
 
 /** Argon2id costs: KiB of memory, passes, lanes. RFC 9106 §4, second recommended option. */
@@ -108,9 +109,9 @@ function readFile(path: string): KeyFile {
   }
 }
 
-/** Whether a key file needs a passphrase. Throws `ERR_IO`. */
+/** Whether a key file needs a passphrase; one that refers to an HSM does not. Throws `ERR_IO`. */
 export function isSealed(path: string): boolean {
-  return readFile(path).format === 'keyferry-sealed-1'
+  return readReference(path) === null && readFile(path).format === 'keyferry-sealed-1'
 }
 
 /** Reads the secret of a key file. Throws `ERR_IO`, `ERR_PASSPHRASE`. */

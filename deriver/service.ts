@@ -18,7 +18,7 @@ import { publish, type PublishKeys } from './publish.ts'
 import { pushToRelay } from './push.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
 import { handleRequest } from './requests.ts'
-import { type Root } from './root.ts'
+import { isRootError, type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
@@ -33,6 +33,8 @@ export type ServiceEvent =
   | MaintenanceEvent
   | CrlEvent
   | { type: 'alarm'; what: string; state: 'due' | 'overdue' | 'failed'; until: number; by: string }
+  | { type: 'root'; state: 'away'; code: ErrorCode; message: string }
+  | { type: 'root'; state: 'back' }
   | { type: 'upload'; relay: string; done: number; of: number }
   | { type: 'relay-error'; relay: string; code: ErrorCode; message: string }
 
@@ -40,6 +42,8 @@ export type ServiceEvent =
 export interface ServiceOptions extends ServiceSettings {
   store: Store
   root: Root
+  /** Opens roots that were added since. Throws what opening one throws. */
+  openRoots?: () => Promise<void>
   /** Keys of the authority that this process holds. */
   authority: PublishKeys['authority']
   /** Signs heads. */
@@ -88,6 +92,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   let isAble = true
   /** What relays hold against this database; `undefined` before they were asked. */
   let foreign: Foreign | null | undefined
+  let isRootAway = false
 
   /** Tells a person, once a day, what goes on failing. */
   function alarm(what: string, by: string): void {
@@ -126,7 +131,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function prepare(): Promise<void> {
     if (!isNewestTrust(store, trust())) trusts = await loadTrust(store)
-    takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
+    await options.openRoots?.()
+    await takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()
     await maintain(now(), trust())
@@ -202,6 +208,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       } catch (error) {
         if (!isKeyferryError(error)) throw error
         if (error.code === 'ERR_CONFLICT') return false
+        // Nothing is wrong with the request: it stays in the mailbox until the root answers.
+        if (isRootError(error)) throw error
         report({ type: 'invalid-request', code: error.code })
       }
     }
@@ -250,7 +258,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await push(url)
         await postAnswers(access(url), answers.done, answers.refusals)
       } catch (error) {
-        if (isOutdated(error)) throw error
+        if (isOutdated(error) || isRootError(error)) throw error
         complain(url)(error)
       }
     }
@@ -258,17 +266,23 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   /**
    * What a person has to mend ends no service: an authority below its threshold, a list below the number that the trust document asks for, a
-   * database that went back.
+   * database that went back, a root that does not answer. It is tried again with the next look at the mailbox.
    */
   async function workOrAlarm(): Promise<void> {
     try {
       await work()
+      if (isRootAway) report({ type: 'root', state: 'back' })
+      isRootAway = false
     } catch (error) {
-      const isForAPerson =
-        isKeyferryError(error) && ['ERR_SIGNATURE', 'ERR_CRL', 'ERR_ROLLBACK'].includes(error.code)
-      if (!isForAPerson) throw error
+      const known = ['ERR_SIGNATURE', 'ERR_CRL', 'ERR_ROLLBACK'] as const
+      if (!isKeyferryError(error)) throw error
+      const { code, message } = error
+      const isAboutRoot = isRootError(error)
+      if (!isAboutRoot && !known.some((one) => one === code)) throw error
       isAble = false
-      alarm('no heads are signed', error.message)
+      if (isAboutRoot && !isRootAway) report({ type: 'root', state: 'away', code, message })
+      isRootAway ||= isAboutRoot
+      alarm(isAboutRoot ? 'the root of trust' : 'no heads are signed', message)
     }
   }
 

@@ -45,6 +45,10 @@ export function eventLine(event: ServiceEvent): string {
       return `CRL source ${event.place}: ${event.message} (${event.code})`
     case 'alarm':
       return `ALARM ${event.what} ${event.state}${event.state === 'failed' ? '' : `, until ${date(event.until)}`}: ${event.by}`
+    case 'root':
+      return event.state === 'back'
+        ? 'the root of trust answers again'
+        : `the root of trust does not answer: ${event.message} (${event.code})`
     case 'upload':
       return `uploaded ${event.done} of ${event.of} objects to ${event.relay}`
     case 'relay-error':
@@ -84,11 +88,19 @@ export function revokedLines(revoked: Revoked, { until }: { until: number }): st
   ]
 }
 
+export function rootLines({ roots }: Pick<Status, 'roots'>): string[] {
+  return roots.map(
+    (one) =>
+      `root ${one.name}  ${one.place}  ${one.versions} versions, ${one.generations} generations, ${one.devices} devices${one.isPresent ? '  (in use)' : ''}`,
+  )
+}
+
 export function statusLines(status: Status): string[] {
   const { head, catalog, trust } = status
   return [
     `tenant ${status.tenant}`,
     `trust document ${trust.number} until ${date(trust.expiresAt)}`,
+    ...rootLines(status),
     catalog === null ? 'no catalog' : `catalog ${catalog.number} until ${date(catalog.expiresAt)}`,
     head === null
       ? 'no head'

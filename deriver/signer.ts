@@ -1,21 +1,23 @@
 /** The certificate and key that sign heads, kept fit: issued by the built-in CA and renewed, or read again from the customer's files. */
 import { verifyRole } from '../shared/envelope.ts'
 import { isKeyferryError } from '../shared/errors.ts'
-import { type Signer } from '../shared/http-signature.ts'
+import { type AnySigner } from '../shared/http-signature.ts'
+import { type AnySigningKey } from '../shared/signature.ts'
 import { type Issuer } from '../shared/issue.ts'
 import { type TrustDocument } from '../shared/trust.ts'
-import { issueDeriver } from './ca.ts'
+import { certifyDeriver, issueDeriver } from './ca.ts'
 import { parsedCrls } from './crls.ts'
 import { isDeriverRevoked } from './deriver-certificates.ts'
 import { type Store } from './store.ts'
 
-/** Where a signer comes from: given, read again before each step, or issued by the built-in CA. */
-export type SignerSource = Signer | (() => Promise<Signer>) | { issuer: Issuer; uri: string }
+/** Where a signer comes from: given, read again before each step, or issued by the built-in CA, for a key that stays or a new one each time. */
+export type SignerSource =
+  AnySigner | (() => Promise<AnySigner>) | { issuer: Issuer; uri: string; key?: AnySigningKey }
 
 /** The signer of a running service. */
 export interface SignerKeeper {
   /** The signer as {@link SignerKeeper.refresh} left it. */
-  current(): Signer
+  current(): AnySigner
   /** Takes a new certificate where the present one is due or revoked. Throws what the source throws while there is none. */
   refresh(): Promise<void>
   /** Whether others would take a head of this signer: its certificate holds, and lists that hold cover it. */
@@ -29,10 +31,10 @@ export function keepSigner(
   now: () => number,
   alarm: (what: string, by: string) => void,
 ): SignerKeeper {
-  let signer: (Signer & { renewAt?: number }) | null = null
+  let signer: (AnySigner & { renewAt?: number }) | null = null
 
   /** New files may be there by half: what was read before goes on as long as it holds. */
-  async function reload(read: () => Promise<Signer>): Promise<void> {
+  async function reload(read: () => Promise<AnySigner>): Promise<void> {
     try {
       signer = await read()
     } catch (error) {
@@ -41,13 +43,16 @@ export function keepSigner(
     }
   }
 
-  async function renew(issuer: Issuer, uri: string): Promise<void> {
+  async function renew(issuer: Issuer, uri: string, key?: AnySigningKey): Promise<void> {
     const isGood =
       signer !== null &&
       now() < signer.renewAt! &&
       !isDeriverRevoked(store, signer.certificates[0]!)
     if (isGood) return
-    const issued = await issueDeriver(store, issuer, uri, now())
+    const issued =
+      key === undefined
+        ? await issueDeriver(store, issuer, uri, now())
+        : await certifyDeriver(store, issuer, uri, now(), key)
     // Several instances do not all come at once.
     const early = Math.floor(((issued.renewAt - now()) / 10) * Math.random())
     signer = { ...issued, renewAt: issued.renewAt - early }
@@ -57,7 +62,7 @@ export function keepSigner(
     current: () => signer!,
     async refresh() {
       if (typeof source === 'function') await reload(source)
-      else if ('issuer' in source) await renew(source.issuer, source.uri)
+      else if ('issuer' in source) await renew(source.issuer, source.uri, source.key)
       else signer = source
     },
     async canSign({ body }) {

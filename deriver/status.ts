@@ -6,6 +6,7 @@ import { readCalendar, type CalendarEntry } from './calendar.ts'
 import { listSources, type CrlSource } from './crl-sources.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
 import { isDenied, lastPackage, type DeviceRow } from './devices.ts'
+import { listRoots, presentRoot, useOf, type RootUse } from './roots.ts'
 import { type Store } from './store.ts'
 import { newestTrust } from './trust.ts'
 
@@ -31,6 +32,8 @@ export async function appConfig(
 export interface Status {
   tenant: string
   trust: { number: number; expiresAt: number }
+  /** Where the master secrets are, which one is in use, and what comes from each. */
+  roots: ({ name: string; place: string; isPresent: boolean } & RootUse)[]
   catalog: { number: number; expiresAt: number } | null
   head: { incarnation: number; version: number; issuedAt: number; expiresAt: number } | null
   relays: { url: string; version: number }[]
@@ -118,6 +121,12 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
   const status = {
     tenant: trust.tenant,
     trust: { number: trust.body.number, expiresAt: trust.body.expiresAt },
+    roots: listRoots(store).map(({ number, name, place }) => ({
+      name,
+      place,
+      isPresent: number === presentRoot(store),
+      ...useOf(store, number, now),
+    })),
     catalog: catalog === undefined ? null : { number: catalog.number, expiresAt: catalog.expires },
     head:
       head === undefined

@@ -85,6 +85,16 @@ CREATE TABLE crl_history (hash BLOB PRIMARY KEY, der BLOB NOT NULL) STRICT, WITH
 UPDATE keyrings SET dirty = 1, release = NULL, bundle = NULL;
 UPDATE meta SET value = value + 1 WHERE name = 'change';
 `,
+  // Roots by number: every secret names the one that it comes from. Of a version, also the bytes that were imported, sealed under its secret.
+  `
+CREATE TABLE roots (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, place TEXT NOT NULL, mark BLOB, added INTEGER NOT NULL) STRICT;
+INSERT INTO roots VALUES (1, 'main', 'file:master', NULL, 0);
+INSERT INTO meta VALUES ('root', 1);
+ALTER TABLE versions ADD COLUMN root INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE versions ADD COLUMN sealed BLOB;
+ALTER TABLE generations ADD COLUMN root INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE devices ADD COLUMN root INTEGER NOT NULL DEFAULT 1;
+`,
 ]
 
 /** A row as node:sqlite returns it. */

@@ -6,12 +6,21 @@ import { CRL_SIGN, KEY_CERT_SIGN, parseAnchor } from '../shared/x509.ts'
 import { documentHash, encodeEnvelope, signWithAuthority } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { encodePem } from '../shared/pem.ts'
-import { generateSigningKey, type SignatureAlgorithm } from '../shared/signature.ts'
+import {
+  generateSigningKey,
+  type AnySigningKey,
+  type SignatureAlgorithm,
+  type SigningKey,
+} from '../shared/signature.ts'
 import { SUITES, tenantId, verifyGenesis, type Suite } from '../shared/trust.ts'
 import { makeIssuingCa, makeRootCa, type Issuer } from '../shared/issue.ts'
 import { OID_CLIENT_AUTH, issueRoleCrl } from './ca.ts'
 import { encodeCa, exportKey, keyPath } from './key-files.ts'
-import { random } from './keyrings.ts'
+import { writeReference } from './key-reference.ts'
+import { hasEd25519, makeMaster, makeSigningKey } from './pkcs11-keys.ts'
+import { formatPkcs11, parsePlace, type Pkcs11Place } from './place.ts'
+import { random } from './random.ts'
+import { markOf, openPlace } from './roots.ts'
 import { appendLog } from './log.ts'
 import { writeKeyFile } from './secret.ts'
 import { markChanged, openStore, storePath } from './store.ts'
@@ -33,6 +42,8 @@ export interface InitOptions {
   passphrase: string | null
   algorithm?: SignatureAlgorithm
   suites?: Suite[]
+  /** Where the master secret is: a place of place.ts. Default `file:master`, which is made. In an HSM it is made there, and so are the signing keys. */
+  root?: string
   headLifetime?: number
   skew?: number
   /** DER anchors of customer CAs, to be used in place of the built-in ones. */
@@ -144,9 +155,34 @@ async function makeRole(
   return { rules: { anchors, ekus: [OID_CLIENT_AUTH], sans }, ca }
 }
 
+/** The keys of an HSM beside its master secret. */
+interface HsmKeys {
+  place: Pkcs11Place
+  authority: Pkcs11Place
+  deriver: Pkcs11Place
+}
+
+function hsmKeys(root: string): HsmKeys | null {
+  const place = parsePlace(root)
+  if (place.kind !== 'pkcs11') return null
+  const named = (what: string): Pkcs11Place => ({ ...place, object: `${place.object}-${what}` })
+  return { place, authority: named('authority'), deriver: named('deriver') }
+}
+
+/** Makes master secret and signing keys in an HSM. Throws `ERR_EXISTS` where one of the labels is taken, and what an HSM throws. */
+async function makeInHsm(
+  { place, authority, deriver }: HsmKeys,
+  { directory, algorithm = 'ES256' }: InitOptions,
+): Promise<AnySigningKey> {
+  const alg = (await hasEd25519(place, directory)) ? 'Ed25519' : 'ES256'
+  await makeMaster(place, directory)
+  await makeSigningKey(deriver, algorithm === 'Ed25519' ? alg : 'ES256', directory)
+  return makeSigningKey(authority, alg, directory)
+}
+
 /**
  * Makes a tenant: keys, CAs, genesis trust document, database. Everything is made and checked before anything is written.
- * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`. Returns the tenant id.
+ * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`, and what a root throws. Returns the tenant id.
  */
 export async function initTenant(options: InitOptions): Promise<string> {
   const { directory, passphrase, now, domain, anchors } = options
@@ -156,7 +192,15 @@ export async function initTenant(options: InitOptions): Promise<string> {
     throw new KeyferryError('ERR_USAGE', 'the organization has at most 48 bytes')
   if (existsSync(storePath(directory)))
     throw new KeyferryError('ERR_EXISTS', `${directory} holds a tenant already`)
-  const authority = await generateSigningKey('Ed25519', true)
+  const place = options.root ?? 'file:master'
+  const hsm = hsmKeys(place)
+  const isFile = parsePlace(place).kind === 'file'
+  if (isFile && place !== 'file:master')
+    throw new KeyferryError('ERR_USAGE', 'the master secret of a new tenant is file:master')
+  // Before anything is written: a root that does not answer leaves nothing behind.
+  const authority =
+    hsm === null ? await generateSigningKey('Ed25519', true) : await makeInHsm(hsm, options)
+  const key = isFile ? null : await openPlace(place, { directory, passphrase })
   const root = await makeRoot(options)
   const clients = await makeRole(options, 'client', anchors?.clients, root)
   const derivers = await makeRole(options, 'deriver', anchors?.derivers, root)
@@ -181,8 +225,15 @@ export async function initTenant(options: InitOptions): Promise<string> {
   const tenant = tenantId(envelope)
   await verifyGenesis(envelope, tenant)
   mkdirSync(join(directory, 'keys'), { recursive: true, mode: 0o700 })
-  writeKeyFile(keyPath(directory, 'master'), random(32), 'master', passphrase)
-  writeKeyFile(keyPath(directory, 'authority'), await exportKey(authority), 'authority', passphrase)
+  const mark = key === null ? null : await markOf(key, tenant)
+  if (isFile) writeKeyFile(keyPath(directory, 'master'), random(32), 'master', passphrase)
+  if (hsm === null) {
+    const bytes = await exportKey(authority as SigningKey)
+    writeKeyFile(keyPath(directory, 'authority'), bytes, 'authority', passphrase)
+  } else {
+    writeReference(keyPath(directory, 'authority'), 'authority', formatPkcs11(hsm.authority))
+    writeReference(keyPath(directory, 'deriver'), 'deriver', formatPkcs11(hsm.deriver))
+  }
   const store = openStore(storePath(directory), true)
   try {
     // Where both roles have CAs of the customer's own, there is nothing for a root to sign.
@@ -209,6 +260,12 @@ export async function initTenant(options: InitOptions): Promise<string> {
         encodeEnvelope(envelope),
       )
       store.set('incarnation', 1)
+      store.run(
+        'UPDATE roots SET place = ?, mark = ?, added = ? WHERE number = 1',
+        place,
+        mark,
+        now,
+      )
       appendLog(store, 'tenant-created', now, { authority: authority.spki, tenant })
       markChanged(store)
     })

@@ -11,7 +11,7 @@ import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { bytes, list, object, oneOf } from '../shared/schema.ts'
-import { keyId, type SigningKey } from '../shared/signature.ts'
+import { keyId, type AnySigningKey } from '../shared/signature.ts'
 import {
   decodeTrust,
   requireIssued,
@@ -127,7 +127,7 @@ export async function trustChanges(before: TrustBody, after: TrustBody): Promise
 /** Adds a key's signature to a draft, after checking that it follows the document in force. Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_TRUST_DOCUMENT`. */
 export async function signDraft(
   draft: Envelope,
-  key: SigningKey,
+  key: AnySigningKey,
   current: TrustDocument,
 ): Promise<Envelope> {
   const body = decodeTrust(draft)

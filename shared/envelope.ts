@@ -11,7 +11,13 @@ import { decodeJson, encodeJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_ENVELOPE } from './limits.ts'
 import { matchesSanRule, validatePath, type VerifiedPath } from './path.ts'
 import { bytes, list, object, oneOf, type Schema } from './schema.ts'
-import { importVerifyKey, keyId, signBytes, verifySignature, type SigningKey } from './signature.ts'
+import {
+  importVerifyKey,
+  keyId,
+  signBytes,
+  verifySignature,
+  type AnySigningKey,
+} from './signature.ts'
 
 const TYPES = ['trust', 'catalog', 'head', 'refusal', 'package', 'request', 'signature'] as const
 
@@ -71,7 +77,7 @@ export function documentHash(envelope: Pick<Envelope, 'payload' | 'payloadType'>
 export async function signWithCertificate(
   type: DocumentType,
   body: object,
-  key: SigningKey,
+  key: AnySigningKey,
   certificates: Bytes[],
 ): Promise<Envelope> {
   const payload = encodeJson(body)
@@ -88,7 +94,7 @@ export async function signWithCertificate(
 export async function signWithAuthority(
   type: DocumentType,
   body: object,
-  keys: readonly SigningKey[],
+  keys: readonly AnySigningKey[],
 ): Promise<Envelope> {
   const payload = encodeJson(body)
   const pae = preAuthenticationEncoding(payloadType(type), payload)

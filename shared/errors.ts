@@ -78,6 +78,12 @@ export const ERROR_CODES = {
   ERR_CLOSED: 'closed',
   ERR_STATE: 'the stored state cannot be used',
   ERR_PASSPHRASE: 'the passphrase does not open the master secret',
+  ERR_PIN: 'the PIN is refused, or was refused before',
+  ERR_ROOT: 'the root of trust does not answer usefully',
+  ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key',
+  ERR_ROOT_FULL: 'the root of trust has no room for another key',
+  ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time',
+  ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used',
   ERR_EXISTS: 'exists already',
   ERR_USAGE: 'wrong use',
   ERR_IO: 'cannot be read or written',
@@ -90,10 +96,13 @@ export type ErrorCode = keyof typeof ERROR_CODES
 export class KeyferryError extends Error {
   override readonly name = 'KeyferryError'
   readonly code: ErrorCode
+  /** What a person can do about it, where that is known better than by the code. */
+  readonly hint: string | undefined
 
-  constructor(code: ErrorCode, message?: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message?: string, options?: { cause?: unknown; hint?: string }) {
     super(message ?? ERROR_CODES[code], options)
     this.code = code
+    this.hint = options?.hint
   }
 }
 

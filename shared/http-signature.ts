@@ -8,7 +8,13 @@ import { sha256 } from './hash.ts'
 import { encodeJson, parseJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
 import { bytes, list, object, text } from './schema.ts'
-import { importVerifyKey, signBytes, verifySignature, type SigningKey } from './signature.ts'
+import {
+  importVerifyKey,
+  signBytes,
+  verifySignature,
+  type AnySigningKey,
+  type SigningKey,
+} from './signature.ts'
 
 const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
 const TICKET = '("@method" "@authority" "@path")'
@@ -16,10 +22,13 @@ const PARAMETERS =
   /^keyferry=(\([^)]*\));created=(\d{1,15});expires=(\d{1,15});keyid="([A-Za-z0-9_-]{43})";tag="([a-z-]+)"$/
 
 /** Who signs: a certificate's key and its path, end-entity first. */
-export interface Signer {
-  key: SigningKey
+export interface Signer<K extends AnySigningKey = SigningKey> {
+  key: K
   certificates: Bytes[]
 }
+
+/** A signer whose key may be elsewhere. */
+export type AnySigner = Signer<AnySigningKey>
 
 /** What is signed of an HTTP call. `url` is absolute. */
 export interface Call {
@@ -95,7 +104,7 @@ function spell(certificates: readonly Bytes[]): { keyid: string; header: string 
   return made
 }
 
-function makeInput(components: string, tag: string, signer: Signer, now: number): string {
+function makeInput(components: string, tag: string, signer: AnySigner, now: number): string {
   const { keyid } = spell(signer.certificates)
   return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}";tag="${tag}"`
 }
@@ -103,7 +112,7 @@ function makeInput(components: string, tag: string, signer: Signer, now: number)
 /** Headers that admit a call. `now` in seconds. */
 export async function signCall(
   call: Call,
-  signer: Signer,
+  signer: AnySigner,
   now: number,
 ): Promise<Record<string, string>> {
   const parameters = makeInput(CALL, 'keyferry', signer, now)
@@ -118,7 +127,7 @@ export async function signCall(
 }
 
 /** A ticket that opens the event stream at `url` within a minute. */
-export async function signTicket(url: URL, signer: Signer, now: number): Promise<string> {
+export async function signTicket(url: URL, signer: AnySigner, now: number): Promise<string> {
   const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now)
   const base = signatureBase(TICKET, parameters, { method: 'GET', url, body: new Uint8Array() })
   const signature = await signBytes(signer.key, base)

@@ -54,6 +54,11 @@ export function versionInput(v: VersionContext, nonce: Bytes, salt: Bytes): Byte
   return expand('version', ...versionFields(v), nonce, salt)
 }
 
+/** HMAC input for the mark by which a deriver knows a master secret again. */
+export function rootInput(tenant: Bytes): Bytes {
+  return expand('root', tenant)
+}
+
 /** HMAC input for a key id, under the version secret: the commitment. */
 export function commitInput(v: VersionContext): Bytes {
   return expand('commit', ...versionFields(v))

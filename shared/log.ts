@@ -35,6 +35,9 @@ const FIELDS = {
   'request-refused': { keyring, reason: text(300), recipient: hash, refusal: hash, uri },
   'device-denied': { device: hash, uri },
   'certificate-revoked': { serial: text(64), uri },
+  'root-added': { name: text(64), place: text(1_024), root: int(1) },
+  'root-used': { name: text(64), root: int(1) },
+  'root-removed': { name: text(64), root: int(1) },
 } as const
 
 /** What happened, as a past fact; `released` has an entry of its own form. */

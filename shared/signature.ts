@@ -28,6 +28,16 @@ export type SigningKey = {
   readonly spki: Bytes
 }
 
+/** A private key that is elsewhere, such as in an HSM, and signs as {@link signBytes} does. */
+export type RemoteSigningKey = {
+  readonly alg: SignatureAlgorithm
+  readonly sign: (data: Bytes) => Promise<Bytes>
+  readonly spki: Bytes
+}
+
+/** Whatever signs. */
+export type AnySigningKey = SigningKey | RemoteSigningKey
+
 /** What X.509 writes for each algorithm: SPKI up to the key bits, AlgorithmIdentifier; RFC 8410, RFC 5480, RFC 5758. */
 const ENCODINGS: Record<SignatureAlgorithm, { spki: Bytes; length: number; identifier: Bytes }> = {
   Ed25519: {
@@ -114,7 +124,8 @@ export async function verifySignature(
 }
 
 /** Signature of `data`: 64 bytes, as {@link verifySignature} takes it. */
-export async function signBytes(key: SigningKey, data: Bytes): Promise<Bytes> {
+export async function signBytes(key: AnySigningKey, data: Bytes): Promise<Bytes> {
+  if ('sign' in key) return key.sign(data)
   return new Uint8Array(await crypto.subtle.sign(SIGN[key.alg], key.key, data))
 }
 

@@ -8,6 +8,7 @@ import { crlCommands } from './crls.ts'
 import { inspectCommands } from './inspect.ts'
 import { keyringCommands } from './keyrings.ts'
 import { messageCommands } from './messages.ts'
+import { rootCommands } from './roots.ts'
 import { serviceCommands } from './service.ts'
 import { tenantCommands } from './tenant.ts'
 import { trustProposeCommands } from './trust-propose.ts'
@@ -18,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...tenantCommands,
   ...keyringCommands,
   ...serviceCommands,
+  ...rootCommands,
   ...clientCommands,
   ...caCommands,
   ...crlCommands,

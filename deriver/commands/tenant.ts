@@ -28,14 +28,17 @@ export const tenantCommands: Record<string, Command> = {
       'anchor-clients': TEXT,
       'anchor-derivers': TEXT,
       unsealed: FLAG,
+      root: TEXT,
     },
     help: `usage: keyferry init --org NAME --domain DOMAIN [--relay URL]… [--origin URL]… [--algorithm p256|ed25519]
-         [--head-lifetime SECONDS] [--anchor-clients PEM] [--anchor-derivers PEM] [--unsealed]
+         [--head-lifetime SECONDS] [--anchor-clients PEM] [--anchor-derivers PEM] [--unsealed] [--root PLACE]
 
 Makes a tenant in DIR and prints its id. Asks for a passphrase that seals every key file (Argon2id, AES-256-GCM);
 --unsealed leaves them readable to whoever can read the files, and says so.
 --relay     address of a relay; may be repeated          --origin  web origin that may call the relay
 --anchor-…  certificates of your own CA for a role, in place of a built-in one
+--root      where the master secret is, in place of a key file: see keyferry root add --help. In an HSM it is made there and
+            never leaves it, and so are the keys of authority and deriver, as OBJECT-authority and OBJECT-deriver
 
 example: keyferry init --org Acme --domain acme.example --relay https://relay.example --origin https://app.acme.example
 `,
@@ -60,15 +63,24 @@ example: keyferry init --org Acme --domain acme.example --relay https://relay.ex
         algorithm: algorithm === 'p256' ? 'ES256' : 'Ed25519',
         anchors,
         now: now(),
+        ...(options.root === undefined ? {} : { root: options.root }),
         ...(headLifetime === undefined ? {} : { headLifetime }),
       })
       if (options.json === true)
-        out(JSON.stringify({ tenant, directory, sealed: passphrase !== null }))
+        out(
+          JSON.stringify({
+            tenant,
+            directory,
+            sealed: passphrase !== null,
+            root: options.root ?? 'file:master',
+          }),
+        )
       else {
         out(`tenant ${tenant}`)
         out(
           `keys in ${directory}/keys, ${passphrase === null ? 'UNSEALED: whoever reads the files has every key' : 'sealed by the passphrase'}`,
         )
+        if (options.root !== undefined) out(`master secret at ${options.root}`)
         out('next: keyferry keyring create NAME, then keyferry run --invite CODE')
       }
       return 0

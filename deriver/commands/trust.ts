@@ -2,7 +2,7 @@
 import { base64url, hex } from '../../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope, verifyByAuthorities } from '../../shared/envelope.ts'
 import { encodePem } from '../../shared/pem.ts'
-import { generateSigningKey, keyId, type SigningKey } from '../../shared/signature.ts'
+import { generateSigningKey, keyId, type AnySigningKey } from '../../shared/signature.ts'
 import { decodeTrust, tenantId, type TrustDocument } from '../../shared/trust.ts'
 import { documentHash } from '../../shared/envelope.ts'
 import { describe, inspect } from '../inspect.ts'
@@ -44,7 +44,7 @@ async function readCurrent(path: string): Promise<TrustDocument> {
   return { body, envelope, hash: documentHash(envelope), tenant }
 }
 
-async function readAuthority(path: string, invocation: Invocation): Promise<SigningKey> {
+async function readAuthority(path: string, invocation: Invocation): Promise<AnySigningKey> {
   const isKeyFile = readFile(path)[0] === 0x7b
   if (!isKeyFile) return importPrivateKey(readDer(path, 'PRIVATE KEY')[0]!)
   const passphrase = isSealed(path) ? await invocation.passphrase() : null

@@ -1,6 +1,7 @@
 /** What a rotation, a join and a revocation cost a deriver, by number of members. CPU time of this process. */
 import { publish } from '../../deriver/publish.ts'
-import { createKeyring, random, rotateKeyring } from '../../deriver/keyrings.ts'
+import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
+import { random } from '../../deriver/random.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { saveDevice, type DeviceRow } from '../../deriver/devices.ts'
 import { renewGeneration } from '../../deriver/members.ts'
@@ -32,6 +33,7 @@ export async function tenantWith(count: number): Promise<{ tenant: TestTenant; k
         channel_salt: random(32),
         channel_id: random(32),
         welcome_hash: random(32),
+        root: 1,
       }
       saveDevice(store, device)
       store.run(

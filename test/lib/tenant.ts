@@ -16,6 +16,7 @@ import { type RequestBody } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { documentHash, signWithCertificate, type Envelope } from '../../shared/envelope.ts'
+import { type Signer } from '../../shared/http-signature.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { createHpke, type RecipientKey } from '../../shared/hpke.ts'
 import { generateSigningKey, type SigningKey } from '../../shared/signature.ts'
@@ -30,7 +31,7 @@ export interface Clock {
 export interface TestTenant {
   directory: string
   store: Store
-  keys: PublishKeys
+  keys: PublishKeys & { authority: SigningKey[]; signer: Signer }
   trust: TrustDocument
   clients: Issuer
   derivers: Issuer

@@ -1,0 +1,45 @@
+/** Key files that hold no key but the place of one: a signing key in an HSM. They are public. */
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { KeyferryError } from '../shared/errors.ts'
+import { decodeJson, encodeJson } from '../shared/json.ts'
+import { object, oneOf, text } from '../shared/schema.ts'
+import { parsePlace, type Pkcs11Place } from './place.ts'
+
+const schema = object({
+  format: oneOf('keyferry-reference-1'),
+  place: text(1_024),
+  purpose: text(64),
+})
+
+/** Writes a reference that must not exist yet. Throws `ERR_EXISTS`, `ERR_IO`. */
+export function writeReference(path: string, purpose: string, place: string): void {
+  let file: number
+  try {
+    file = openSync(path, 'wx', 0o600)
+  } catch (cause) {
+    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST'
+    throw new KeyferryError(exists ? 'ERR_EXISTS' : 'ERR_IO', `${path} cannot be made`, { cause })
+  }
+  try {
+    writeSync(file, encodeJson({ format: 'keyferry-reference-1', place, purpose }))
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** The place that a file refers to; `null` where it is a key file. Throws `ERR_IO`. */
+export function readReference(path: string, purpose?: string): Pkcs11Place | null {
+  let found: ReturnType<typeof schema>
+  try {
+    const json = decodeJson(new Uint8Array(readFileSync(path)), 131_072)
+    if ((json as { format?: unknown }).format !== 'keyferry-reference-1') return null
+    found = schema(json, '')
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', `${path} is not a key file`, { cause })
+  }
+  const place = parsePlace(found.place)
+  if ((purpose !== undefined && found.purpose !== purpose) || place.kind !== 'pkcs11')
+    throw new KeyferryError('ERR_IO', `${path} does not refer to a ${purpose} key in an HSM`)
+  return place
+}

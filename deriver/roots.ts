@@ -1,0 +1,222 @@
+/**
+ * The roots that a deriver's database names, and opening them. A root has a mark, HMAC-SHA-256 of the label `root`: what answers with another one is another
+ * key, and nothing is derived from it.
+ */
+import { equal, fromBase32, type Bytes } from '../shared/bytes.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { rootInput } from '../shared/kdf.ts'
+import { awsKmsKey } from './aws-kms.ts'
+import { gcpKmsKey } from './gcp-kms.ts'
+import { decodeMaster, readCredential, readVariable } from './given-secret.ts'
+import { keyFilePath } from './key-files.ts'
+import { addVersion } from './keyrings.ts'
+import { appendLog } from './log.ts'
+import { pkcs11Key } from './pkcs11-keys.ts'
+import { parsePlace } from './place.ts'
+import { holdRoots, memoryKey, type MacKey, type Root } from './root.ts'
+import { readKeyFile } from './secret.ts'
+import { markChanged, type Store } from './store.ts'
+import { vaultKey } from './vault.ts'
+
+/** A row of `roots`. */
+export interface RootRow {
+  number: number
+  name: string
+  place: string
+  /** `null` before it was first opened, in a database from before there were marks. */
+  mark: Bytes | null
+  /** Seconds. */
+  added: number
+}
+
+/** What opening needs besides the place. */
+export interface Opening {
+  directory: string
+  /** Of sealed key files; `null` where they are unsealed. */
+  passphrase: string | null
+}
+
+function keyOf(master: Bytes): MacKey {
+  try {
+    return memoryKey(master)
+  } finally {
+    master.fill(0)
+  }
+}
+
+/** Opens a place. Throws `ERR_USAGE`, `ERR_IO`, `ERR_PASSPHRASE`, `ERR_PIN`, `ERR_ROOT`, `ERR_ROOT_KEY`, `ERR_UNSUPPORTED`. */
+export async function openPlace(text: string, opening: Opening): Promise<MacKey> {
+  const { directory, passphrase } = opening
+  const place = parsePlace(text)
+  switch (place.kind) {
+    case 'file':
+      return keyOf(readKeyFile(keyFilePath(directory, place.name), 'master', passphrase))
+    case 'env':
+      return keyOf(decodeMaster(readVariable(place.name), `$${place.name}`))
+    case 'credential':
+      return keyOf(decodeMaster(readCredential(place.name), `the credential ${place.name}`))
+    case 'pkcs11':
+      return pkcs11Key(place, directory)
+    case 'aws-kms':
+      return awsKmsKey(place)
+    case 'gcp-kms':
+      return gcpKmsKey(place)
+    case 'vault':
+      return vaultKey(place)
+  }
+}
+
+/** The mark of a root for a tenant: 32 bytes that say nothing of what is derived. */
+export function markOf(key: MacKey, tenant: string): Promise<Bytes> {
+  return key.mac(rootInput(fromBase32(tenant)))
+}
+
+export function listRoots(store: Store): RootRow[] {
+  return store.all<RootRow>('SELECT * FROM roots ORDER BY number')
+}
+
+/** Number of the root that everything new is derived from. */
+export function presentRoot(store: Store): number {
+  return store.counter('root')
+}
+
+/** The root of a name. Throws `ERR_NOT_FOUND`. */
+export function findRoot(store: Store, name: string): RootRow {
+  const row = listRoots(store).find((one) => one.name === name)
+  if (row === undefined)
+    throw new KeyferryError('ERR_NOT_FOUND', `no root ${JSON.stringify(name)}`, {
+      hint: 'keyferry root list shows them',
+    })
+  return row
+}
+
+/** What is derived from a root and still in use. */
+export interface RootUse {
+  versions: number
+  generations: number
+  devices: number
+}
+
+export function useOf(store: Store, number: number, now: number): RootUse {
+  const count = (sql: string, ...values: number[]): number =>
+    store.get<{ n: number }>(`SELECT count(*) AS n FROM ${sql}`, number, ...values)!.n
+  return {
+    versions: count("versions WHERE root = ? AND state <> 'skipped' AND decrypt_until >= ?", now),
+    generations: count(
+      'generations g JOIN keyrings k ON k.id = g.keyring AND k.generation = g.generation WHERE g.root = ?',
+    ),
+    devices: count('devices WHERE root = ?'),
+  }
+}
+
+/** Remembers a root that was opened. Throws `ERR_EXISTS`. Returns its number. */
+export function addRoot(
+  store: Store,
+  { name, place, mark }: { name: string; place: string; mark: Bytes },
+  now: number,
+): number {
+  return store.transaction(() => {
+    for (const one of listRoots(store)) {
+      const isSame = one.mark !== null && equal(one.mark, mark)
+      if (one.name === name || isSame)
+        throw new KeyferryError(
+          'ERR_EXISTS',
+          `root ${one.name} has this ${isSame ? 'key' : 'name'} already`,
+        )
+    }
+    const { n } = store.get<{ n: number }>('SELECT max(number) + 1 AS n FROM roots')!
+    store.run('INSERT INTO roots VALUES (?, ?, ?, ?, ?)', n, name, place, mark, now)
+    appendLog(store, 'root-added', now, { root: n, name, place })
+    return n
+  })
+}
+
+/**
+ * Derives everything new from this root: each keyring gets a new version at once; the generations follow with the next step of `keyferry run`, channels
+ * with the packages of the devices. Throws `ERR_NOT_FOUND`.
+ */
+export function useRoot(store: Store, name: string, now: number): void {
+  store.transaction(() => {
+    const { number } = findRoot(store, name)
+    if (number === presentRoot(store)) return
+    store.set('root', number)
+    appendLog(store, 'root-used', now, { root: number, name })
+    for (const { id } of store.all<{ id: Bytes }>(
+      "SELECT id FROM keyrings WHERE kind <> 'imported' ORDER BY id",
+    ))
+      addVersion(store, id, now)
+    markChanged(store)
+  })
+}
+
+/** Forgets a root from which nothing is derived any more. Throws `ERR_NOT_FOUND`, `ERR_CONFLICT` while something is. */
+export function removeRoot(store: Store, name: string, now: number): void {
+  store.transaction(() => {
+    const { number } = findRoot(store, name)
+    const { versions, generations, devices } = useOf(store, number, now)
+    if (number === presentRoot(store))
+      throw new KeyferryError('ERR_CONFLICT', `root ${name} is the one in use`, {
+        hint: 'keyferry root use NAME takes another one into use',
+      })
+    if (versions + generations + devices > 0)
+      throw new KeyferryError(
+        'ERR_CONFLICT',
+        `${versions} versions, ${generations} generations and ${devices} devices come from root ${name}`,
+        { hint: 'versions end with their decrypt period, the others while keyferry run is up' },
+      )
+    store.run('DELETE FROM roots WHERE number = ?', number)
+    appendLog(store, 'root-removed', now, { root: number, name })
+  })
+}
+
+/** Opens a root of the database and knows it again by its mark. Throws what {@link openPlace} throws. */
+export async function openRoot(
+  store: Store,
+  row: RootRow,
+  tenant: string,
+  opening: Opening,
+): Promise<MacKey> {
+  try {
+    const key = await openPlace(row.place, opening)
+    const mark = await markOf(key, tenant)
+    if (row.mark === null) store.run('UPDATE roots SET mark = ? WHERE number = ?', mark, row.number)
+    else if (!equal(new Uint8Array(row.mark), mark))
+      throw new KeyferryError(
+        'ERR_ROOT_KEY',
+        'the key there is another one than the one that was used',
+        {
+          hint: 'was the file, the token or the key of the KMS replaced? nothing is derived from it',
+        },
+      )
+    return key
+  } catch (cause) {
+    if (!isKeyferryError(cause)) throw cause
+    const { code, hint } = cause
+    throw new KeyferryError(code, `root ${row.name}: ${cause.message}`, {
+      cause,
+      ...(hint !== undefined && { hint }),
+    })
+  }
+}
+
+/** The roots of a deriver, opened. */
+export interface OpenRoots {
+  root: Root
+  /** Opens those that were added since. Throws what {@link openRoot} throws. */
+  refresh(): Promise<void>
+}
+
+/** Opens every root of the database. Throws what {@link openRoot} throws. */
+export async function openRoots(
+  store: Store,
+  tenant: string,
+  opening: Opening,
+): Promise<OpenRoots> {
+  const keys = new Map<number, MacKey>()
+  async function refresh(): Promise<void> {
+    for (const row of listRoots(store))
+      if (!keys.has(row.number)) keys.set(row.number, await openRoot(store, row, tenant, opening))
+  }
+  await refresh()
+  return { root: holdRoots(keys), refresh }
+}
