@@ -1,5 +1,4 @@
 /** The deriver as a library: what the command line is made of (package export `keyferry/deriver`). */
-import { type Bytes } from '../shared/bytes.ts'
 import { openRoots } from './roots.ts'
 import { createService, type Service, type ServiceSettings } from './service.ts'
 import { openStore, type Store } from './store.ts'

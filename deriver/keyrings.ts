@@ -147,7 +147,21 @@ export function createKeyring(
   options: KeyringOptions,
   now: number,
 ): { id: Bytes; name: string } {
-  const { name, rules, kind = 'recoverable' } = options
+  return store.transaction(() => {
+    const made = insertKeyring(store, options, options.kind ?? 'recoverable', now)
+    addVersion(store, made.id, now)
+    return made
+  })
+}
+
+/** Makes a keyring with its first generation and without a version. Call it in a transaction. Throws `ERR_EXISTS`, `ERR_USAGE`. */
+export function insertKeyring(
+  store: Store,
+  options: Omit<KeyringOptions, 'kind'>,
+  kind: KeyringKind,
+  now: number,
+): { id: Bytes; name: string } {
+  const { name, rules } = options
   if (!/\S/.test(name) || utf8(name).length > MAX_NAME)
     throw new KeyferryError('ERR_USAGE', 'a keyring name has 1 to 63 bytes')
   const bad = rules.find((rule) => !RULE.test(rule) || (rule.endsWith('*') && !rule.endsWith('/*')))
@@ -174,25 +188,22 @@ export function createKeyring(
   const sorted = [...new Set(rules)].toSorted((a, b) =>
     Buffer.compare(Buffer.from(a), Buffer.from(b)),
   )
-  store.transaction(() => {
-    if (store.get('SELECT 1 FROM keyrings WHERE name = ?', name) !== undefined) {
-      throw new KeyferryError('ERR_EXISTS', `keyring ${JSON.stringify(name)} exists already`)
-    }
-    store.run(
-      'INSERT INTO keyrings VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 1, NULL, NULL, NULL, NULL, NULL, 0)',
-      id,
-      name,
-      kind,
-      JSON.stringify(sorted),
-      options.offline ?? DAY,
-      options.generationMaxAge ?? 30 * DAY,
-      options.cryptoperiod ?? 90 * DAY,
-      options.decryptPeriod ?? 5 * 365 * DAY,
-    )
-    appendLog(store, 'keyring-created', now, { keyring: id, kind, rules: sorted.join(' ') })
-    addGeneration(store, id, now)
-    addVersion(store, id, now)
-  })
+  if (store.get('SELECT 1 FROM keyrings WHERE name = ?', name) !== undefined) {
+    throw new KeyferryError('ERR_EXISTS', `keyring ${JSON.stringify(name)} exists already`)
+  }
+  store.run(
+    'INSERT INTO keyrings VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 1, NULL, NULL, NULL, NULL, NULL, 0)',
+    id,
+    name,
+    kind,
+    JSON.stringify(sorted),
+    options.offline ?? DAY,
+    options.generationMaxAge ?? 30 * DAY,
+    options.cryptoperiod ?? 90 * DAY,
+    options.decryptPeriod ?? 5 * 365 * DAY,
+  )
+  appendLog(store, 'keyring-created', now, { keyring: id, kind, rules: sorted.join(' ') })
+  addGeneration(store, id, now)
   return { id, name }
 }
 

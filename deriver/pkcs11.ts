@@ -164,6 +164,8 @@ function makeToken(module: Module, place: Pkcs11Place, note: string): Token {
         const isAbsent = open === null && isKeyferryError(error, 'ERR_ROOT')
         const isGone = isLost(error) || isAbsent
         drop()
+        // Misuse is no matter of the token.
+        if (error instanceof TypeError) throw error
         if (!isGone || i === 2) throw explain(error, what)
       }
     }

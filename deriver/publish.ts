@@ -75,7 +75,10 @@ function requireNewest(store: Store, trust: TrustDocument): void {
 }
 
 /** The keys at hand that the trust document lists. Throws `ERR_SIGNATURE` where they are fewer than its threshold. */
-function authoritySigners(keys: readonly AnySigningKey[], trust: TrustDocument): AnySigningKey[] {
+export function authoritySigners(
+  keys: readonly AnySigningKey[],
+  trust: TrustDocument,
+): AnySigningKey[] {
   const { keys: listed, threshold } = trust.body.authority
   const signers = keys.filter(({ spki }) => listed.some((one) => equal(one, spki)))
   if (signers.length < threshold) {

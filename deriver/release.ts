@@ -4,6 +4,7 @@
  */
 import { encodeBundle, encodeName, MEMBER_LEAF } from '../shared/bundle.ts'
 import { equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson } from '../shared/json.ts'
 import { versionInput } from '../shared/kdf.ts'
@@ -18,13 +19,14 @@ import { releaseLeaf } from '../shared/log.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'
 import { buildTree, type TreeHead } from '../shared/tree.ts'
 import { type KeyringRow, type VersionRow, type VersionState } from './keyrings.ts'
+import { openImport, saveImport, sealImport } from './imported.ts'
 import { appendLeaf, appendLog } from './log.ts'
 import { currentKek } from './members.ts'
 import { putObject, treePages } from './objects.ts'
 import { commit, wrapKey, type Root } from './root.ts'
 import { type Store } from './store.ts'
 
-function versionSecret(
+export function versionSecret(
   root: Root,
   manifest: Pick<Manifest, 'tenant' | 'keyring'>,
   row: VersionRow,
@@ -54,6 +56,27 @@ function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>)
   return appendLeaf(store, leaf)
 }
 
+/** The imported bytes of the version before, sealed under the secret of a new one. */
+function carryImport(
+  store: Store,
+  root: Root,
+  names: Pick<Manifest, 'tenant' | 'keyring'>,
+  before: readonly VersionRow[],
+  version: VersionRow,
+  secret: Bytes,
+): Bytes {
+  const from = before.findLast((one) => one.sealed !== null)
+  if (from === undefined)
+    throw new KeyferryError('ERR_STATE', 'an imported keyring without imports')
+  const old = versionSecret(root, names, from)
+  const bytes = openImport(old, new Uint8Array(from.sealed!), names, new Uint8Array(from.key_id!))
+  old.fill(0)
+  const sealed = sealImport(secret, bytes, names, version.key_id!)
+  bytes.fill(0)
+  saveImport(store, version, sealed)
+  return sealed
+}
+
 /** Builds manifest, bundle and release of one keyring. Call it in a transaction. */
 export function publishKeyring(
   store: Store,
@@ -70,7 +93,7 @@ export function publishKeyring(
   const names = { tenant: fromBase32(tenant), keyring: id }
   const kek = currentKek(store, { root, tenant }, id)
   const entries = []
-  for (const version of rows) {
+  for (const [i, version] of rows.entries()) {
     const secret = versionSecret(root, names, version)
     if (version.key_id === null) {
       version.key_id = commit(secret, versionContext(names, version))
@@ -82,11 +105,14 @@ export function publishKeyring(
         version.version,
       )
     }
+    if (row.kind === 'imported' && version.sealed === null)
+      version.sealed = carryImport(store, root, names, rows.slice(0, i), version, secret)
     if (version.state !== 'skipped' && version.decrypt_until >= now) {
       entries.push({
         incarnation: version.incarnation,
         version: version.version,
         wrapped: wrapKey(kek, secret),
+        ...(version.sealed !== null && { sealed: new Uint8Array(version.sealed) }),
       })
     }
     secret.fill(0)
@@ -107,6 +133,7 @@ export function publishKeyring(
       decryptUntil: v.decrypt_until,
       nonce: v.nonce,
       keyId: v.key_id!,
+      ...(v.sealed !== null && { importHash: sha256(new Uint8Array(v.sealed)) }),
     })),
   })
   const incarnation = store.counter('incarnation')

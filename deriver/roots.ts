@@ -141,9 +141,7 @@ export function useRoot(store: Store, name: string, now: number): void {
     if (number === presentRoot(store)) return
     store.set('root', number)
     appendLog(store, 'root-used', now, { root: number, name })
-    for (const { id } of store.all<{ id: Bytes }>(
-      "SELECT id FROM keyrings WHERE kind <> 'imported' ORDER BY id",
-    ))
+    for (const { id } of store.all<{ id: Bytes }>('SELECT id FROM keyrings ORDER BY id'))
       addVersion(store, id, now)
     markChanged(store)
   })

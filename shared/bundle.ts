@@ -1,5 +1,5 @@
 /** Welcome, member leaf and bundle: the fixed-layout carriers of wrapped keys (docs/PROTOCOL.md, "Welcome, cell, bundle"). */
-import { concat, fromUtf8, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
+import { concat, equal, fromUtf8, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { labelInfo, lengthPrefixed } from './kdf.ts'
 import { MAX_BUNDLE, MAX_WELCOME } from './limits.ts'
@@ -7,6 +7,14 @@ import { compareVersions, requireRising, type VersionId } from './manifest.ts'
 
 const WELCOME_MAGIC = utf8('KFWELCM\x01')
 const BUNDLE_MAGIC = utf8('KFBUNDL\x01')
+/** Of a bundle whose entries carry sealed imports. */
+const IMPORTS_MAGIC = utf8('KFBUNDI\x01')
+
+/** Bytes that can be imported as one version: from 128 bits to a long key of another system. */
+export const MIN_IMPORT = 16
+export const MAX_IMPORT = 512
+/** What a sealed import adds to them: nonce, random bytes, tag. */
+export const IMPORT_OVERHEAD = 12 + 32 + 16
 
 /** RFC 3394 wraps 32 bytes into 40. */
 export const WRAPPED_KEY = 40
@@ -81,6 +89,8 @@ export function decodeMember(bytes: Bytes): MemberLeaf {
 export interface BundleEntry extends VersionId {
   /** 40 bytes. */
   wrapped: Bytes
+  /** Imported bytes, sealed under the version secret; of an imported keyring only. */
+  sealed?: Bytes
 }
 
 /** A decoded bundle. */
@@ -96,9 +106,17 @@ export interface Bundle {
 
 export function encodeBundle(b: Bundle): Bytes {
   requireRising(b.entries, compareVersions, 'entries')
-  const entries = b.entries.map((e) => concat(u32(e.incarnation), u32(e.version), e.wrapped))
+  const isImports = b.entries.some((e) => e.sealed !== undefined)
+  const entries = b.entries.map((e) =>
+    concat(
+      u32(e.incarnation),
+      u32(e.version),
+      e.wrapped,
+      isImports ? lengthPrefixed(e.sealed ?? new Uint8Array()) : new Uint8Array(),
+    ),
+  )
   return concat(
-    BUNDLE_MAGIC,
+    isImports ? IMPORTS_MAGIC : BUNDLE_MAGIC,
     b.keyring,
     u32(b.incarnation),
     u64(b.generation),
@@ -108,23 +126,37 @@ export function encodeBundle(b: Bundle): Bytes {
   )
 }
 
+function takeSealed(reader: Reader): Bytes {
+  const sealed = reader.take(reader.u16())
+  const length = sealed.length - IMPORT_OVERHEAD
+  if (length < MIN_IMPORT || length > MAX_IMPORT)
+    throw new KeyferryError('ERR_MALFORMED', 'a sealed import of another length')
+  return sealed
+}
+
 /** Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_SCHEMA`. */
 export function decodeBundle(bytes: Bytes): Bundle {
   if (bytes.length > MAX_BUNDLE) throw new KeyferryError('ERR_TOO_LARGE')
   const reader = new Reader(bytes)
-  reader.expect(BUNDLE_MAGIC, 'bundle')
+  const isImports = equal(bytes.subarray(0, IMPORTS_MAGIC.length), IMPORTS_MAGIC)
+  reader.expect(isImports ? IMPORTS_MAGIC : BUNDLE_MAGIC, 'bundle')
   const keyring = reader.take(16)
   const incarnation = reader.u32()
   const generation = reader.u64()
   const name = reader.take(WRAPPED_NAME)
   const count = reader.u32()
-  if (reader.left !== count * (8 + WRAPPED_KEY))
-    throw new KeyferryError('ERR_MALFORMED', 'bundle of another length')
+  const least = 8 + WRAPPED_KEY + (isImports ? 2 + IMPORT_OVERHEAD + MIN_IMPORT : 0)
+  const isFit = isImports
+    ? count > 0 && reader.left >= count * least
+    : reader.left === count * least
+  if (!isFit) throw new KeyferryError('ERR_MALFORMED', 'bundle of another length')
   const entries = Array.from({ length: count }, () => ({
     incarnation: reader.u32(),
     version: reader.u32(),
     wrapped: reader.take(WRAPPED_KEY),
+    ...(isImports && { sealed: takeSealed(reader) }),
   }))
+  reader.end()
   // PROTOCOL [bundle-1]
   requireRising(entries, compareVersions, 'entries')
   return { keyring, incarnation, generation, name, entries }

@@ -19,7 +19,16 @@ import {
   type AnySigningKey,
 } from './signature.ts'
 
-const TYPES = ['trust', 'catalog', 'head', 'refusal', 'package', 'request', 'signature'] as const
+const TYPES = [
+  'trust',
+  'catalog',
+  'head',
+  'refusal',
+  'package',
+  'request',
+  'signature',
+  'export',
+] as const
 
 /** Kinds of signed documents. */
 export type DocumentType = (typeof TYPES)[number]

@@ -59,6 +59,11 @@ export function rootInput(tenant: Bytes): Bytes {
   return expand('root', tenant)
 }
 
+/** HMAC input for the mark of an import that waits for a second person: `digest` is of the bytes and of what goes with them. */
+export function pendingInput(tenant: Bytes, digest: Bytes): Bytes {
+  return expand('pending', tenant, digest)
+}
+
 /** HMAC input for a key id, under the version secret: the commitment. */
 export function commitInput(v: VersionContext): Bytes {
   return expand('commit', ...versionFields(v))
@@ -67,6 +72,11 @@ export function commitInput(v: VersionContext): Bytes {
 /** HMAC input for a channel id, under the channel key. */
 export function channelIdInput(): Bytes {
   return expand('id')
+}
+
+/** Info of the HKDF-SHA-512 that makes, of a version secret, the key that imported bytes are sealed with. */
+export function importInfo(tenant: Bytes, keyring: Bytes, keyId: Bytes): Bytes {
+  return labelInfo('import', tenant, keyring, keyId)
 }
 
 /** Info of the HKDF-SHA-512 that makes a message key of a version secret. */

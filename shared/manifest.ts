@@ -29,6 +29,8 @@ export interface VersionEntry extends VersionId {
   nonce: Bytes
   /** The commitment: 32 bytes. */
   keyId: Bytes
+  /** Hash of the sealed import: 32 bytes, of the versions of an imported keyring only. */
+  importHash?: Bytes
 }
 
 /** A decoded manifest. */
@@ -82,6 +84,8 @@ function checkManifest(m: Manifest): void {
     ) {
       throw new KeyferryError('ERR_SCHEMA', 'a version has no number, or windows that do not nest')
     }
+    if ((v.importHash !== undefined) !== (m.kind === 'imported'))
+      throw new KeyferryError('ERR_SCHEMA', 'imports and the kind of the keyring do not agree')
     // PROTOCOL [manifest-2]
     if (v.algorithm !== ALGORITHM)
       throw new KeyferryError('ERR_UNSUPPORTED', `algorithm ${v.algorithm}`)
@@ -101,6 +105,7 @@ export function encodeManifest(m: Manifest): Bytes {
       u64(v.decryptUntil),
       v.nonce,
       v.keyId,
+      v.importHash ?? new Uint8Array(),
     ),
   )
   return concat(
@@ -129,14 +134,14 @@ export function decodeManifest(bytes: Bytes): Manifest {
   const kindNumber = reader.take(1)[0]!
   const kind = KINDS[kindNumber - 1]
   // PROTOCOL [manifest-2]
-  if (kind === undefined || kind === 'imported')
-    throw new KeyferryError('ERR_UNSUPPORTED', `kind ${kindNumber}`)
+  if (kind === undefined) throw new KeyferryError('ERR_UNSUPPORTED', `kind ${kindNumber}`)
   const offline = reader.u32()
   const generationMaxAge = reader.u32()
   const rules = Array.from({ length: reader.u16() }, () => fromUtf8(reader.take(reader.u16())))
   const count = reader.u32()
+  const isImported = kind === 'imported'
   // Before there is room for as many: engines make it at once.
-  if (reader.left !== count * 84)
+  if (reader.left !== count * (isImported ? 116 : 84))
     throw new KeyferryError('ERR_MALFORMED', 'manifest of another length')
   const versions = Array.from({ length: count }, () => ({
     incarnation: reader.u32(),
@@ -147,6 +152,7 @@ export function decodeManifest(bytes: Bytes): Manifest {
     decryptUntil: reader.u64(),
     nonce: reader.take(16),
     keyId: reader.take(32),
+    ...(isImported && { importHash: reader.take(32) }),
   }))
   reader.end()
   const manifest = { tenant, keyring, number, kind, offline, generationMaxAge, rules, versions }

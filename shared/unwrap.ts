@@ -7,7 +7,7 @@ import { equal, fromBase32, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
 import { createHpke, KEM_ID, type RecipientKey } from './hpke.ts'
-import { channelIdInput, commitInput, messageInfo } from './kdf.ts'
+import { channelIdInput, commitInput, importInfo, messageInfo } from './kdf.ts'
 import {
   compareVersions,
   versionContext,
@@ -146,7 +146,7 @@ export function requireVersion(manifest: Manifest, entry: VersionId): VersionEnt
 /** Checks one version of a bundle against its commitment. Throws `ERR_OPEN`, `ERR_KEY_VERSION`, `ERR_COMMITMENT`. */
 export async function checkVersion(
   kek: CryptoKey,
-  { wrapped, ...id }: BundleEntry,
+  { wrapped, sealed, ...id }: BundleEntry,
   manifest: Manifest,
 ): Promise<VersionEntry> {
   const version = requireVersion(manifest, id)
@@ -156,7 +156,35 @@ export async function checkVersion(
   const keyId = await mac(committed, commitInput(versionContext(manifest, version)))
   // PROTOCOL [open-20]
   if (!equal(keyId, version.keyId)) throw new KeyferryError('ERR_COMMITMENT')
+  // PROTOCOL [import-1]
+  const isCommitted =
+    sealed === undefined || version.importHash === undefined
+      ? sealed === version.importHash
+      : equal(sha256(sealed), version.importHash)
+  if (!isCommitted) throw new KeyferryError('ERR_COMMITMENT', 'another sealed import')
   return version
+}
+
+/** Opens imported bytes, with the random ones before them, as a key that only derives: a page never sees them. Throws `ERR_OPEN`. */
+async function unwrapImport(
+  secret: CryptoKey,
+  sealed: Bytes,
+  { tenant, keyring }: Pick<Manifest, 'tenant' | 'keyring'>,
+  keyId: Bytes,
+): Promise<CryptoKey> {
+  const info = importInfo(tenant, keyring, keyId)
+  const key = await crypto.subtle.deriveKey(
+    { name: 'HKDF', hash: 'SHA-512', salt: new Uint8Array(), info },
+    secret,
+    { name: 'AES-GCM', length: 256 },
+    false,
+    ['unwrapKey'],
+  )
+  const algorithm = { name: 'AES-GCM', iv: sealed.slice(0, 12) }
+  // PROTOCOL [import-2]
+  return unwrap(() =>
+    crypto.subtle.unwrapKey('raw', sealed.slice(12), key, algorithm, 'HKDF', false, ['deriveKey']),
+  )
 }
 
 /** Unwraps one version of a bundle, checked against its commitment. Throws as {@link checkVersion}. */
@@ -169,10 +197,13 @@ export async function unwrapVersion(
   const secret = await unwrap(() =>
     crypto.subtle.unwrapKey('raw', entry.wrapped, kek, 'AES-KW', 'HKDF', false, ['deriveKey']),
   )
-  return { entry: version, key: await deriveMessageKey(secret, manifest, version.keyId) }
+  const { keyId } = version
+  const source =
+    entry.sealed === undefined ? secret : await unwrapImport(secret, entry.sealed, manifest, keyId)
+  return { entry: version, key: await deriveMessageKey(source, manifest, keyId) }
 }
 
-/** HKDF-SHA-512 of a version secret to the input key of chunked-encryption. */
+/** HKDF-SHA-512 of a version secret, or of what is imported under it, to the input key of chunked-encryption. */
 export async function deriveMessageKey(
   secret: CryptoKey,
   { tenant, keyring }: Pick<Manifest, 'tenant' | 'keyring'>,

@@ -1,6 +1,7 @@
 /** The commands of the command line, by name. */
 import { auditCommands } from './audit.ts'
 import { auditAskCommands } from './audit-ask.ts'
+import { byokCommands } from './byok.ts'
 import { caCommands } from './ca.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
@@ -18,6 +19,7 @@ import { trustCommands } from './trust.ts'
 export const COMMANDS: Readonly<Record<string, Command>> = {
   ...tenantCommands,
   ...keyringCommands,
+  ...byokCommands,
   ...serviceCommands,
   ...rootCommands,
   ...clientCommands,

@@ -7,9 +7,11 @@ import { parseCrl } from '../../shared/crl.ts'
 import {
   decodeEnvelope,
   encodeEnvelope,
+  signWithAuthority,
   type DocumentType,
   type Envelope,
 } from '../../shared/envelope.ts'
+import { verifyExport } from '../../shared/export.ts'
 import { verifyKeyPackage, verifyKeyRequest, type KeyPackage } from '../../shared/key-package.ts'
 import { parseJson } from '../../shared/json.ts'
 import { openDelivery, type OpenContext } from '../../shared/open.ts'
@@ -134,6 +136,7 @@ it('[env-2] every type of document is taken in its own slot and in no other', as
         manifest: { rules: [uriOf('client', '*')] },
         lists: () => Promise.resolve(crlsOf(world).map((der) => parseCrl(der))),
       }),
+    export: (envelope) => verifyExport(envelope, trust),
   }
   keyPackage = await verifyKeyPackage(alice.package, verify)
   const { head, catalog } = await publish(world, [])
@@ -145,6 +148,21 @@ it('[env-2] every type of document is taken in its own slot and in no other', as
     package: alice.package,
     request: await makeRequest(world, alice, [random(16)]),
     signature: decodeEnvelope(await signData(statement, alice.signer, world.now)),
+    export: await signWithAuthority(
+      'export',
+      {
+        exportedAt: world.now,
+        incarnation: 1,
+        keyId: random(32),
+        keyring: random(16),
+        targets: [
+          { method: 'RSAES_OAEP_SHA_256', target: 'aws-kms', wrappingKey: 'ab'.repeat(32) },
+        ],
+        tenant: trust.tenant,
+        version: 1,
+      },
+      world.authority,
+    ),
   }
   for (const [type, envelope] of Object.entries(documents)) {
     for (const [slot, take] of Object.entries(slots)) {

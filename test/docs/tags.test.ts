@@ -76,6 +76,7 @@ const withoutVector: Record<string, string> = {
   'deriver-5': 'which members the deriver has',
   'deriver-6': 'which numbers the deriver gave out',
   'deriver-7': 'what the store of the deriver holds',
+  'export-1': 'a document that no client and no relay takes',
   'enrol-2': 'the headers of a call',
   'enrol-3': 'the sessions of an app',
   'enrol-4': 'a token whose form is the own affair of a backend',

@@ -22,7 +22,7 @@ from wire import (
 
 DAY = 86400
 MOST_U32 = 2**32 - 1
-KINDS = 'trust', 'catalog', 'head', 'refusal', 'package', 'request', 'signature'
+KINDS = 'trust', 'catalog', 'head', 'refusal', 'package', 'request', 'signature', 'export'
 
 
 def type_of(kind):

@@ -107,7 +107,7 @@ def unwrap_name(kek, bundle):
 
 
 def unwrap_version(kek, entry, manifest):
-    """The secret of a version, with the version of the manifest. PROTOCOL [open-19], [open-20]"""
+    """The secret of a version, with the version of the manifest. PROTOCOL [open-19], [open-20], [import-1]"""
     secret = unwrap(kek, entry['wrapped'])
     own = entry['incarnation'], entry['version']
     version = next((one for one in manifest['versions'] if (one['incarnation'], one['version']) == own), None)
@@ -115,13 +115,28 @@ def unwrap_version(kek, entry, manifest):
     numbers = u64(own[0]), u64(own[1]), u32(version['algorithm'])
     key_id = derive(secret, 'commit', manifest['tenant'], manifest['keyring'], *numbers)
     need(key_id == version['keyId'], 'ERR_COMMITMENT')
-    return secret, version
+    sealed = entry['sealed']
+    need((sealed and sha256(sealed)) == version['importHash'], 'ERR_COMMITMENT', 'import')
+    return (secret if sealed is None else open_import(secret, sealed, manifest, key_id)), version
+
+
+def extract(secret):
+    return hmac.digest(bytes(64), secret, 'sha512')
+
+
+def open_import(secret, sealed, manifest, key_id):
+    """What messages are under, in place of the version secret. PROTOCOL [import-2]"""
+    info = label_info('import', manifest['tenant'], manifest['keyring'], key_id)
+    try:
+        return AESGCM(expand(extract(secret), info, 32, 'sha512')).decrypt(sealed[:12], sealed[12:], None)
+    except InvalidTag:
+        raise Refused('ERR_OPEN', 'import') from None
 
 
 def chunk_keys(secret, manifest, header, salt, context):
     key_id = header[8:]
     info = label_info('message', manifest['tenant'], manifest['keyring'], key_id)
-    message_key = expand(hmac.digest(bytes(64), secret, 'sha512'), info, 32, 'sha512')
+    message_key = expand(extract(secret), info, 32, 'sha512')
     info = b'c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0' + salt + header + context
     out = expand(message_key, info, 76, 'sha512')
     return AESGCM(out[:32]), int.from_bytes(out[32:44], 'big'), out[44:]

@@ -114,14 +114,15 @@ def read_manifest(data):
     reader = Reader(data, b'KFMANIF\1')
     out = {'tenant': reader.take(32), 'keyring': reader.take(16), 'number': reader.number(8)}
     kind, out['offline'], out['generationMaxAge'] = reader.number(1), reader.number(4), reader.number(4)
-    need(kind in (1, 2), 'ERR_UNSUPPORTED', 'kind')
+    need(kind in (1, 2, 3), 'ERR_UNSUPPORTED', 'kind')
     out['kind'] = kind
     rules = [reader.take(reader.number(2)) for _ in range(reader.number(2))]
     versions = []
     for _ in range(reader.number(4)):
         one = {name: reader.number(4) for name in ('incarnation', 'version', 'algorithm')}
         one |= {name: reader.number(8) for name in ('encryptFrom', 'encryptUntil', 'decryptUntil')}
-        versions.append({**one, 'nonce': reader.take(16), 'keyId': reader.take(32)})
+        one |= {'nonce': reader.take(16), 'keyId': reader.take(32)}
+        versions.append({**one, 'importHash': reader.take(32) if kind == 3 else None})
     reader.end()
     need(all(re.fullmatch(rb'[!-~]*', rule) for rule in rules), 'ERR_SCHEMA', 'rule')
     require_rising(rules, 'rules')
@@ -137,14 +138,19 @@ def read_manifest(data):
 def read_bundle(data):
     """PROTOCOL [bundle-1]"""
     need(len(data) <= 1500000, 'ERR_TOO_LARGE')
-    reader = Reader(data, b'KFBUNDL\1')
+    has_imports = data[:8] == b'KFBUNDI\1'
+    reader = Reader(data, b'KFBUNDI\1' if has_imports else b'KFBUNDL\1')
     out = {'keyring': reader.take(16), 'incarnation': reader.number(4), 'generation': reader.number(8)}
     out['name'] = reader.take(72)
     entries = []
     for _ in range(reader.number(4)):
         one = {'incarnation': reader.number(4), 'version': reader.number(4)}
-        entries.append({**one, 'wrapped': reader.take(40)})
+        one['wrapped'] = reader.take(40)
+        one['sealed'] = reader.take(reader.number(2)) if has_imports else None
+        need(not has_imports or 76 <= len(one['sealed']) <= 572, 'ERR_MALFORMED', 'sealed import')
+        entries.append(one)
     reader.end()
+    need(not has_imports or entries, 'ERR_MALFORMED', 'no entries')
     require_rising([place(one) for one in entries], 'entries')
     return {**out, 'entries': entries}
 

@@ -145,7 +145,8 @@ def run_keys(given):
     key_id = key_id_of(message)
     secret = next(secret for secret, version in found if version['keyId'] == key_id)
     text = decrypt(secret, manifest, message, un(given['context']))
-    versions = [{'secret': secret.hex(), 'keyId': one['keyId'].hex()} for secret, one in found]
+    what = 'content' if manifest['kind'] == 3 else 'secret'
+    versions = [{what: secret.hex(), 'keyId': one['keyId'].hex()} for secret, one in found]
     return {'kek': kek.hex(), 'name': name, 'versions': versions, 'text': text.decode()}
 
 

@@ -44,7 +44,7 @@ const rising = <T extends { incarnation: number; version: number }>(entry: fc.Ar
     .uniqueArray(entry, { maxLength: 6, comparator: (a, b) => compareVersions(a, b) === 0 })
     .map((list) => list.toSorted(compareVersions))
 
-export const manifests = fc.record({
+const plainManifests = fc.record({
   tenant: bytesOf(32),
   keyring: bytesOf(16),
   number: u64s,
@@ -72,13 +72,36 @@ export const manifests = fc.record({
       }),
   ),
 })
-export const bundles = fc.record({
+/** One in three of an imported keyring. */
+export const manifests = fc.tuple(plainManifests, fc.nat({ max: 2 })).map(([manifest, kind]) =>
+  kind > 0
+    ? manifest
+    : {
+        ...manifest,
+        kind: 'imported' as const,
+        versions: manifest.versions.map((one) => ({ ...one, importHash: one.keyId.toReversed() })),
+      },
+)
+const plainBundles = fc.record({
   keyring: bytesOf(16),
   incarnation: u32s,
   generation: u64s,
   name: bytesOf(72),
   entries: rising(fc.tuple(versionId, bytesOf(40)).map(([id, wrapped]) => ({ ...id, wrapped }))),
 })
+export const bundles = fc
+  .tuple(plainBundles, fc.integer({ min: 70, max: 572 }))
+  .map(([bundle, length]) =>
+    length < 76
+      ? bundle
+      : {
+          ...bundle,
+          entries: bundle.entries.map((one) => ({
+            ...one,
+            sealed: new Uint8Array(length).fill(7),
+          })),
+        },
+  )
 export const welcomes = fc.record({
   kem: fc.integer({ min: 0, max: 0xffff }),
   encapsulated: someBytes(1_200),

@@ -7,6 +7,7 @@ import { releaseLeaf } from '../../shared/log.ts'
 import { encodeManifest } from '../../shared/manifest.ts'
 import { bundleOf, KEYRINGS, manifestOf, type World } from './fixtures-delivery.ts'
 import { encodedEntries } from './log-entries.ts'
+import { importedOf } from './fixtures-imported.ts'
 import { seeded } from './fixtures-keys.ts'
 import { plain, vector, type Vector } from './fixtures-vectors.ts'
 
@@ -15,6 +16,11 @@ export function formatVectors(world: World): object {
   const manifest = encodeManifest(made)
   const own = bundleOf(world.tenant, KEYRINGS[0]!)
   const bundle = encodeBundle(own)
+  const imported = importedOf(world.tenant)
+  const imports = {
+    manifest: encodeManifest(imported.manifest),
+    bundle: encodeBundle(imported.bundle),
+  }
   const welcome = encodeWelcome({
     kem: 32,
     encapsulated: seeded('enc'),
@@ -60,7 +66,14 @@ export function formatVectors(world: World): object {
         manifest.with(-168 + 15 + manifest.length, 1),
         'ERR_SCHEMA',
       ),
-      item('manifest', '[manifest-2] kind 3', manifest.with(KIND, 3), 'ERR_UNSUPPORTED'),
+      item('manifest', '[manifest-2] kind 4', manifest.with(KIND, 4), 'ERR_UNSUPPORTED'),
+      item('manifest', 'of an imported keyring', imports.manifest, 'ok', plain(imported.manifest)),
+      item(
+        'manifest',
+        '[dec-4] of an imported keyring, by its kind alone',
+        manifest.with(KIND, 3),
+        'ERR_MALFORMED',
+      ),
       item(
         'manifest',
         '[manifest-2] algorithm 2',
@@ -70,6 +83,19 @@ export function formatVectors(world: World): object {
       item('bundle', 'a bundle', bundle, 'ok', plain(own)),
       ...spoil('bundle', bundle),
       item('bundle', '[bundle-1] entries out of order', swap(bundle, 48), 'ERR_SCHEMA'),
+      item('bundle', 'of an imported keyring', imports.bundle, 'ok', plain(imported.bundle)),
+      ...spoil('bundle', imports.bundle),
+      ...[75, 573].map((length) =>
+        item(
+          'bundle',
+          `[bundle-1] a sealed import of ${length} bytes`,
+          encodeBundle({
+            ...own,
+            entries: own.entries.map((one) => ({ ...one, sealed: seeded('sealed', length) })),
+          }),
+          'ERR_MALFORMED',
+        ),
+      ),
       item('welcome', 'a welcome', welcome, 'ok', {
         kem: 32,
         encapsulated: hex(seeded('enc')),

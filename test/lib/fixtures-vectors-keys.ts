@@ -15,6 +15,7 @@ import {
   secretsOf,
   type World,
 } from './fixtures-delivery.ts'
+import { contentOf, importedOf, sealed } from './fixtures-imported.ts'
 import { seeded } from './fixtures-keys.ts'
 import { recipientJson } from './fixtures-vectors-delivery.ts'
 import { vector, type Vector } from './fixtures-vectors.ts'
@@ -83,10 +84,11 @@ async function sealMessage(
   version: number,
   context: Bytes,
   text: string,
+  source?: Bytes,
 ): Promise<Bytes> {
   const own = secretsOf(world.tenant, KEYRINGS[0]!).versions[version - 1]!
   const info = messageInfo(tenantBytes(world.tenant), KEYRINGS[0]!, own.keyId)
-  const raw = new Uint8Array(hkdfSync('sha512', own.secret, new Uint8Array(), info, 32))
+  const raw = new Uint8Array(hkdfSync('sha512', source ?? own.secret, new Uint8Array(), info, 32))
   const algorithm = { name: 'HMAC', hash: 'SHA-512' }
   const key = await crypto.subtle.importKey('raw', raw, algorithm, false, ['sign'])
   return encryptMessage(key, own.keyId, context, seeded('message salt', 24), utf8(text))
@@ -112,6 +114,33 @@ export async function keyVectors(world: World): Promise<object> {
   const entries = bundle.entries.map((e) => ({ ...e, wrapped: bundle.entries[0]!.wrapped }))
   const third = [...bundle.entries, { ...bundle.entries[1]!, version: 3 }]
   const withBundle = (list: typeof entries) => hex(encodeBundle({ ...bundle, entries: list }))
+  const imported = importedOf(tenant)
+  const importInput = {
+    ...input,
+    manifest: hex(encodeManifest(imported.manifest)),
+    bundle: hex(encodeBundle(imported.bundle)),
+    message: hex(await sealMessage(world, 2, context, 'Hello', contentOf(2))),
+  }
+  /** With other sealed imports, and the hashes that the manifest has for them, or others. */
+  const withImports = (list: Bytes[], hashes: Bytes[]) => ({
+    ...importInput,
+    manifest: hex(
+      encodeManifest({
+        ...imported.manifest,
+        versions: imported.manifest.versions.map((v, i) => ({ ...v, importHash: hashes[i]! })),
+      }),
+    ),
+    bundle: hex(
+      encodeBundle({
+        ...imported.bundle,
+        entries: imported.bundle.entries.map((e, i) => ({ ...e, sealed: list[i]! })),
+      }),
+    ),
+  })
+  const own = imported.bundle.entries.map((e) => e.sealed!)
+  const ownHashes = own.map((one) => sha256(one))
+  const chosen = versions.map((v) => sealed(tenant, v.secret, v.keyId, seeded('chosen', 48)))
+  const elsewhere = [own[1]!, own[0]!]
   const output = {
     kek: hex(kek),
     name: 'notes',
@@ -146,6 +175,41 @@ export async function keyVectors(world: World): Promise<object> {
         '[open-20] one secret in two places',
         { ...input, bundle: withBundle(entries) },
         'ERR_COMMITMENT',
+      ),
+      vector('a message under an imported key', importInput, 'ok', {
+        ...output,
+        versions: versions.map((v) => ({
+          content: hex(contentOf(v.version)),
+          keyId: hex(v.keyId),
+        })),
+      }),
+      vector(
+        '[import-1] another import, sealed under the version secret',
+        withImports(chosen, ownHashes),
+        'ERR_COMMITMENT',
+      ),
+      vector(
+        '[import-1] an import in the bundle that the manifest does not know',
+        { ...importInput, manifest: input.manifest },
+        'ERR_COMMITMENT',
+      ),
+      vector(
+        '[import-1] no import where the manifest has one',
+        { ...importInput, bundle: input.bundle },
+        'ERR_COMMITMENT',
+      ),
+      vector(
+        '[import-2] the imports of two versions in the place of each other',
+        withImports(
+          elsewhere,
+          elsewhere.map((one) => sha256(one)),
+        ),
+        'ERR_OPEN',
+      ),
+      vector(
+        '[message-2] a message under the version secret where a key was imported',
+        { ...importInput, message: input.message },
+        'ERR_OPEN',
       ),
       vector(
         '[message-1] no message',

@@ -160,6 +160,8 @@ export function derivationVectors(): object {
     ['version', [...version, nonce, salt]],
     ['commit', version],
     ['id', []],
+    ['root', [tenant]],
+    ['pending', [tenant, hash]],
   ]
   const key = seeded('master secret')
   let digest: Bytes = new Uint8Array(32)

@@ -39,6 +39,25 @@ export const ENTRIES: { [E in LogEvent]: Details<E> } = {
   },
   'device-denied': { device, uri },
   'certificate-revoked': { serial: '0a1b', uri },
+  'version-exported': {
+    incarnation: 1,
+    keyId: seeded('key id'),
+    keyring,
+    record: seeded('record'),
+    targets: 'aws-kms RSAES_OAEP_SHA_256 5c3b',
+    version: 2,
+  },
+  'import-proposed': { by: 'ada', name: 'notes' },
+  'version-imported': {
+    by: 'ada, bob',
+    incarnation: 1,
+    keyId: seeded('key id'),
+    keyring,
+    version: 2,
+  },
+  'root-added': { name: 'hsm', place: 'file:master', root: 2 },
+  'root-used': { name: 'hsm', root: 2 },
+  'root-removed': { name: 'main', root: 1 },
 }
 
 /** Each with its leaf. */

@@ -11,6 +11,7 @@ import {
 } from '../../shared/bundle.ts'
 import { equal, type Bytes } from '../../shared/bytes.ts'
 import { verifyCatalog } from '../../shared/catalog.ts'
+import { verifyExport } from '../../shared/export.ts'
 import {
   decodeEnvelope,
   documentHash,
@@ -74,6 +75,7 @@ const slots: Record<DocumentType, (envelope: Envelope) => Promise<{ hash: Bytes 
     await verifyData(encodeEnvelope(envelope), statementOf(tenant), await senderContext(tenant))
     return { hash: documentHash(envelope) }
   },
+  export: (envelope) => verifyExport(envelope, world.tenant.trust),
 }
 const TYPES = Object.keys(slots) as DocumentType[]
 
@@ -105,6 +107,21 @@ beforeAll(async () => {
     package: alice.keyPackage,
     request: await signAs(alice, 'request', request),
     signature: await makeSignature(tenant, alice),
+    export: await signWithAuthority(
+      'export',
+      {
+        exportedAt: NOW,
+        incarnation: 1,
+        keyId: seeded('key id'),
+        keyring: KEYRINGS[0],
+        targets: [
+          { method: 'RSAES_OAEP_SHA_256', target: 'aws-kms', wrappingKey: 'ab'.repeat(32) },
+        ],
+        tenant: tenant.trust.tenant,
+        version: 1,
+      },
+      tenant.authority.slice(0, 2),
+    ),
   })
 })
 

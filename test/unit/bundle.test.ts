@@ -117,6 +117,32 @@ describe('bundle', () => {
     }
   })
 
+  it('[bundle-1] sealed imports travel in its entries, of 76 to 572 bytes each', async () => {
+    const withSealed = (...lengths: number[]): Bundle => ({
+      ...bundle,
+      entries: lengths.map((length, i) => ({
+        ...entry(1, i + 1),
+        sealed: seeded('import', length),
+      })),
+    })
+    const good = withSealed(76, 92, 572)
+    expect(decodeBundle(encodeBundle(good))).toEqual(good)
+    for (const length of [0, 75, 573]) {
+      const bad = encodeBundle(withSealed(76, length, 76))
+      await expectCode(() => decodeBundle(bad), 'ERR_MALFORMED')
+    }
+    const imports = encodeBundle(good)
+    for (const bad of [
+      imports.slice(0, -1),
+      concat(imports, more),
+      concat(imports.slice(0, 7), bytes.slice(7)),
+    ])
+      await expectCode(() => decodeBundle(bad), 'ERR_MALFORMED')
+    // With other entries it has the other magic.
+    const none = concat(imports.slice(0, 8), encodeBundle({ ...bundle, entries: [] }).slice(8))
+    await expectCode(() => decodeBundle(none), 'ERR_MALFORMED')
+  })
+
   it('[bundle-1] entries that do not rise strictly are ERR_SCHEMA', async () => {
     for (const entries of [
       [entry(1, 2), entry(1, 1)],

@@ -7,11 +7,14 @@ import { concat, equal, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import {
   channelIdInput,
   channelInput,
+  importInfo,
   commitInput,
   kekInput,
   labelInfo,
   lengthPrefixed,
   messageInfo,
+  pendingInput,
+  rootInput,
   versionInput,
 } from '../../shared/kdf.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
@@ -74,6 +77,8 @@ const inputs: [string, Bytes[]][] = [
     ],
   ],
   ['id', [channelIdInput()]],
+  ['root', [rootInput(tenant), rootInput(hash)]],
+  ['pending', [pendingInput(tenant, hash), pendingInput(hash, hash), pendingInput(tenant, salt)]],
 ]
 
 it.each(inputs)('the label %s is HKDF-Expand of its info', (label, [first]) => {
@@ -90,7 +95,10 @@ it('changing any one field of any label changes the result', () => {
 
 it('no encoding of a label is the prefix of another', () => {
   const all = inputs.flatMap(([, group]) => group)
-  const messages = [messageInfo(tenant, keyring, hash), messageInfo(tenant, keyring, salt)]
+  const messages = [messageInfo, importInfo].flatMap((info) => [
+    info(tenant, keyring, hash),
+    info(tenant, keyring, salt),
+  ])
   for (const [i, a] of [...all, ...messages].entries()) {
     for (const [j, b] of [...all, ...messages].entries()) {
       if (i !== j) expect(equal(a, b.subarray(0, a.length))).toBe(false)

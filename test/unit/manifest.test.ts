@@ -126,13 +126,22 @@ describe('what it says', () => {
     await expectCode(() => decodeManifest(bytes.with(COUNT + 15, 2)), 'ERR_UNSUPPORTED')
   })
 
-  it('[manifest-2] an unknown kind, or imported, is ERR_UNSUPPORTED', async () => {
+  it('[manifest-2] an unknown kind is ERR_UNSUPPORTED', async () => {
     const KIND = 8 + 32 + 16 + 8
     expect(bytes[KIND]).toBe(1)
-    for (const kind of [0, 3, 4, 255]) {
+    for (const kind of [0, 4, 255]) {
       await expectCode(() => decodeManifest(bytes.with(KIND, kind)), 'ERR_UNSUPPORTED')
     }
     expect(decodeManifest(bytes.with(KIND, 2)).kind).toBe('erasable')
+    await expectCode(() => decodeManifest(bytes.with(KIND, 3)), 'ERR_MALFORMED')
+  })
+
+  it('of an imported keyring it has a hash for each version, and no other has one', async () => {
+    const importHash = seeded('hash of the sealed import')
+    const imported = { ...good, kind: 'imported' as const, versions: [entry(1, { importHash })] }
+    expect(decodeManifest(encodeManifest(imported))).toEqual(imported)
+    await refuses({ versions: [entry(1, { importHash })] }, 'ERR_SCHEMA')
+    await refuses({ kind: 'imported', versions: [entry(1)] }, 'ERR_SCHEMA')
   })
 })
 

@@ -152,13 +152,14 @@ describe('several roots', () => {
   }
 
   it('versions of the old one stay derivable while everything new comes from the new one', async () => {
-    const { root, refresh } = await opened()
+    const roots = await opened()
+    const { root } = roots
     tenant.keys.root = root
     await ask(await makeClient(tenant, 'alice'))
     await publishNow()
     const [first] = rows()
     await add()
-    await refresh()
+    await roots.refresh()
     useRoot(tenant.store, 'second', now())
     const maintain = createMaintenance(
       tenant.store,

@@ -31,6 +31,7 @@ import {
   type World,
 } from '../lib/fixtures-delivery.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
+import { importedOf, sealed } from '../lib/fixtures-imported.ts'
 import { makeRecipient, seeded } from '../lib/fixtures-keys.ts'
 import { NOW, type Device } from '../lib/fixtures.ts'
 
@@ -214,6 +215,37 @@ describe('cell and bundle', () => {
     }
     const versions = view.manifest.versions.map((v) => ({ ...v, algorithm: 2 }))
     await expectCode(unwrapVersion(kek, one!, { ...view.manifest, versions }), 'ERR_COMMITMENT')
+  })
+
+  it('[import-1] a sealed import that the manifest does not know is ERR_COMMITMENT', async () => {
+    const { manifest, bundle } = importedOf(world.tenant)
+    const [entry] = bundle.entries
+    expect((await unwrapVersion(kek, entry!, manifest)).key.extractable).toBe(false)
+    const { sealed: _, ...bare } = entry!
+    const [own] = secretsOf(world.tenant, KEYRINGS[0]!).versions
+    // As a fellow member can make it, who knows the version secret.
+    const chosen = sealed(world.tenant, own!.secret, own!.keyId, seeded('chosen', 48))
+    for (const one of [bare, { ...entry!, sealed: chosen }])
+      await expectCode(unwrapVersion(kek, one, manifest), 'ERR_COMMITMENT')
+    await expectCode(unwrapVersion(kek, entry!, view.manifest), 'ERR_COMMITMENT')
+  })
+
+  it('[import-2] a sealed import of another version, or changed, is ERR_OPEN', async () => {
+    const { manifest, bundle } = importedOf(world.tenant)
+    const [one, two] = bundle.entries
+    const at = (bytes: Bytes) =>
+      unwrapVersion(
+        kek,
+        { ...one!, sealed: bytes },
+        {
+          ...manifest,
+          versions: manifest.versions.map((v) => ({ ...v, importHash: sha256(bytes) })),
+        },
+      )
+    expect((await at(one!.sealed!)).key.type).toBe('secret')
+    await expectCode(at(two!.sealed!), 'ERR_OPEN')
+    for (const i of [0, 12, one!.sealed!.length - 1])
+      await expectCode(at(one!.sealed!.with(i, one!.sealed![i]! ^ 1)), 'ERR_OPEN')
   })
 
   it('a name under another key is ERR_OPEN, one that is no name ERR_MALFORMED', async () => {

@@ -30,6 +30,8 @@ import {
   channelInput,
   commitInput,
   kekInput,
+  pendingInput,
+  rootInput,
   versionInput,
 } from '../../shared/kdf.ts'
 import {
@@ -84,6 +86,8 @@ const number = (bytes: Bytes): number => Number(`0x${hex(bytes)}`)
 function labelInput(label: string, fields: Bytes[]): Bytes {
   const [a, b, c, d, e, f, g] = fields as [Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes]
   if (label === 'id') return channelIdInput()
+  if (label === 'root') return rootInput(a)
+  if (label === 'pending') return pendingInput(a, b)
   if (label === 'channel') return channelInput(a, b, c)
   if (label === 'kek') return kekInput(a, b, number(c), number(d), e)
   const context = {
