@@ -68,7 +68,7 @@ function requireFit(store: Store, { name, bytes, by }: ImportOptions): void {
 /** Everything that the second person confirms, in 32 bytes. */
 function digestOf({ bytes, name, rules, ...periods }: ImportOptions): Bytes {
   const { offline, generationMaxAge, cryptoperiod, decryptPeriod } = periods
-  const settings = [offline, generationMaxAge, cryptoperiod, decryptPeriod].map((one) => one ?? -1)
+  const settings = [offline, generationMaxAge, cryptoperiod, decryptPeriod].map((one) => one ?? '')
   return sha256(encodeJson({ bytes, name, rules, settings }))
 }
 
