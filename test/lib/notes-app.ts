@@ -83,7 +83,7 @@ export async function startNotesApp(): Promise<NotesApp> {
   /** npm asks a registry: here the packages come from this checkout. */
   const shell = (part: string, cwd: string) => {
     const text = commands(part).replaceAll(/^npm .*$/gm, '')
-    return run('bash', ['-euc', text], { cwd, env, timeout: 60_000 })
+    return run('bash', ['-euc', text], { cwd, env, timeout: 110_000 })
   }
   await shell('mkdir notes-server', directory)
   installPackage(server, packed, ['hono'])

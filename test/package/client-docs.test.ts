@@ -60,7 +60,7 @@ export const given = [connect, isKeyferryError, openIndexedDbStore, enrollAt, cr
     )
   }
 
-  it('every other block of it compiles', async () => {
+  it('every other block of it compiles', { timeout: 120_000 }, async () => {
     const blocks = blocksOf(page, 'ts').slice(2)
     expect(blocks.length).toBeGreaterThan(10)
     expect(await compile(blocks)).toBe('')

@@ -31,7 +31,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 const node = (args: string[]) =>
-  run(process.execPath, args, { cwd: project, timeout: 30_000 }).then(
+  run(process.execPath, args, { cwd: project, timeout: 110_000 }).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     (error: { code: number; stdout: string; stderr: string }) => error,
   )
@@ -114,7 +114,7 @@ process.stdout.write('imported')
   })
 })
 
-describe('types', () => {
+describe('types', { timeout: 120_000 }, () => {
   const source = `import { connect, isKeyferryError, openIndexedDbStore, type Keyferry, type Keyring, type Store } from 'keyferry'
 import { createIdentity, enrollAt, renewBy } from 'keyferry/enroll'
 import { createEnrolment, toListener } from 'keyferry/enrolment'
