@@ -147,6 +147,11 @@ export class Follower {
     }
     const ring = this.#rings.get(id)
     if (ring === undefined) return wrong(`keyring ${id} was never made`)
+    if (entry.event === 'version-exported' || entry.event === 'version-imported') {
+      // Also of a version of an earlier incarnation.
+      if (entry.version > ring.version) wrong(`no version ${entry.version} was made`)
+      return
+    }
     if ('incarnation' in entry && entry.incarnation !== this.#incarnation)
       wrong(`incarnation ${entry.incarnation} in ${this.#incarnation}`)
     if (entry.event === 'generation-created') {
