@@ -40,8 +40,8 @@ function summaries(names: readonly string[]): string {
 /** The usage text of all commands. */
 export const USAGE = `usage: keyferry COMMAND [options]
 
-Runs the customer's side of Keyferry: the master secret, its keyrings, and the service that answers clients through a relay. encrypt, decrypt, sign
-and verify are a client's: they need no tenant.
+Runs the customer's side of Keyferry: the master secret, its keyrings, and the service that answers clients through a relay. encrypt, decrypt, rewrap,
+sign and verify are a client's: they need no tenant.
 
 ${summaries(Object.keys(COMMANDS))}
 

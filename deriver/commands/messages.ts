@@ -1,21 +1,13 @@
 /** A client's commands: files and pipes through a keyring. What they need is loaded when they run, and is nothing of a deriver. */
 import { Readable } from 'node:stream'
 import { type Keyring, type Sender } from '../../web/index.ts'
-import {
-  COMMON_HELP,
-  HINTS,
-  openInput,
-  OPTIONS,
-  OPTIONS_HELP,
-  senderLine,
-  withKeyring,
-  write,
-  type Options,
-} from './client-files.ts'
+import { CLIENT_HELP, CLIENT_HINTS, CLIENT_OPTIONS, type ClientOptions } from './client.ts'
+import { COMMON_HELP, openInput, senderLine, withKeyring, write } from './client-files.ts'
 import { command, FLAG, number, TEXT, usage, type Command, type Invocation } from './definition.ts'
+import { rewrapCommand } from './rewrap.ts'
 import { signatureCommands } from './signatures.ts'
 
-const FILE_OPTIONS = { ...OPTIONS, out: TEXT } as const
+const FILE_OPTIONS = { ...CLIENT_OPTIONS, out: TEXT } as const
 type Pipe = (notes: Keyring, input: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array>
 
 const OUT_HELP = `  --out FILE          written as a whole or not at all (default: standard output)
@@ -23,7 +15,7 @@ const OUT_HELP = `  --out FILE          written as a whole or not at all (defaul
 
 /** Sends the input through the keyring of a client. */
 async function run(
-  invocation: Invocation<Options & { out?: string }>,
+  invocation: Invocation<ClientOptions & { out?: string }>,
   pipe: Pipe,
   signed: () => Sender | undefined = () => undefined,
 ): Promise<number> {
@@ -47,13 +39,13 @@ export const messageCommands: Readonly<Record<string, Command>> = {
   encrypt: command({
     summary: 'a client: encrypt a file or a pipe under a keyring',
     options: { ...FILE_OPTIONS, sign: FLAG },
-    hints: HINTS,
+    hints: CLIENT_HINTS,
     help: `usage: keyferry encrypt [FILE] [--out FILE] [--config FILE] [--keyring NAME] [--sign] [options]
 
 Encrypts as a client of a keyring, under its newest version, data of any length. The key comes from the
 deriver through the relay the first time, and out of the state file as long as that is fresh.
 
-${OPTIONS_HELP}
+${CLIENT_HELP}
 ${OUT_HELP}
   --sign              signs with this client's certificate, inside: only members see who did
 
@@ -77,13 +69,13 @@ example: tar c notes | keyferry encrypt --keyring notes > notes.kf
       signed: FLAG,
       'allow-revoked': FLAG,
     },
-    hints: HINTS,
+    hints: CLIENT_HINTS,
     help: `usage: keyferry decrypt [FILE] [--out FILE] [--config FILE] [--keyring NAME] [--from URI] [options]
 
 Decrypts as a client of a keyring. What comes out was authenticated, but only exit status 0 says that it is whole: into a pipe, what was done with
 it before must be undone otherwise. A signature inside is verified, and with --out it is said who signed.
 
-${OPTIONS_HELP}
+${CLIENT_HELP}
 ${OUT_HELP}
   --min-version N     refuses messages under older versions, which removed members can still make
   --from URI          refuses what this sender did not sign; a prefix and * behind a / stands for all below it
@@ -115,5 +107,6 @@ example: keyferry decrypt notes.kf --key me.key --certificate me.pem --context b
       )
     },
   }),
+  rewrap: rewrapCommand,
   ...signatureCommands,
 }

@@ -2,16 +2,8 @@
 import { Readable } from 'node:stream'
 import { KeyferryError } from '../../shared/errors.ts'
 import { MAX_ENVELOPE } from '../../shared/limits.ts'
-import {
-  COMMON_HELP,
-  HINTS,
-  openInput,
-  OPTIONS,
-  OPTIONS_HELP,
-  senderLine,
-  withKeyring,
-  write,
-} from './client-files.ts'
+import { CLIENT_HELP, CLIENT_HINTS, CLIENT_OPTIONS } from './client.ts'
+import { COMMON_HELP, openInput, senderLine, withKeyring, write } from './client-files.ts'
 import { command, FLAG, required, TEXT, usage, type Command } from './definition.ts'
 
 /** A file with a signature. Throws `ERR_IO`, and `ERR_TOO_LARGE` as soon as it is too large for one. */
@@ -30,14 +22,14 @@ async function readSignature(path: string): Promise<Uint8Array> {
 export const signatureCommands: Readonly<Record<string, Command>> = {
   sign: command({
     summary: 'a client: sign a file or a pipe',
-    options: { ...OPTIONS, out: TEXT },
-    hints: HINTS,
+    options: { ...CLIENT_OPTIONS, out: TEXT },
+    hints: CLIENT_HINTS,
     help: `usage: keyferry sign [FILE] [--out FILE] [--config FILE] [--keyring NAME] [options]
 
 Signs data of any length with this client's certificate, for a keyring: a signature to be kept beside them, which members of the keyring verify. It
 does not hide the data, of which it holds the SHA-256: to hide them too, keyferry encrypt --sign.
 
-${OPTIONS_HELP}
+${CLIENT_HELP}
   --out FILE          where the signature is written (default: standard output)
   --json              with --out: what was done, as JSON
 
@@ -62,14 +54,14 @@ example: keyferry sign contract.pdf --key me.key --certificate me.pem --context 
   }),
   verify: command({
     summary: 'a client: who signed a file or a pipe',
-    options: { ...OPTIONS, signature: TEXT, from: TEXT, 'allow-revoked': FLAG },
-    hints: HINTS,
+    options: { ...CLIENT_OPTIONS, signature: TEXT, from: TEXT, 'allow-revoked': FLAG },
+    hints: CLIENT_HINTS,
     help: `usage: keyferry verify [FILE] --signature FILE [--from URI] [--config FILE] [--keyring NAME] [options]
 
 Says who signed data, verified to the customer's CA. The time is the word of the signer. "current": the certificate is valid, and lists that are
 usable now do not have it; "expired": it was valid at that time, which nobody else vouches for.
 
-${OPTIONS_HELP}
+${CLIENT_HELP}
   --signature FILE    as keyferry sign wrote it
   --from URI          refuses what this client did not sign; a prefix and * behind a / stands for all below it
   --allow-revoked     reports a signer whose certificate is revoked, in place of refusing it

@@ -227,15 +227,18 @@ it('nothing of a deriver is loaded', async () => {
     if (seen.has(name)) return seen
     seen.add(name)
     for (const { path, kind } of metafile.inputs[name]?.imports ?? [])
-      if (kind === 'import-statement' || name.endsWith('/client-files.ts')) reach(path, seen)
+      if (kind === 'import-statement' || name.endsWith('/client.ts')) reach(path, seen)
     return seen
   }
   const loaded = [...reach('deriver/cli.ts', new Set())]
   expect(loaded.filter((name) => name.startsWith('deriver/')).toSorted()).toEqual([
     'deriver/cli.ts',
     'deriver/commands/client-files.ts',
+    'deriver/commands/client.ts',
     'deriver/commands/definition.ts',
     'deriver/commands/messages.ts',
+    'deriver/commands/rewrap-file.ts',
+    'deriver/commands/rewrap.ts',
     'deriver/commands/signatures.ts',
   ])
   expect(loaded).toContain('web/client.ts')

@@ -1,0 +1,223 @@
+/** `keyferry rewrap` on real files: what is due is replaced as a whole, and a run that is killed leaves the old file or the new one. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import {
+  createKeyring,
+  initTenant,
+  openDeriver,
+  rotateKeyring,
+  type Deriver,
+} from '../../deriver/index.ts'
+import { connect, type Keyferry, type Keyring } from '../../web/index.ts'
+import { createFileStore, identityFromPem } from '../../web/node.ts'
+import { writeClientFiles } from '../lib/client-files.ts'
+import { spawnRelay, until, type RelayProcess } from '../lib/processes.ts'
+
+const now = (): number => Math.floor(Date.now() / 1000)
+const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
+const MEBIBYTE = 2 ** 20
+
+let directory: string
+let home: string
+let relay: RelayProcess
+let deriver: Deriver
+let running: Promise<void>
+let client: Keyferry
+let notes: Keyring
+const stop = new AbortController()
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+  home = join(directory, 'client')
+  mkdirSync(home)
+  relay = await spawnRelay(join(directory, 'relay'), 'invite')
+  const tenant = join(directory, 'tenant')
+  await initTenant({
+    directory: tenant,
+    organization: 'Acme',
+    domain: 'acme.example',
+    relays: [relay.url],
+    origins: [],
+    passphrase: null,
+    now: now(),
+  })
+  deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
+  const rules = ['keyferry://client.acme.example/*']
+  for (const name of ['notes', 'orders']) createKeyring(deriver.store, { name, rules }, now())
+  running = deriver.run(stop.signal)
+  await writeClientFiles(home, tenant, deriver)
+  const text = (name: string): string => readFileSync(at(name), 'utf8')
+  client = await connect({
+    config: JSON.parse(text('keyferry.json')) as never,
+    identity: await identityFromPem(text('me.key'), text('me.pem')),
+    store: createFileStore(at('keyferry-state.json')),
+  })
+  notes = await client.keyring('notes')
+})
+afterAll(async () => {
+  client?.close()
+  stop.abort()
+  await running
+  deriver?.close()
+  await relay?.stop()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const at = (name: string): string => join(home, name)
+const ME = ['--keyring', 'notes', '--key', 'me.key', '--certificate', 'me.pem']
+
+function start(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  return spawn(process.execPath, [cli, 'rewrap', ...ME, ...args], {
+    cwd: home,
+    env: { ...process.env, ...env },
+  })
+}
+
+function finished(child: ChildProcess) {
+  const said = { stdout: '', stderr: '' }
+  child.stdout!.on('data', (part: Buffer) => (said.stdout += part.toString()))
+  child.stderr!.on('data', (part: Buffer) => (said.stderr += part.toString()))
+  return new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
+    child.once('close', (status) => resolve({ status, ...said }))
+  })
+}
+
+const rewrap = (...args: string[]) => finished(start(args))
+
+async function write(name: string, bytes: Uint8Array, context = ''): Promise<Buffer> {
+  writeFileSync(at(name), await notes.encrypt(bytes, { context }))
+  return readFileSync(at(name))
+}
+
+/** The next version, known to the client of this test. */
+async function rotate(): Promise<void> {
+  const version = rotateKeyring(deriver.store, 'notes', now())
+  await expect
+    .poll(() => client.refresh().then(() => notes.version), { timeout: 15_000 })
+    .toBe(version)
+}
+
+const needs = (name: string): boolean => notes.needsRewrap(readFileSync(at(name)))
+const open = async (name: string, context = ''): Promise<Buffer> =>
+  Buffer.from(await notes.decrypt(readFileSync(at(name)), { context }))
+
+it('does what is due and nothing else, keeps permissions and links, and has nothing to do a second time', async () => {
+  const data = Buffer.alloc(40_000, 'data')
+  for (const name of ['a', 'b']) await write(name, data, 'backup/7')
+  chmodSync(at('a'), 0o640)
+  symlinkSync('b', at('link'))
+  await rotate()
+  const current = await write('c', data, 'backup/7')
+  const before = readFileSync(at('a'))
+
+  const files = ['a', 'link', 'c']
+  const dry = await rewrap('--context', 'backup/7', '--dry-run', ...files)
+  expect([dry.status, dry.stdout]).toEqual([
+    0,
+    'a: due\nlink: due\nc: kept\n2 due, 1 kept, 0 failed\n',
+  ])
+  expect(readFileSync(at('a')).equals(before)).toBe(true)
+
+  const done = await rewrap('--context', 'backup/7', '--json', ...files)
+  expect([done.status, done.stderr]).toEqual([0, ''])
+  const lines = done.stdout.trim().split('\n')
+  expect(lines.map((one) => JSON.parse(one) as unknown)).toEqual([
+    { file: 'a', result: 'rewrapped' },
+    { file: 'link', result: 'rewrapped' },
+    { file: 'c', result: 'kept' },
+    { due: 0, failed: 0, kept: 1, rewrapped: 2, version: notes.version },
+  ])
+  expect(files.map(needs)).toEqual([false, false, false])
+  for (const name of files) expect((await open(name, 'backup/7')).equals(data)).toBe(true)
+  expect(readFileSync(at('c')).equals(current)).toBe(true)
+  expect(statSync(at('a')).mode & 0o7777).toBe(0o640)
+  expect(lstatSync(at('link')).isSymbolicLink()).toBe(true)
+
+  const again = await rewrap('--context', 'backup/7', ...files)
+  expect(again.stdout).toContain('0 rewrapped')
+  expect(readdirSync(home).filter((name) => name.includes('rewrap'))).toEqual([])
+})
+
+it('what is refused or cannot be read stays as it is, and the others are done', async () => {
+  const data = Buffer.alloc(40_000, 'data')
+  for (const name of ['good', 'other', 'cut', 'twice']) await write(name, data)
+  await write('context', data, 'x')
+  writeFileSync(at('cut'), readFileSync(at('cut')).subarray(0, 20_000))
+  writeFileSync(at('plain'), data)
+  linkSync(at('twice'), at('thrice'))
+  const orders = await client.keyring('orders')
+  writeFileSync(at('order'), await orders.encrypt(data))
+  await rotate()
+  const files = ['cut', 'context', 'plain', 'order', 'twice', 'none', '.', 'good']
+  const kept = ['cut', 'context', 'plain', 'order', 'twice']
+  const before = kept.map((name) => readFileSync(at(name)))
+  const result = await rewrap('--json', ...files)
+  const lines = result.stdout.trim().split('\n')
+  const reports = lines.map((one) => JSON.parse(one) as { code?: string; result?: string })
+  expect(reports.slice(0, -1).map(({ code, result: outcome }) => code ?? outcome)).toEqual([
+    'ERR_OPEN',
+    'ERR_OPEN',
+    'ERR_MALFORMED',
+    'ERR_UNKNOWN_KEY',
+    'ERR_IO',
+    'ERR_IO',
+    'ERR_IO',
+    'rewrapped',
+  ])
+  expect(result.status).toBe(1)
+  expect(kept.map((name) => readFileSync(at(name)))).toEqual(before)
+  expect(readdirSync(home).filter((name) => name.includes('rewrap'))).toEqual([])
+  expect((await rewrap('none')).status).toBe(3)
+  expect((await rewrap()).status).toBe(2)
+  // Those before a compromise are not made to look new.
+  const old = await rewrap('--min-version', String(notes.version), 'other')
+  expect([old.status, needs('other')]).toEqual([1, true])
+  expect(old.stdout).toContain('ERR_KEY_VERSION')
+})
+
+it('a large file: killed in the middle there is the old one, run again there is the new one, in bounded memory', async () => {
+  const size = 192 * MEBIBYTE
+  const zeros = new Blob(Array.from({ length: 192 }, () => new Uint8Array(MEBIBYTE)))
+  await writeFile(at('large'), notes.encryptStream(zeros))
+  await rotate()
+  const before = readFileSync(at('large'))
+  const child = start(['large'])
+  const done = finished(child)
+  const beside = at(`large.${child.pid}.rewrap`)
+  await until(() => (statSync(beside, { throwIfNoEntry: false })?.size ?? 0) > 8 * MEBIBYTE, beside)
+  child.kill('SIGKILL')
+  await done
+  expect(readFileSync(at('large')).equals(before)).toBe(true)
+  expect(statSync(beside).size).toBeLessThan(before.length)
+
+  const hook = `process.on('exit',()=>console.error('peak',process.resourceUsage().maxRSS))`
+  const peak = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` }
+  const least = await finished(start(['--dry-run', 'large'], peak))
+  const again = await finished(start(['large'], peak))
+  expect([again.status, needs('large')]).toEqual([0, false])
+  expect(statSync(at('large')).size).toBe(before.length)
+  let length = 0
+  for await (const piece of notes.decryptStream(new Blob([readFileSync(at('large'))])))
+    length += piece.length
+  expect(length).toBe(size)
+  expect(readdirSync(home).filter((name) => name.includes('rewrap'))).toEqual([])
+  const [idle, busy] = [least, again].map(({ stderr }) => Number(/peak (\d+)/.exec(stderr)![1]))
+  // KiB. The file is three times as large as what the run may take more than one that only looks at it.
+  expect(busy! - idle!).toBeLessThan((64 * MEBIBYTE) / 1024)
+}, 120_000)
