@@ -4,7 +4,7 @@
  */
 import { type Event } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type ClientEvents, type Emitter } from './emitter.ts'
 import { type Keyring } from './keyring.ts'
@@ -65,11 +65,15 @@ export class Agent {
   #refreshing: Promise<void> | undefined
   #following: Promise<void> | undefined
   #hasBegun = false
+  /** Somebody knows of news that no fetch of another tab may have brought. */
+  #isNewsDue = false
   /** What the newest fetch asked for. */
   #asked: ReadonlySet<string> = new Set()
   /** Why the last fetch failed. */
   #failure: KeyferryError | undefined
   #head: Bytes | undefined
+  /** What the store failed with when it was last looked at. */
+  #storeFailure: ErrorCode | undefined
   #polls = 0
   #rotationUntil = 0
 
@@ -86,6 +90,12 @@ export class Agent {
   #reach(): Reach {
     if (isUnadmitted(this.#failure)) return 'unadmitted'
     return isTransportError(this.#failure) ? 'offline' : 'ready'
+  }
+
+  /** What the deriver says to the state that a keyring is in, by its signed word; empty where it says nothing. */
+  reasonOf(id: Bytes): string {
+    const refusal = this.#options.session.state.keyrings[hex(id)]?.refusal
+    return refusal != null && refusal.kind === this.stateOf(id) ? refusal.reason : ''
   }
 
   /** Version to encrypt with; 0 for none. */
@@ -134,10 +144,33 @@ export class Agent {
 
   /** One fetch for all wanted keyrings, shared with whoever else asks before it begins; one that is on its way may be too old. */
   refresh(): Promise<void> {
+    this.#isNewsDue = true
+    return this.#share()
+  }
+
+  /** A fetch, or what another tab has brought meanwhile. */
+  #share(): Promise<void> {
     if (this.#refreshing !== undefined && this.#hasBegun)
-      return (this.#following ??= this.settled().then(() => this.refresh()))
+      return (this.#following ??= this.settled().then(() => this.#share()))
     this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined))
     return this.#refreshing
+  }
+
+  /** Takes over what another tab has stored. A store that fails stops nobody who has the keys. */
+  async sync(): Promise<boolean> {
+    const { session, warn } = this.#options
+    try {
+      const isNew = await session.sync()
+      this.#storeFailure = undefined
+      if (isNew) this.#notify()
+      return isNew
+    } catch (error) {
+      const failure = asKeyferryError(error)
+      // Told once, and not at every message.
+      if (failure.code !== this.#storeFailure) warn(failure)
+      this.#storeFailure = failure.code
+      return false
+    }
   }
 
   /** Resolves when no fetch is on its way, however it ended. */
@@ -155,10 +188,13 @@ export class Agent {
     this.#asked = new Set(this.#wanted.keys())
     this.#pause.begin()
     this.#hasBegun = true
+    const mayShare = !this.#isNewsDue
+    this.#isNewsDue = false
     try {
       await session.refresh(
         [...this.#wanted.values()].map(({ id }) => id),
         signal,
+        mayShare,
       )
       this.#failure = undefined
     } catch (error) {
@@ -183,7 +219,7 @@ export class Agent {
       try {
         this.#asked = new Set(this.#wanted.keys())
         await this.#options.renewal?.check()
-        await this.refresh()
+        await this.#share()
         await this.#request()
       } catch (error) {
         failure = asKeyferryError(error)
@@ -240,6 +276,7 @@ export class Agent {
   /** Something may be new. */
   hint(event: Event | null): void {
     if (event?.type === 'head' && this.#head !== undefined && equal(event.hash, this.#head)) return
+    this.#isNewsDue = true
     this.#pause.wake()
   }
 
@@ -271,7 +308,7 @@ export class Agent {
       const [isOther, isNew] = [state !== wanted.state, version > 0 && version !== wanted.version]
       wanted.state = state
       if (isNew) wanted.version = version
-      if (isOther) emitter.emit('state', { keyring: name, state })
+      if (isOther) emitter.emit('state', { keyring: name, state, reason: this.reasonOf(wanted.id) })
       if (isNew) emitter.emit('key', { keyring: name, version })
     }
   }

@@ -190,8 +190,10 @@ export class Keyferry {
         return view
       },
       settled: () => this.#agent.settled(),
+      sync: () => this.#agent.sync(),
       catchUp: () => this.#catchUp(),
       state: () => this.#agent.stateOf(id),
+      reason: () => this.#agent.reasonOf(id),
       version: () => this.#agent.versionOf(id),
       now: this.#now,
       sender: {

@@ -5,8 +5,8 @@ import { type KeyringState } from './state.ts'
 
 /** Events of a client. */
 export interface ClientEvents {
-  /** A keyring stands otherwise than before. */
-  state: { keyring: string; state: KeyringState }
+  /** A keyring stands otherwise than before; `reason` is the deriver's signed word to it, empty where there is none. */
+  state: { keyring: string; state: KeyringState; reason: string }
   /** A new head was accepted; `expiresAt` in seconds. */
   change: { incarnation: number; version: number; expiresAt: number }
   /** A keyring has a new version to encrypt with. */

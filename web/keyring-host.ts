@@ -19,9 +19,12 @@ export interface KeyringHost {
   view: () => KeyringView
   /** Resolves when no fetch is on its way. */
   settled: () => Promise<void>
+  /** Takes over what another tab has stored; true if there was something. */
+  sync: () => Promise<boolean>
   /** Fetches once more, if that was not done just now. */
   catchUp: () => Promise<void>
   state: () => KeyringState
+  reason: () => string
   /** The version to encrypt with; 0 for none. */
   version: () => number
   /** Seconds. */

@@ -1,5 +1,5 @@
 /** A keyring in the hands of the app: encrypts and decrypts by the rules of "Using a key" and "Messages" (docs/PROTOCOL.md). */
-import { concat, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
+import { concat, equal, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { SALT_LENGTH } from '../shared/chunk.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decryptMessageRange, type MessageSource } from '../shared/message-range.ts'
@@ -71,6 +71,11 @@ export class Keyring {
   /** How the keyring stands now; see {@link KeyringState}. */
   get state(): KeyringState {
     return this.#host.state()
+  }
+
+  /** Why it is denied, pending or removed, in the words that the deriver signed; empty otherwise. */
+  get reason(): string {
+    return this.#host.reason()
   }
 
   /**
@@ -258,6 +263,8 @@ export class Keyring {
   }
 
   async #keyToEncrypt(): Promise<MessageKey> {
+    // Not under what another tab has replaced.
+    await this.#host.sync()
     let found = await this.#host.open()
     if (!found.isCurrent) {
       // In the middle of a fetch, what is missing may just be on its way.
@@ -274,10 +281,15 @@ export class Keyring {
       return await this.#knownKey(keyId, minVersion)
     } catch (error) {
       if (!isKeyferryError(error, 'ERR_UNKNOWN_KEY')) throw error
-      // Somebody else may have heard of a rotation first.
-      await this.#host.catchUp()
+      // Somebody else may have heard of a rotation first: another tab, or the message's sender.
+      if (!(await this.#host.sync()) || !(await this.#isKnown(keyId))) await this.#host.catchUp()
       return this.#knownKey(keyId, minVersion)
     }
+  }
+
+  async #isKnown(keyId: Bytes): Promise<boolean> {
+    const { open } = await this.#host.open()
+    return open.view.manifest.versions.some((one) => equal(one.keyId, keyId))
   }
 
   async #knownKey(keyId: Bytes, minVersion: number | undefined): Promise<CryptoKey> {

@@ -7,7 +7,8 @@ import { createHpke, type RecipientKey } from '../shared/hpke.ts'
 import { MAX_PACKAGE_LIFETIME, MAX_REQUEST_LIFETIME } from '../shared/limits.ts'
 import { type Suite, type TrustDocument } from '../shared/trust.ts'
 import { type Identity } from './identity.ts'
-import { type StoredPackage } from './store.ts'
+import { packagesOf } from './state.ts'
+import { type StoredPackage, type StoredState } from './store.ts'
 
 /** A key pair in the first of the tenant's suites that this platform can do. Throws `ERR_SUITE`. */
 export async function generateRecipient(
@@ -66,6 +67,31 @@ export function isPackageDue(
     !equal(fingerprint, sha256(identity.certificates[0]!)) ||
     !trust.body.suites.includes(key.suite)
   )
+}
+
+/** Whether a client with an accepted head needs a new package. `now` in seconds. */
+export function needsPackage(state: StoredState, identity: Identity, now: number): boolean {
+  const { current, next } = packagesOf(state)
+  const newest = next ?? current
+  return newest === undefined || isPackageDue(newest, identity, state.accepted!.trust, now)
+}
+
+/** The state with a new package, if one is due: in use at once if nothing hangs on the one before, else on its way. Throws `ERR_SUITE`. */
+export async function withPackage(
+  state: StoredState,
+  identity: Identity,
+  now: number,
+  extractable: boolean,
+): Promise<StoredState> {
+  if (!needsPackage(state, identity, now)) return state
+  const version = state.packageVersion + 1
+  const made = await createPackage(identity, state.accepted!.trust, version, now, extractable)
+  const { current, next } = packagesOf(state)
+  const hasViews = Object.values(state.keyrings).some(({ view }) => view !== null)
+  const packages = [...state.packages.filter((one) => one !== next), made]
+  // With nothing under the old package, nothing has to move.
+  const inUse = current !== undefined && hasViews ? state.package : made.hash
+  return { ...state, packageVersion: version, package: inUse, packages }
 }
 
 /** Signs a request for keyrings (at most 64 ids) that names a package. `nonce` is 16 random bytes, `now` seconds. */

@@ -15,23 +15,20 @@ import { parseCertificate } from '../shared/x509.ts'
 import { acceptDelivery } from './accept.ts'
 import { withEvidence } from './evidence.ts'
 import { checkIdentity, type Identity } from './identity.ts'
-import { createPackage, isPackageDue, signRequest } from './package.ts'
+import { needsPackage, signRequest, withPackage } from './package.ts'
 import {
+  askKeyrings,
   completeState,
   deliveryRequest,
   isCurrent,
   keptPackages,
-  keyringOf,
   keyringState,
   packagesOf,
 } from './state.ts'
-import { emptyState, type Store, type StoredState } from './store.ts'
+import { createShared, emptyState, type Store, type StoredState } from './store.ts'
 import { type Post, type Transport } from './transport.ts'
 import { Lists, type ListsOptions } from './lists.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
-
-/** Tabs ask each for themselves: an answer to any of them is one. */
-const MAX_NONCES = 8
 
 /** What a session works with. */
 export interface SessionOptions {
@@ -57,6 +54,8 @@ export class Session {
   readonly lists: Lists
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()
+  /** The head at the end of the last refresh; at first, the one that was stored. */
+  #refreshed: string | undefined
   #state: StoredState = emptyState()
 
   constructor(options: SessionOptions) {
@@ -79,7 +78,22 @@ export class Session {
   /** Takes over what is stored, also what another tab wrote. Throws `ERR_STATE` for the state of another tenant, `ERR_IO`. */
   async load(): Promise<void> {
     this.#adopt(completeState(await this.#options.store.read()))
+    this.#refreshed ??= this.#headName()
   }
+
+  /** The accepted head in a word. */
+  #headName(): string {
+    const head = this.#state.accepted?.head
+    return head === undefined ? '' : hex(head.hash)
+  }
+
+  /** Takes over what another tab has written meanwhile, where the store tells at little cost. True if there was something. Throws as `load`. */
+  readonly sync: () => Promise<boolean> = createShared(async () => {
+    const { revision } = this.#state
+    if ((await this.#options.store.hasNewer?.(revision)) !== true) return false
+    await this.load()
+    return this.#state.revision > revision
+  })
 
   #adopt(stored: StoredState): void {
     // Somebody emptied the store or put an old one in its place.
@@ -142,11 +156,30 @@ export class Session {
   }
 
   /**
-   * Brings the state up to date for these keyrings: trust, package, deliveries. Throws what transport, verification and store throw; the state is
-   * then what it was.
+   * Brings the state up to date for these keyrings: trust, package, deliveries. With `mayShare`, what another tab has brought since the last
+   * refresh is enough. Throws what transport, verification and store throw; the state is then what it was.
    */
-  async refresh(wanted: readonly Bytes[], signal: AbortSignal): Promise<void> {
-    await this.load()
+  async refresh(wanted: readonly Bytes[], signal: AbortSignal, mayShare = false): Promise<void> {
+    const { store } = this.#options
+    const refresh = async (): Promise<void> => {
+      await this.load()
+      if (!mayShare || !this.#isServed(wanted)) await this.#refresh(wanted, signal)
+      this.#refreshed = this.#headName()
+    }
+    await (store.turn === undefined ? refresh() : store.turn(refresh, signal))
+  }
+
+  /** Whether another tab has fetched since this one did, and left nothing to wish. */
+  #isServed(wanted: readonly Bytes[]): boolean {
+    return (
+      this.#refreshed !== this.#headName() &&
+      wanted.every((id) => isCurrent(this.#state, id)) &&
+      this.#isEnough(wanted) &&
+      !this.isRotating
+    )
+  }
+
+  async #refresh(wanted: readonly Bytes[], signal: AbortSignal): Promise<void> {
     const keyrings = this.#withHeld(wanted)
     // Which suites a package may have stands in the trust document: that comes first.
     if (this.#state.accepted === null || keyrings.length === 0)
@@ -171,28 +204,11 @@ export class Session {
     return [...new Map([...own, ...held]).values()]
   }
 
+  /** Makes a package where one is due. Its version is stored before it leaves. */
   async #preparePackage(): Promise<void> {
     const { identity, now, store } = this.#options
-    const isReady = (state: StoredState): boolean => {
-      const { current, next } = packagesOf(state)
-      const newest = next ?? current
-      const trust = state.accepted!.trust
-      return newest !== undefined && !isPackageDue(newest, identity, trust, now())
-    }
-    if (isReady(this.#state)) return
-    // The version is stored before the package leaves.
-    await this.#update(async (state) => {
-      if (isReady(state)) return state
-      const version = state.packageVersion + 1
-      const { trust } = state.accepted!
-      const made = await createPackage(identity, trust, version, now(), store.exportsKeys)
-      const { current, next } = packagesOf(state)
-      const hasViews = Object.values(state.keyrings).some(({ view }) => view !== null)
-      const packages = [...state.packages.filter((one) => one !== next), made]
-      // With nothing under the old package, nothing has to move.
-      const inUse = current !== undefined && hasViews ? state.package : made.hash
-      return { ...state, packageVersion: version, package: inUse, packages }
-    })
+    if (needsPackage(this.#state, identity, now()))
+      await this.#update((state) => withPackage(state, identity, now(), store.exportsKeys))
   }
 
   /** Asks until every keyring was answered for under one head: an answer may have no room for all, or another head than the one before. */
@@ -287,16 +303,7 @@ export class Session {
     const { identity, transport, config, now } = this.#options
     const nonce = crypto.getRandomValues(new Uint8Array(16))
     // Stored first, so that an answer counts also after a reload.
-    await this.#update((state) => {
-      const own = keyrings.map((id) => {
-        const known = keyringOf(state, id)
-        // Who was denied and asks again wants another answer than the old one.
-        const before = known.refusal?.kind === 'denied' ? [] : known.nonces
-        const nonces = [...before, nonce].slice(-MAX_NONCES)
-        return [hex(id), { ...known, nonces, refusal: null }]
-      })
-      return { ...state, keyrings: { ...state.keyrings, ...Object.fromEntries(own) } }
-    })
+    await this.#update((state) => askKeyrings(state, keyrings, nonce))
     const { current, next } = packagesOf(this.#state)
     const used = (next ?? current)!
     const request = await signRequest(identity, config.tenant, keyrings, used.hash, nonce, now())

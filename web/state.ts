@@ -15,6 +15,9 @@ import {
   type StoredView,
 } from './store.ts'
 
+/** Tabs ask each for themselves: an answer to any of them is one. */
+const MAX_NONCES = 8
+
 /**
  * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `unadmitted`: the
  * same, while every relay says that it does not admit this client, as after a revocation, which is a hint and proves nothing; `stale`: the signed
@@ -163,6 +166,22 @@ export function refuseKeyrings(
     keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, issuedAt, expiresAt } }
   }
   return keyrings
+}
+
+/** The state of a client that asks for keyrings in a request with this nonce. */
+export function askKeyrings(
+  state: StoredState,
+  keyrings: readonly Bytes[],
+  nonce: Bytes,
+): StoredState {
+  const own = keyrings.map((id): [string, StoredKeyring] => {
+    const known = keyringOf(state, id)
+    // Who was denied and asks again wants another answer than the old one.
+    const before = known.refusal?.kind === 'denied' ? [] : known.nonces
+    const nonces = [...before, nonce].slice(-MAX_NONCES)
+    return [hex(id), { ...known, nonces, refusal: null }]
+  })
+  return { ...state, keyrings: { ...state.keyrings, ...Object.fromEntries(own) } }
 }
 
 /** What to ask a relay for. `absent` are keyrings, by id in hex, that it did not have the last time. */

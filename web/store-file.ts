@@ -3,7 +3,8 @@
  * of identity and key packages as PKCS#8. Whoever reads the file has what this client has; keep it as you would a TLS key. Channel and
  * message keys are not in it: they come out of the stored welcome again.
  */
-import { open, readFile, rename, rm, type FileHandle } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { base64url, fromBase64url } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
@@ -63,6 +64,33 @@ function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && (error as { code?: unknown }).code === code
 }
 
+/** A whole state as text, with its hash behind it: a file that changed on its own is noticed before anything in it is used. */
+function withDigest(json: string): string {
+  return `${json.slice(0, -1)},"digest":"${digestOf(json)}"}\n`
+}
+
+function digestOf(json: string): string {
+  return createHash('sha256').update(json).digest('hex')
+}
+
+/** The state in such a text. A file without a hash is of an earlier version. Throws for one that does not fit. */
+function withoutDigest(text: string): string {
+  const [whole, json, digest] = /^(.*),"digest":"([0-9a-f]{64})"\}\n?$/s.exec(text) ?? []
+  if (whole !== undefined && digestOf(`${json}}`) !== digest) throw new Error('the hash differs')
+  return whole === undefined ? text : `${json}}`
+}
+
+/** What tells one writing of a file from another; each is a new file. Empty for none. */
+async function printOf(path: string): Promise<string> {
+  try {
+    const { ino, mtimeNs, size } = await stat(path, { bigint: true })
+    return `${ino} ${mtimeNs} ${size}`
+  } catch (cause) {
+    if (hasCode(cause, 'ENOENT')) return ''
+    throw new KeyferryError('ERR_IO', `${path} cannot be read`, { cause })
+  }
+}
+
 async function readState(path: string): Promise<StoredState | null> {
   let text: string
   try {
@@ -72,7 +100,7 @@ async function readState(path: string): Promise<StoredState | null> {
     throw new KeyferryError('ERR_IO', `${path} cannot be read`, { cause })
   }
   try {
-    const state = (await fromJson(JSON.parse(text))) as StoredState
+    const state = (await fromJson(JSON.parse(withoutDigest(text)))) as StoredState
     if (state.format !== 1) throw new KeyferryError('ERR_STATE', 'written by another version')
     return state
   } catch (cause) {
@@ -108,16 +136,27 @@ async function replace(path: string, text: string): Promise<void> {
  */
 export function createFileStore(path: string): Store {
   const queue = createQueue()
+  /** The file as it was last read or written here. */
+  let seen = { print: '', revision: 0 }
+  const read = async (): Promise<StoredState | null> => {
+    // Before it is read: what is written in between is found newer, and read once more.
+    const print = await printOf(path)
+    const state = await readState(path)
+    seen = { print, revision: state?.revision ?? 0 }
+    return state
+  }
   return {
     exportsKeys: true,
-    read: () => readState(path),
+    read,
+    hasNewer: async (revision) => seen.revision > revision || (await printOf(path)) !== seen.print,
     async write(state) {
-      const stored = await readState(path)
+      const stored = await read()
       if (state.revision <= (stored?.revision ?? 0))
         throw new KeyferryError('ERR_STATE', 'the stored state has moved on')
       const text = JSON.stringify(await toJson(state))
       try {
-        await replace(path, `${text}\n`)
+        await replace(path, withDigest(text))
+        seen = { print: await printOf(path), revision: state.revision }
       } catch (cause) {
         throw new KeyferryError('ERR_IO', `${path} cannot be written`, { cause })
       }

@@ -7,6 +7,10 @@ import { createQueue, type Store, type StoredState } from './store.ts'
 
 const TABLE = 'state'
 const KEY = 'client'
+/** The revision alone, to be looked at without reading the rest. */
+const REVISION = 'revision'
+/** Milliseconds to wait for another tab's fetch. */
+const PATIENCE = 10_000
 
 function settle<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -21,11 +25,17 @@ function ioError(cause: unknown): KeyferryError {
     : new KeyferryError('ERR_IO', 'IndexedDB refused', { cause })
 }
 
-async function openDatabase(name: string): Promise<IDBDatabase> {
+async function openDatabase(name: string, onClose: () => void): Promise<IDBDatabase> {
   const request = indexedDB.open(name, 1)
   request.addEventListener('upgradeneeded', () => request.result.createObjectStore(TABLE))
   const database = await settle(request)
-  database.addEventListener('versionchange', () => database.close())
+  // Another tab deletes it or has a newer version: it waits until everybody lets go.
+  database.addEventListener('versionchange', () => {
+    database.close()
+    onClose()
+  })
+  // The browser gave it up by itself.
+  database.addEventListener('close', onClose)
   return database
 }
 
@@ -37,10 +47,27 @@ function checkFormat(state: StoredState | undefined): StoredState | null {
 
 /** Opens the store of this origin; clients of several tenants need several names. Throws `ERR_IO`. */
 export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Store> {
-  const database = await openDatabase(name)
   const queue = createQueue()
+  let opened: Promise<IDBDatabase> | undefined
+  /** The database; opened again after it was closed by others: it may be there still, and if not, that has to be seen. */
+  const open = (): Promise<IDBDatabase> => {
+    if (opened !== undefined) return opened
+    const forget = (): void => void (opened = undefined)
+    opened = openDatabase(name, forget)
+    opened.catch(forget)
+    return opened
+  }
+  const get = async <T>(key: string): Promise<T | undefined> => {
+    try {
+      const table = (await open()).transaction(TABLE).objectStore(TABLE)
+      return await settle(table.get(key) as IDBRequest<T | undefined>)
+    } catch (error) {
+      throw ioError(error)
+    }
+  }
+  await open()
 
-  const write = (state: StoredState): Promise<void> =>
+  const write = (database: IDBDatabase, state: StoredState): Promise<void> =>
     new Promise((resolve, reject) => {
       const transaction = database.transaction(TABLE, 'readwrite', { durability: 'strict' })
       let failure: unknown
@@ -57,6 +84,7 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
           return fail(new KeyferryError('ERR_STATE', 'the stored state has moved on'))
         try {
           table.put(state, KEY)
+          table.put(state.revision, REVISION)
         } catch (error) {
           // A key that this browser does not store.
           fail(error)
@@ -66,18 +94,10 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
 
   return {
     exportsKeys: false,
-    async read() {
-      try {
-        const table = database.transaction(TABLE).objectStore(TABLE)
-        return checkFormat(await settle(table.get(KEY) as IDBRequest<StoredState | undefined>))
-      } catch (error) {
-        // Another tab may have had the database closed, for a newer version or to delete it.
-        throw ioError(error)
-      }
-    },
+    read: async () => checkFormat(await get<StoredState>(KEY)),
     async write(state) {
       try {
-        await write(state)
+        await write(await open(), state)
       } catch (error) {
         throw ioError(error)
       }
@@ -87,6 +107,22 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
       // Without Web Locks the comparison of revisions remains.
       if (locks === undefined) return queue(work)
       return locks.request(`keyferry ${name}`, work)
+    },
+    hasNewer: async (revision) => ((await get<number>(REVISION)) ?? 0) > revision,
+    async turn(work, signal) {
+      const { locks } = navigator as { locks?: LockManager }
+      if (locks === undefined) return work()
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
+      let hasTurn = false
+      try {
+        return await locks.request(`keyferry ${name} fetch`, { signal: patience }, () => {
+          hasTurn = true
+          return work()
+        })
+      } catch (error) {
+        if (hasTurn || signal.aborted) throw error
+        return work()
+      }
     },
   }
 }

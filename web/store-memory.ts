@@ -12,6 +12,7 @@ export function createMemoryStore(): Store {
     exportsKeys: false,
     lock: createQueue(),
     read: () => Promise.resolve(stored),
+    hasNewer: (revision) => Promise.resolve((stored?.revision ?? 0) > revision),
     write(state) {
       if (state.revision <= (stored?.revision ?? 0))
         return Promise.reject(new KeyferryError('ERR_STATE', 'the stored state has moved on'))

@@ -144,6 +144,16 @@ export interface Store {
   write(state: StoredState): Promise<void>
   /** Runs `work` while no other tab, process or caller does. Not to be nested. */
   lock<T>(work: () => Promise<T>): Promise<T>
+  /**
+   * Whether somebody may have written since this revision: asked before every encryption, so that no tab goes on under what another one has
+   * replaced. Throws `ERR_IO`.
+   */
+  hasNewer?(revision: number): Promise<boolean>
+  /**
+   * Runs `work`, a fetch, when no other tab fetches, so that one serves all; at the latest after some seconds, since a tab that hangs must stop
+   * nobody. Other than `lock` it protects nothing. Throws the signal's reason.
+   */
+  turn?<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>
 }
 
 /** The state of a client that knows nothing. */
@@ -162,6 +172,24 @@ export function emptyState(): StoredState {
     keyrings: {},
     evidence: [],
     lists: [],
+  }
+}
+
+/** Shares work between callers: each is served by a run that begins after its call. */
+export function createShared<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  let next: Promise<T> | undefined
+  const run = (): Promise<T> => {
+    next = undefined
+    const own = work().finally(() => {
+      if (running === own) running = undefined
+    })
+    running = own
+    return own
+  }
+  return () => {
+    if (next !== undefined) return next
+    return running === undefined ? run() : (next = running.then(run, run))
   }
 }
 

@@ -109,8 +109,10 @@ export class SteppedClient {
       },
       view: () => session.view(id)!,
       settled: () => Promise.resolve(),
+      sync: () => session.sync(),
       catchUp: () => Promise.resolve(),
       state: () => keyringState(session.state, id, now(), 'ready'),
+      reason: () => '',
       version: () => session.view(id)?.release.encrypt.version ?? 0,
       now,
       sender: {

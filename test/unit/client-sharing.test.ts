@@ -1,0 +1,220 @@
+// Tabs and processes that share a store, and callers that share a client: who fetches, and under whose head is encrypted.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { parseAppConfig } from '../../shared/config.ts'
+import { parseMessageHeader } from '../../shared/message.ts'
+import { createMemoryStore, type Store } from '../../web/index.ts'
+import { createFileStore } from '../../web/node.ts'
+import { Session } from '../../web/session.ts'
+import { createQueue, createShared } from '../../web/store.ts'
+import { createTransport } from '../../web/transport.ts'
+import { ClientRelay, openClient as open } from '../lib/client-relay.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { issueSigner, random, uriOf } from '../lib/world.ts'
+
+async function start(names = ['notes']) {
+  const relay = await ClientRelay.start(names)
+  const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
+  return { relay, identity }
+}
+
+async function rotate(relay: ClientRelay): Promise<void> {
+  const [keyring] = relay.keyrings
+  const version = keyring!.versions.at(-1)!.version + 1
+  keyring!.versions.push({ version, nonce: random(16), secret: random(32) })
+  keyring!.number++
+  await relay.publish()
+}
+
+const kinds: Record<string, () => () => Store> = {
+  memory: () => {
+    const store = createMemoryStore()
+    return () => store
+  },
+  file: () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keyferry-store-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    return () => createFileStore(join(directory, 'state.json'))
+  },
+}
+
+describe.each(Object.keys(kinds))('a store in %s, shared', (kind) => {
+  it('nobody goes on under a head that another one has replaced, without a fetch of its own', async () => {
+    const { relay, identity } = await start()
+    const make = kinds[kind]!()
+    const clients = [
+      await open(relay, { store: make(), identity }),
+      await open(relay, { store: make(), identity }),
+    ]
+    const [notes, other] = await Promise.all(clients.map((one) => one.keyring('notes')))
+    // The second one learns nothing but from the store.
+    const calls: number[] = []
+    clients[1]!.on('key', ({ version }) => calls.push(version))
+    await rotate(relay)
+    await clients[0]!.refresh()
+    const fetched = relay.deliveries.length
+    const message = await other!.encrypt('x')
+    expect([other!.version, notes!.version, calls]).toEqual([3, 3, [3]])
+    expect(parseMessageHeader(message).keyId).toEqual(
+      parseMessageHeader(await notes!.encrypt('y')).keyId,
+    )
+    // What was removed is removed for all.
+    relay.policy = 'silent'
+    await relay.remove('notes')
+    await clients[0]!.refresh()
+    await expectCode(other!.encrypt('x'), 'ERR_UNPROVEN')
+    expect(relay.deliveries.length - fetched).toBeLessThan(4)
+  })
+
+  it('a message under a version that only another one has fetched needs no fetch', async () => {
+    const { relay, identity } = await start()
+    const make = kinds[kind]!()
+    const [one, two] = [
+      await open(relay, { store: make(), identity }),
+      await open(relay, { store: make(), identity }),
+    ]
+    const [notes, other] = [await one.keyring('notes'), await two.keyring('notes')]
+    await rotate(relay)
+    await one.refresh()
+    const message = await notes.encrypt('x')
+    relay.interfere = () => Promise.reject(new TypeError('no network'))
+    expect(await other.decrypt(message, { as: 'text' })).toBe('x')
+  })
+})
+
+it('a store that fails stops nobody who has the keys, and is told of once', async () => {
+  const { relay, identity } = await start()
+  const memory = createMemoryStore()
+  let isGone = false
+  const store: Store = {
+    ...memory,
+    hasNewer: (revision) => (isGone ? Promise.resolve(true) : memory.hasNewer!(revision)),
+    read: () => (isGone ? Promise.resolve(null) : memory.read()),
+  }
+  const client = await open(relay, { store, identity })
+  const notes = await client.keyring('notes')
+  const codes: string[] = []
+  client.on('warning', ({ code }) => codes.push(code))
+  isGone = true
+  for (let i = 0; i < 5; i++) await notes.encrypt('x')
+  expect(codes).toEqual(['ERR_STATE'])
+  isGone = false
+  await notes.encrypt('x')
+  isGone = true
+  await notes.encrypt('x')
+  expect(codes).toEqual(['ERR_STATE', 'ERR_STATE'])
+})
+
+it('3,000 calls at once are one fetch, and so are 3,000 on a keyring that is there', async () => {
+  const { relay, identity } = await start()
+  const store = createMemoryStore()
+  // A client that holds nothing: one fetch brings the trust document, one asks for the keyring, one request, and the last brings it.
+  const one = await open(relay, { store: createMemoryStore(), identity })
+  await one.keyring('notes')
+  const least = { deliveries: relay.deliveries.length, requests: relay.requests.length }
+  one.close()
+  const { relay: busy, identity: other } = await start()
+  const many = await open(busy, { store, identity: other })
+  const keyrings = await Promise.all(Array.from({ length: 3_000 }, () => many.keyring('notes')))
+  expect(new Set(keyrings).size).toBe(1)
+  expect({ deliveries: busy.deliveries.length, requests: busy.requests.length }).toEqual(least)
+  await busy.publish()
+  const before = busy.deliveries.length
+  await Promise.all(Array.from({ length: 3_000 }, () => many.refresh()))
+  expect(busy.deliveries.length - before).toBe(1)
+})
+
+describe('a turn', () => {
+  function sessionOf(
+    relay: ClientRelay,
+    identity: Awaited<ReturnType<typeof issueSigner>>,
+    store: Store,
+  ) {
+    const config = parseAppConfig(relay.config())
+    const now = (): number => relay.now
+    const warn = (): void => {}
+    const signer = { ...identity }
+    const { relays } = config
+    const transport = createTransport({ relays, fetch: relay.fetch, signer, now, warn })
+    return new Session({ config, identity: signer, store, transport, now, warn })
+  }
+  const signal = new AbortController().signal
+
+  async function twoSessions() {
+    const { relay, identity } = await start()
+    const memory = createMemoryStore()
+    const client = await open(relay, { store: memory, identity })
+    await client.keyring('notes')
+    client.close()
+    const queue = createQueue()
+    const store: Store = { ...memory, turn: (work) => queue(work) }
+    const sessions = [sessionOf(relay, identity, store), sessionOf(relay, identity, store)] as const
+    for (const one of sessions) await one.load()
+    const ids = relay.keyrings.map(({ id }) => id)
+    await relay.publish()
+    return { relay, sessions, ids }
+  }
+
+  it('of one that waits is served by what another has fetched meanwhile', async () => {
+    const { relay, sessions, ids } = await twoSessions()
+    const before = relay.deliveries.length
+    await Promise.all(sessions.map((one) => one.refresh(ids, signal, true)))
+    expect(relay.deliveries.length - before).toBe(1)
+    expect(sessions.map(({ state }) => state.accepted!.head.version)).toEqual([
+      relay.version,
+      relay.version,
+    ])
+    // Once: the next time, it is a fetch.
+    await sessions[1].refresh(ids, signal, true)
+    expect(relay.deliveries.length - before).toBe(2)
+  })
+
+  it('of one that knows of news is a fetch of its own', async () => {
+    const { relay, sessions, ids } = await twoSessions()
+    const before = relay.deliveries.length
+    await Promise.all(sessions.map((one) => one.refresh(ids, signal)))
+    expect(relay.deliveries.length - before).toBe(2)
+  })
+
+  it('is not served by a head that is old, by another keyring, or in the middle of a move', async () => {
+    const { relay, sessions, ids } = await twoSessions()
+    await sessions[0].refresh(ids, signal)
+    relay.now += 2_701
+    const before = relay.deliveries.length
+    await sessions[1].refresh(ids, signal, true)
+    expect(relay.deliveries.length - before).toBe(1)
+    await relay.publish()
+    await sessions[0].refresh(ids, signal)
+    const missing = [...ids, random(16)]
+    await sessions[1].refresh(missing, signal, true)
+    expect(relay.deliveries.length - before).toBeGreaterThan(2)
+  })
+})
+
+it('shared work: who asks while it runs is served by the next run, also after one that failed', async () => {
+  const runs: ((error?: Error) => void)[] = []
+  const ask = createShared(
+    () =>
+      new Promise<number>((resolve, reject) => {
+        const number = runs.length
+        runs.push((error) => (error === undefined ? resolve(number) : reject(error)))
+      }),
+  )
+  const [first, second, third] = [ask(), ask(), ask()]
+  expect(runs).toHaveLength(1)
+  runs[0]!(new Error('no'))
+  await expect(first).rejects.toThrow('no')
+  await expect.poll(() => runs.length).toBe(2)
+  const fourth = ask()
+  runs[1]!()
+  expect(await Promise.all([second, third])).toEqual([1, 1])
+  await expect.poll(() => runs.length).toBe(3)
+  runs[2]!()
+  expect(await fourth).toBe(2)
+  const fifth = ask()
+  expect(runs).toHaveLength(4)
+  runs[3]!()
+  expect(await fifth).toBe(3)
+})
