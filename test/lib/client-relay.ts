@@ -236,7 +236,13 @@ export class ClientRelay {
     > & { keyrings: string[] }
     if (this.policy === 'silent') return
     if (this.policy === 'grant') {
-      for (const id of keyrings) this.join(fromBase64url(id), body.package)
+      const own = fromBase64url(signer)
+      // What the device is in already moves to its newest package, too.
+      const held = this.keyrings.filter(({ members }) =>
+        members.some(({ fingerprint }) => equal(fingerprint, own)),
+      )
+      for (const id of [...held.map((one) => one.id), ...keyrings.map(fromBase64url)])
+        this.join(id, body.package)
       return this.publish()
     }
     this.refusals = []

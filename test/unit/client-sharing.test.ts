@@ -79,8 +79,13 @@ describe.each(Object.keys(kinds))('a store in %s, shared', (kind) => {
     await rotate(relay)
     await one.refresh()
     const message = await notes.encrypt('x')
-    relay.interfere = () => Promise.reject(new TypeError('no network'))
+    let calls = 0
+    relay.interfere = () => {
+      calls++
+      throw new TypeError('no network')
+    }
     expect(await other.decrypt(message, { as: 'text' })).toBe('x')
+    expect(calls).toBe(0)
   })
 })
 
@@ -124,6 +129,29 @@ it('3,000 calls at once are one fetch, and so are 3,000 on a keyring that is the
   const before = busy.deliveries.length
   await Promise.all(Array.from({ length: 3_000 }, () => many.refresh()))
   expect(busy.deliveries.length - before).toBe(1)
+})
+
+it('relays are asked in the order of the config, the next one only where the one before is of no use', async () => {
+  const { relay, identity } = await start()
+  const hosts = ['one.example', 'two.example', 'three.example']
+  const config = relay.config(hosts.map((host) => `https://${host}`))
+  let useless: string[] = []
+  relay.interfere = ({ host }) =>
+    useless.includes(host) ? new Response(null, { status: 503 }) : undefined
+  const client = await open(relay, { identity, config })
+  const notes = await client.keyring('notes')
+  expect(new Set(relay.hosts)).toEqual(new Set(hosts.slice(0, 1)))
+  for (const count of [1, 2]) {
+    useless = hosts.slice(0, count)
+    relay.hosts = []
+    await relay.publish()
+    await client.refresh()
+    expect(relay.hosts).toEqual(hosts.slice(0, count + 1))
+  }
+  useless = hosts
+  await expectCode(client.refresh(), 'ERR_RELAY')
+  expect(notes.state).toBe('offline')
+  await notes.encrypt('x')
 })
 
 describe('a turn', () => {
