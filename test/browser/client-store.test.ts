@@ -29,3 +29,81 @@ describe('in IndexedDB', () => {
     console.log(`suite: ${key.suite}`)
   })
 })
+
+describe('a database that the browser or another tab takes away', () => {
+  const remove = (name: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const request = indexedDB.deleteDatabase(name)
+      request.addEventListener('success', () => resolve())
+      request.addEventListener('error', () => reject(request.error!))
+      request.addEventListener('blocked', () => reject(new Error('somebody holds on to it')))
+    })
+
+  it('can be deleted under an open store, which then is empty and can be used', async () => {
+    const name = crypto.randomUUID()
+    const store = await openIndexedDbStore(name)
+    await store.write({ ...emptyState(), revision: 7 })
+    await remove(name)
+    expect(await store.read()).toBe(null)
+    expect(await store.hasNewer!(0)).toBe(false)
+    await store.write({ ...emptyState(), revision: 1 })
+    expect((await (await openIndexedDbStore(name)).read())!.revision).toBe(1)
+  })
+
+  it('of a newer version of the library is ERR_IO, not an empty one', async () => {
+    const name = crypto.randomUUID()
+    const store = await openIndexedDbStore(name)
+    await store.write({ ...emptyState(), revision: 7 })
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open(name, 2)
+      request.addEventListener('success', () => resolve(request.result))
+      request.addEventListener('blocked', () => reject(new Error('somebody holds on to it')))
+    })
+    for (const work of [
+      store.read(),
+      store.write({ ...emptyState(), revision: 8 }),
+      store.hasNewer!(0),
+      openIndexedDbStore(name),
+    ])
+      await expect(work).rejects.toMatchObject({ code: 'ERR_IO' })
+    database.close()
+  })
+})
+
+describe('a turn', () => {
+  it('is one after the other, and ends with its signal', async () => {
+    const name = crypto.randomUUID()
+    const [one, other] = [await openIndexedDbStore(name), await openIndexedDbStore(name)]
+    const { signal } = new AbortController()
+    const order: string[] = []
+    let finish = (): void => {}
+    const first = one.turn!(async () => {
+      order.push('begins')
+      await new Promise<void>((resolve) => (finish = resolve))
+      order.push('ends')
+    }, signal)
+    await expect.poll(() => order).toEqual(['begins'])
+    const second = other.turn!(() => Promise.resolve(order.push('second')), signal)
+    const stop = new AbortController()
+    const third = other.turn!(() => Promise.resolve(order.push('third')), stop.signal)
+    stop.abort(new Error('closed'))
+    await expect(third).rejects.toThrow('closed')
+    // The state can be read and written meanwhile.
+    await other.lock(async () => other.write({ ...emptyState(), revision: 1 }))
+    finish()
+    await Promise.all([first, second])
+    expect(order).toEqual(['begins', 'ends', 'second'])
+    await expect(one.turn!(() => Promise.reject(new Error('no')), signal)).rejects.toThrow('no')
+  })
+
+  it('comes after 10 s where another tab hangs', async () => {
+    const name = crypto.randomUUID()
+    const [one, other] = [await openIndexedDbStore(name), await openIndexedDbStore(name)]
+    const { signal } = new AbortController()
+    let finish = (): void => {}
+    const hanging = one.turn!(() => new Promise<void>((resolve) => (finish = resolve)), signal)
+    expect(await other.turn!(() => Promise.resolve('mine'), signal)).toBe('mine')
+    finish()
+    await hanging
+  })
+})

@@ -107,3 +107,48 @@ it('[open-8] goes on in two tabs that never take each other back', async () => {
   expect([notes.state, orders.state]).toEqual(['ready', 'ready'])
   expect((await store.read())!.packageVersion).toBe(1)
 })
+
+it('after its store was deleted, goes on as long as the page lives, and begins anew with a new identity', async () => {
+  const relay = await ClientRelay.start()
+  const { name } = await enrolled(relay)
+  const client = await load(relay, name)
+  const notes = await client.keyring('notes')
+  const message = await notes.encrypt('Hello')
+  await new Promise<void>((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name)
+    request.addEventListener('success', () => resolve())
+    request.addEventListener('blocked', () => reject(new Error('somebody holds on to it')))
+  })
+  const codes = new Set<string>()
+  client.on('warning', ({ code }) => codes.add(code))
+  await notes.encrypt('x')
+  expect(await notes.decrypt(message, { as: 'text' })).toBe('Hello')
+  await relay.publish()
+  await expect(client.refresh()).rejects.toMatchObject({ code: 'ERR_STATE' })
+  expect(await notes.decrypt(message, { as: 'text' })).toBe('Hello')
+  client.close()
+  // Nothing was written over what is not there.
+  const store = await openIndexedDbStore(name)
+  expect(await store.read()).toBe(null)
+  await expect(relay.connect({ store, identity: undefined as never })).rejects.toMatchObject({
+    code: 'ERR_STATE',
+  })
+  const again = await enrolled(relay)
+  const fresh = await (await load(relay, again.name)).keyring('notes')
+  expect(await fresh.decrypt(message, { as: 'text' })).toBe('Hello')
+})
+
+it('a tab that does not fetch encrypts under what another tab has fetched', async () => {
+  const relay = await ClientRelay.start()
+  const { name } = await enrolled(relay)
+  const tabs = [await load(relay, name), await load(relay, name)]
+  const [notes, other] = await Promise.all(tabs.map((tab) => tab.keyring('notes')))
+  const [keyring] = relay.keyrings
+  keyring!.versions.push({ version: 3, nonce: random(16), secret: random(32) })
+  keyring!.number++
+  await relay.publish()
+  await tabs[0]!.refresh()
+  const message = await other!.encrypt('x')
+  expect([notes!.version, other!.version]).toEqual([3, 3])
+  expect(notes!.needsRewrap(message)).toBe(false)
+})

@@ -65,6 +65,23 @@ export function describeStore(open: (name: string) => Promise<Store>): void {
     expect((await store.read())!.revision).toBe(2)
   })
 
+  it('tells what somebody else has written since, and nothing else', async () => {
+    const [one, other] = [await open('newer'), await open('newer')]
+    await one.read()
+    await other.read()
+    const newer = (revision: number): Promise<boolean[]> =>
+      Promise.all([one, other].map((store) => store.hasNewer!(revision)))
+    expect(await newer(0)).toEqual([false, false])
+    await one.write(await next(one))
+    expect(await newer(0)).toEqual([true, true])
+    await other.read()
+    expect(await newer(1)).toEqual([false, false])
+    await other.write(await next(other))
+    expect(await newer(1)).toEqual([true, true])
+    await one.read()
+    expect(await newer(2)).toEqual([false, false])
+  })
+
   it('lets two writers take turns: no write is lost', async () => {
     const tabs = [await open('turns'), await open('turns')]
     const add = (store: Store): Promise<void> =>
