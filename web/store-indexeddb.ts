@@ -11,6 +11,8 @@ const KEY = 'client'
 const REVISION = 'revision'
 /** Milliseconds to wait for another tab's fetch. */
 const PATIENCE = 10_000
+/** Milliseconds for which it is enough that no other tab said anything: a look into the database costs more than an encryption. */
+const LOOK = 1_000
 
 function settle<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -48,11 +50,21 @@ function checkFormat(state: StoredState | undefined): StoredState | null {
 /** Opens the store of this origin; clients of several tenants need several names. Throws `ERR_IO`. */
 export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Store> {
   const queue = createQueue()
+  const news = new BroadcastChannel(`keyferry ${name}`)
+  /** The highest revision that was written here or that another tab told of. */
+  let heard = 0
+  let looked = performance.now()
+  news.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+    if (typeof data === 'number' && data > heard) heard = data
+  })
   let opened: Promise<IDBDatabase> | undefined
   /** The database; opened again after it was closed by others: it may be there still, and if not, that has to be seen. */
   const open = (): Promise<IDBDatabase> => {
     if (opened !== undefined) return opened
-    const forget = (): void => void (opened = undefined)
+    const forget = (): void => {
+      opened = undefined
+      heard = 0
+    }
     opened = openDatabase(name, forget)
     opened.catch(forget)
     return opened
@@ -66,7 +78,6 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
     }
   }
   await open()
-
   const write = (database: IDBDatabase, state: StoredState): Promise<void> =>
     new Promise((resolve, reject) => {
       const transaction = database.transaction(TABLE, 'readwrite', { durability: 'strict' })
@@ -98,6 +109,9 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
     async write(state) {
       try {
         await write(await open(), state)
+        heard = Math.max(heard, state.revision)
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has none
+        news.postMessage(state.revision)
       } catch (error) {
         throw ioError(error)
       }
@@ -108,7 +122,13 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
       if (locks === undefined) return queue(work)
       return locks.request(`keyferry ${name}`, work)
     },
-    hasNewer: async (revision) => ((await get<number>(REVISION)) ?? 0) > revision,
+    async hasNewer(revision) {
+      if (heard > revision) return true
+      // What was said may have been lost: the other tab ended in between, or this one slept.
+      if (performance.now() - looked < LOOK) return false
+      looked = performance.now()
+      return ((await get<number>(REVISION)) ?? 0) > revision
+    },
     async turn(work, signal) {
       const { locks } = navigator as { locks?: LockManager }
       if (locks === undefined) return work()

@@ -146,7 +146,7 @@ export interface Store {
   lock<T>(work: () => Promise<T>): Promise<T>
   /**
    * Whether somebody may have written since this revision: asked before every encryption, so that no tab goes on under what another one has
-   * replaced. Throws `ERR_IO`.
+   * replaced. It has to be cheap, and may be a moment late. Throws `ERR_IO`.
    */
   hasNewer?(revision: number): Promise<boolean>
   /**

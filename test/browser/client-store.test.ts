@@ -62,12 +62,27 @@ describe('a database that the browser or another tab takes away', () => {
     for (const work of [
       store.read(),
       store.write({ ...emptyState(), revision: 8 }),
-      store.hasNewer!(0),
       openIndexedDbStore(name),
     ])
       await expect(work).rejects.toMatchObject({ code: 'ERR_IO' })
     database.close()
   })
+})
+
+it('news that were not told are found all the same', async () => {
+  const name = crypto.randomUUID()
+  const store = await openIndexedDbStore(name)
+  // As by a tab that ended before it could say so.
+  await new Promise<void>((resolve) => {
+    const request = indexedDB.open(name, 1)
+    request.addEventListener('success', () => {
+      const transaction = request.result.transaction('state', 'readwrite')
+      transaction.objectStore('state').put({ ...emptyState(), revision: 1 }, 'client')
+      transaction.objectStore('state').put(1, 'revision')
+      transaction.addEventListener('complete', () => resolve())
+    })
+  })
+  await expect.poll(() => store.hasNewer!(0), { timeout: 5_000 }).toBe(true)
 })
 
 describe('a turn', () => {

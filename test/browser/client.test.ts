@@ -148,7 +148,7 @@ it('a tab that does not fetch encrypts under what another tab has fetched', asyn
   keyring!.number++
   await relay.publish()
   await tabs[0]!.refresh()
-  const message = await other!.encrypt('x')
+  const isNew = async (): Promise<boolean> => !notes!.needsRewrap(await other!.encrypt('x'))
+  await expect.poll(isNew).toBe(true)
   expect([notes!.version, other!.version]).toEqual([3, 3])
-  expect(notes!.needsRewrap(message)).toBe(false)
 })

@@ -1,0 +1,207 @@
+/** Ways to encrypt application data, each as it is meant to be used: in Node and in browsers, on the same data in the same run. */
+import * as age from 'age-encryption'
+import { CompactEncrypt, compactDecrypt } from 'jose'
+import sodium, { ready } from 'libsodium-wrappers-sumo'
+import * as openpgp from 'openpgp'
+import { type Bytes } from '../../shared/bytes.ts'
+import { type Keyring } from '../../web/index.ts'
+
+/** Bytes of plaintext in a chunk, where there are chunks. */
+const CHUNK = 16_384
+const LANES = 16
+const TAG = 16
+
+/** One way. `encrypt` gives what `decrypt` takes. */
+export interface Contender {
+  name: string
+  encrypt: (data: Bytes) => Promise<unknown>
+  decrypt: (message: never) => Promise<Bytes>
+}
+
+/** What has to be said about each before its figures are read. */
+export const NOTES: Readonly<Record<string, string>> = {
+  'raw WebCrypto':
+    'AES-256-GCM in chunks of 16 KiB, 16 at once, into one buffer: no key derivation, no commitment, no format. Nobody can be faster in such chunks.',
+  'keyferry one-shot':
+    'keyring.encrypt and decrypt: looks whether another tab has stored news, derives a key for each message from 24 random bytes, commits to it.',
+  'keyferry stream':
+    'keyring.encryptStream and decryptStream of a Blob, in bounded memory, read piece by piece.',
+  age: 'age-encryption to one X25519 recipient: a key agreement for each message, ChaCha20-Poly1305 in JavaScript. The recipient needs no shared key.',
+  openpgp:
+    'openpgp as it comes, with a session key that is given, so that no public-key operation is counted: AES-256 in CFB mode with a SHA-1 check of the whole.',
+  'openpgp, AEAD':
+    'the same with aeadProtect, AES-256-GCM by WebCrypto in its default chunks: off by default, since not every OpenPGP program reads it.',
+  jose: 'jose, compact JWE with dir and A256GCM: one GCM call over everything, base64url of all of it, nothing to stream.',
+  libsodium:
+    'libsodium-wrappers-sumo, secretstream (XChaCha20-Poly1305) in chunks of 16 KiB, in WebAssembly: calls are synchronous.',
+}
+
+/** The bare cipher. */
+async function makeRaw(): Promise<Contender> {
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
+    'encrypt',
+    'decrypt',
+  ])
+  const all = async (
+    usage: 'encrypt' | 'decrypt',
+    input: Bytes,
+    from: number,
+    to: number,
+  ): Promise<Bytes> => {
+    const count = Math.max(1, Math.ceil(input.length / from))
+    const output = new Uint8Array(input.length + count * (to - from))
+    let next = 0
+    const lane = async (): Promise<void> => {
+      while (next < count) {
+        const index = next++
+        const iv = new Uint8Array(12)
+        new DataView(iv.buffer).setUint32(8, index)
+        const chunk = input.subarray(index * from, (index + 1) * from)
+        const made = await crypto.subtle[usage]({ name: 'AES-GCM', iv }, key, chunk)
+        output.set(new Uint8Array(made), index * to)
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(LANES, count) }, lane))
+    return output
+  }
+  return {
+    name: 'raw WebCrypto',
+    encrypt: (data) => all('encrypt', data, CHUNK, CHUNK + TAG),
+    decrypt: (message: Bytes) => all('decrypt', message, CHUNK + TAG, CHUNK),
+  }
+}
+
+/** Reads a stream to its end and lets go of every piece, as whoever writes it elsewhere does. Returns the last piece. */
+async function drain(stream: ReadableStream<Uint8Array>): Promise<Bytes> {
+  const reader = stream.getReader()
+  let last = new Uint8Array()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return last
+    last = value as Bytes
+  }
+}
+
+function makeOwn(keyring: Keyring): Contender[] {
+  const context = { context: 'note/1' }
+  return [
+    {
+      name: 'keyferry one-shot',
+      encrypt: (data) => keyring.encrypt(data, context),
+      decrypt: (message: Bytes) => keyring.decrypt(message, context),
+    },
+    {
+      name: 'keyferry stream',
+      encrypt: (data) => drain(keyring.encryptStream(new Blob([data]), context)),
+      decrypt: (message: Bytes) => drain(keyring.decryptStream(new Blob([message]), context)),
+    },
+  ]
+}
+
+async function makeAge(): Promise<Contender> {
+  const identity = await age.generateX25519Identity()
+  const recipient = await age.identityToRecipient(identity)
+  const encrypter = new age.Encrypter()
+  encrypter.addRecipient(recipient)
+  const decrypter = new age.Decrypter()
+  decrypter.addIdentity(identity)
+  return {
+    name: 'age',
+    encrypt: (data) => encrypter.encrypt(data),
+    decrypt: (message: Uint8Array) => decrypter.decrypt(message) as Promise<Bytes>,
+  }
+}
+
+function makeOpenpgp(isAead: boolean): Contender {
+  const sessionKey: openpgp.SessionKey = {
+    data: crypto.getRandomValues(new Uint8Array(32)),
+    algorithm: 'aes256',
+    ...(isAead ? { aeadAlgorithm: 'gcm' } : {}),
+  }
+  const config = { aeadProtect: isAead, preferredAEADAlgorithm: openpgp.enums.aead.gcm }
+  return {
+    name: isAead ? 'openpgp, AEAD' : 'openpgp',
+    encrypt: async (binary) =>
+      openpgp.encrypt({
+        message: await openpgp.createMessage({ binary }),
+        sessionKey,
+        config,
+        format: 'binary',
+      }),
+    async decrypt(binaryMessage: Uint8Array) {
+      const message = await openpgp.readMessage({ binaryMessage })
+      const { data } = await openpgp.decrypt({
+        message,
+        sessionKeys: sessionKey,
+        format: 'binary',
+      })
+      return data as Bytes
+    },
+  }
+}
+
+function makeJose(): Contender {
+  const key = crypto.getRandomValues(new Uint8Array(32))
+  return {
+    name: 'jose',
+    encrypt: (data) =>
+      new CompactEncrypt(data).setProtectedHeader({ alg: 'dir', enc: 'A256GCM' }).encrypt(key),
+    decrypt: async (message: string) => (await compactDecrypt(message, key)).plaintext as Bytes,
+  }
+}
+
+async function makeSodium(): Promise<Contender> {
+  await ready
+  const {
+    crypto_secretstream_xchacha20poly1305_ABYTES: overhead,
+    crypto_secretstream_xchacha20poly1305_HEADERBYTES: headerLength,
+    crypto_secretstream_xchacha20poly1305_TAG_MESSAGE: more,
+    crypto_secretstream_xchacha20poly1305_TAG_FINAL: end,
+  } = sodium
+  const key = sodium.crypto_secretstream_xchacha20poly1305_keygen()
+  const push = (data: Bytes): Bytes => {
+    const count = Math.max(1, Math.ceil(data.length / CHUNK))
+    const output = new Uint8Array(headerLength + data.length + count * overhead)
+    const { state, header } = sodium.crypto_secretstream_xchacha20poly1305_init_push(key)
+    output.set(header)
+    for (let i = 0; i < count; i++) {
+      const chunk = data.subarray(i * CHUNK, (i + 1) * CHUNK)
+      const tag = i === count - 1 ? end : more
+      const made = sodium.crypto_secretstream_xchacha20poly1305_push(state, chunk, null, tag)
+      output.set(made, headerLength + i * (CHUNK + overhead))
+    }
+    return output
+  }
+  const pull = (message: Bytes): Bytes => {
+    const header = message.subarray(0, headerLength)
+    const state = sodium.crypto_secretstream_xchacha20poly1305_init_pull(header, key)
+    const body = message.subarray(headerLength)
+    const count = Math.ceil(body.length / (CHUNK + overhead))
+    const output = new Uint8Array(body.length - count * overhead)
+    for (let i = 0; i < count; i++) {
+      const chunk = body.subarray(i * (CHUNK + overhead), (i + 1) * (CHUNK + overhead))
+      const pulled = sodium.crypto_secretstream_xchacha20poly1305_pull(state, chunk, null)
+      if (!pulled) throw new Error('not authentic')
+      output.set(pulled.message, i * CHUNK)
+    }
+    return output
+  }
+  return {
+    name: 'libsodium',
+    encrypt: (data) => Promise.resolve(push(data)),
+    decrypt: (message: Bytes) => Promise.resolve(pull(message)),
+  }
+}
+
+/** All of them, with keys. */
+export async function makeContenders(keyring: Keyring): Promise<Contender[]> {
+  return [
+    await makeRaw(),
+    ...makeOwn(keyring),
+    await makeAge(),
+    makeOpenpgp(false),
+    makeOpenpgp(true),
+    makeJose(),
+    await makeSodium(),
+  ]
+}

@@ -1,0 +1,75 @@
+/** The contest of messages: every way does the same work in turn, round after round, and the best rounds are compared. Runs in Node and in a page. */
+import { type Bytes } from '../../shared/bytes.ts'
+import { type Keyring } from '../../web/index.ts'
+import { makeContenders, type Contender } from './contenders.ts'
+
+/** Bytes of plaintext, and how often it is done in a round, so that a clock of a tenth of a millisecond is good enough. */
+export interface Load {
+  size: number
+  times: number
+  rounds: number
+}
+
+/** Milliseconds of one operation: the least of the rounds, which others on the machine disturbed least. */
+export interface Result {
+  size: number
+  operation: 'encrypt' | 'decrypt'
+  name: string
+  milliseconds: number
+}
+
+function fill(size: number): Bytes {
+  const data = new Uint8Array(size)
+  for (let at = 0; at < size; at += 65_536)
+    crypto.getRandomValues(data.subarray(at, Math.min(size, at + 65_536)))
+  return data
+}
+
+/** A message that the contender's `decrypt` takes, proven to give the data back. */
+async function makeMessage(one: Contender, all: readonly Contender[], data: Bytes): Promise<never> {
+  // A stream's pieces are not kept; the same message comes out of the one-shot call.
+  const maker =
+    one.name === 'keyferry stream' ? all.find(({ name }) => name === 'keyferry one-shot')! : one
+  const message = (await maker.encrypt(data)) as never
+  const back = await one.decrypt(message)
+  const expected = one.name === 'keyferry stream' ? data.subarray(data.length - back.length) : data
+  if (back.length !== expected.length || back.some((byte, i) => byte !== expected[i]))
+    throw new Error(`${one.name} does not give back what it was given`)
+  return message
+}
+
+async function runLoad(contenders: readonly Contender[], load: Load): Promise<Result[]> {
+  const { size, times, rounds } = load
+  const data = fill(size)
+  const messages: never[] = []
+  for (const one of contenders) messages.push(await makeMessage(one, contenders, data))
+  const measured = contenders.map(() => ({ encrypt: [] as number[], decrypt: [] as number[] }))
+  // The first round only warms up.
+  for (let round = -1; round < rounds; round++) {
+    for (const [i, one] of contenders.entries()) {
+      for (const operation of ['encrypt', 'decrypt'] as const) {
+        const began = performance.now()
+        for (let n = 0; n < times; n++)
+          await (operation === 'encrypt' ? one.encrypt(data) : one.decrypt(messages[i]!))
+        const spent = (performance.now() - began) / times
+        if (round >= 0) measured[i]![operation].push(spent)
+      }
+    }
+  }
+  return contenders.flatMap(({ name }, i) =>
+    (['encrypt', 'decrypt'] as const).map((operation) => ({
+      size,
+      operation,
+      name,
+      milliseconds: Math.min(...measured[i]![operation]),
+    })),
+  )
+}
+
+/** All loads, one after the other. */
+export async function contest(keyring: Keyring, loads: readonly Load[]): Promise<Result[]> {
+  const contenders = await makeContenders(keyring)
+  const results: Result[] = []
+  for (const load of loads) results.push(...(await runLoad(contenders, load)))
+  return results
+}

@@ -1,0 +1,115 @@
+/** Messages beside other libraries and beside the bare cipher, in Node and in Chromium, with the sizes of all of them in a bundle. */
+import { gzipSync } from 'node:zlib'
+import { chromium as playwright } from 'playwright-core'
+import { chromium, chromiumArgs } from '../../tools/chromium.ts'
+import { type Keyring } from '../../web/index.ts'
+import { ClientRelay } from '../lib/client-relay.ts'
+import { bundle } from '../lib/page-app.ts'
+import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
+import { contest, type Load, type Result } from './contest.ts'
+import { type Line } from './measure.ts'
+
+const MEBIBYTE = 1_048_576
+
+/** What an app would import of each library. */
+const BUNDLES: Record<string, string> = {
+  'keyferry, connect and messages': "export { connect, openIndexedDbStore } from './web/index.ts'",
+  'keyferry, with enrolment': "export * from './web/index.ts'; export * from './web/enroll.ts'",
+  age: "export { Encrypter, Decrypter, generateX25519Identity } from 'age-encryption'",
+  openpgp: "export { encrypt, decrypt, createMessage, readMessage } from 'openpgp'",
+  jose: "export { CompactEncrypt, compactDecrypt } from 'jose'",
+  libsodium: "export { default } from 'libsodium-wrappers-sumo'",
+}
+
+function loads(quick: boolean): Load[] {
+  return [
+    { size: 32, times: quick ? 50 : 200, rounds: quick ? 3 : 9 },
+    { size: 1_000, times: quick ? 50 : 200, rounds: quick ? 3 : 9 },
+    { size: 64 * MEBIBYTE, times: 1, rounds: quick ? 2 : 5 },
+  ]
+}
+
+function nameOf(size: number): string {
+  if (size >= MEBIBYTE) return `${size / MEBIBYTE} MiB`
+  return size >= 1_000 ? `${size / 1_000} kB` : `${size} B`
+}
+
+/** Ours against the bare cipher, and the others against ours. */
+function linesOf(where: string, results: readonly Result[]): Line[] {
+  return results.map(({ size, operation, name, milliseconds }) => {
+    const isOwn = name.startsWith('keyferry')
+    const against = isOwn || name === 'raw WebCrypto' ? 'raw WebCrypto' : 'keyferry one-shot'
+    const other = results.find(
+      (one) => one.size === size && one.operation === operation && one.name === against,
+    )!
+    return {
+      name: `${where}: ${operation} ${nameOf(size)}, ${name}`,
+      milliseconds,
+      ratio: milliseconds / other.milliseconds,
+      against,
+    }
+  })
+}
+
+async function inNode(quick: boolean): Promise<Result[]> {
+  const client = await (await ClientRelay.start()).connect()
+  try {
+    return await contest(await client.keyring('notes'), loads(quick))
+  } finally {
+    client.close()
+  }
+}
+
+interface InPage {
+  library: Library
+  contest: (keyring: Keyring, loads: readonly Load[]) => Promise<Result[]>
+}
+
+/** Runs in the page: a client with its keys in IndexedDB, as an app has it. */
+async function runInPage([config, wanted]: [unknown, Load[]]): Promise<Result[]> {
+  const page = globalThis as unknown as InPage
+  const store = await page.library.openIndexedDbStore('bench')
+  const enroll = async (csr: string): Promise<string> =>
+    (await fetch('/certify', { method: 'POST', body: csr })).text()
+  const identity = await page.library.createIdentity({ name: 'kim', store, enroll })
+  const client = await page.library.connect({
+    config: config as never,
+    identity,
+    store,
+    WebSocket: null,
+  })
+  try {
+    return await page.contest(await client.keyring('notes'), wanted)
+  } finally {
+    client.close()
+  }
+}
+
+async function inChromium(quick: boolean): Promise<Result[]> {
+  const script = `${LIBRARY}; import { contest } from './test/bench/contest.ts'; Object.assign(globalThis, { contest })`
+  const app = await startRelayPage(await ClientRelay.start(), script)
+  const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
+  try {
+    const page = await browser.newPage()
+    page.on('pageerror', (error) => process.stderr.write(`${error.message}\n`))
+    await page.goto(app.origin)
+    return await page.evaluate(runInPage, [app.config, loads(quick)] as [unknown, Load[]])
+  } finally {
+    await browser.close()
+    await app.close()
+  }
+}
+
+/** Bytes of each library, minified, and with gzip. */
+export async function peerSizes(): Promise<{ name: string; minified: number; gzip: number }[]> {
+  const sizes = Object.entries(BUNDLES).map(async ([name, contents]) => {
+    const code = await bundle(contents)
+    return { name, minified: code.length, gzip: gzipSync(code, { level: 9 }).length }
+  })
+  return Promise.all(sizes)
+}
+
+export async function benchMessages(quick: boolean): Promise<Line[]> {
+  const node = linesOf('node', await inNode(quick))
+  return [...node, ...linesOf('chromium', await inChromium(quick))]
+}
