@@ -33,8 +33,14 @@ export function openKeys(
   { bundle, manifest }: Pick<KeyringView, 'bundle' | 'manifest'>,
   kek: CryptoKey,
 ): Keys {
+  let name: Promise<string> | undefined
   return {
-    name: () => unwrapName(kek, bundle),
+    // Asked for at every message.
+    name() {
+      name ??= unwrapName(kek, bundle)
+      name.catch(() => (name = undefined))
+      return name
+    },
     check: oncePerVersion((entry) => checkVersion(kek, entry, manifest)),
     version: oncePerVersion((entry) => unwrapVersion(kek, entry, manifest)),
   }

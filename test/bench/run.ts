@@ -2,57 +2,91 @@
 import { parseArgs } from 'node:util'
 import { benchAudit } from './audit.ts'
 import { benchClient } from './client.ts'
+import { benchColdPage, PHASES } from './cold-page.ts'
+import { NOTES } from './contenders.ts'
 import { benchDeriver } from './deriver.ts'
 import { benchHeads, proofLines } from './heads.ts'
 import { benchRelay } from './relay.ts'
 import { bundleSize } from './bundle.ts'
 import { type Line } from './measure.ts'
+import { benchMessages, peerSizes } from './messages.ts'
 import { benchPaths } from './paths.ts'
 
-const USAGE = `usage: npm run bench -- [--quick] [--json]
+const PARTS = ['deriver', 'heads', 'audit', 'client', 'messages', 'page', 'paths', 'relay'] as const
+type Part = (typeof PARTS)[number]
 
-Measures the deriver (rotation, join and revocation by number of members; a heartbeat by number of keyrings and members), the audit log by number of entries, a warm fetch of the client against
-the bare operations, the size of proofs by number of keyrings, path validation and revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client.
+const USAGE = `usage: npm run bench -- [--quick] [--json] [--only PART]…
+
+Measures the deriver (rotation, join and revocation by number of members; a heartbeat by number of keyrings and members), the audit log by number
+of entries, a warm fetch of the client against the bare operations, the size of proofs by number of keyrings, messages beside other libraries and the bare cipher in Node and in Chromium, the time from a cold page
+to the first decrypted byte, path validation and revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client.
 --quick  fewer rounds, up to 1,000 members
+--only   only these parts: ${PARTS.join(', ')}
 
-example: npm run bench -- --quick
+example: npm run bench -- --quick --only messages
 `
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
+  options: {
+    quick: { type: 'boolean' },
+    json: { type: 'boolean' },
+    only: { type: 'string', multiple: true },
+    help: { type: 'boolean' },
+  },
 })
+const quick = values.quick === true
+const isWanted = (part: Part): boolean => values.only === undefined || values.only.includes(part)
+
+const LINES: Partial<Record<Part, () => Promise<Line[]>>> = {
+  deriver: () => benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7),
+  heads: () => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),
+  audit: () => benchAudit(quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000], quick ? 1 : 3),
+  client: () => benchClient(quick ? 100 : 300),
+  messages: () => benchMessages(quick),
+  paths: () => benchPaths(quick ? [10_000] : [10_000, 100_000], quick ? 5 : 15),
+  relay: () => benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500),
+}
+
+async function measure() {
+  const lines: Line[] = []
+  for (const [part, bench] of Object.entries(LINES)) {
+    if (!isWanted(part as Part)) continue
+    process.stderr.write(`${part} …\n`)
+    lines.push(...(await bench()))
+  }
+  const page = isWanted('page') ? await benchColdPage(quick ? 3 : 9) : []
+  const size = await bundleSize(['web/index.ts', 'web/enroll.ts'])
+  const peers = isWanted('messages') ? await peerSizes() : []
+  return { lines, page, peers, size }
+}
+
+function print({ lines, page, peers, size }: Awaited<ReturnType<typeof measure>>): void {
+  const say = (text: string): void => void process.stdout.write(`${text}\n`)
+  for (const { name, milliseconds, ratio, against } of lines) {
+    const figures = `${milliseconds.toFixed(4).padStart(10)} ms  ${ratio.toFixed(2).padStart(8)}`
+    say(`${name.padEnd(64)} ${figures} × ${against}`)
+  }
+  if (isWanted('messages'))
+    for (const [name, note] of Object.entries(NOTES)) say(`${name}: ${note}`)
+  for (const { name, minified, gzip } of peers)
+    say(`bundle, ${name}: ${minified} bytes minified, ${gzip} with gzip`)
+  for (const { visit, phases } of page)
+    say(
+      `cold page, ${visit}, ms: ${PHASES.map((one) => `${one} ${phases[one].toFixed(1)}`).join(', ')}`,
+    )
+  if (isWanted('heads'))
+    for (const line of proofLines([1, 10, 100, 1_000, 10_000, 100_000])) say(line)
+  say(`browser client: ${size.minified} bytes minified, ${size.gzip} with gzip`)
+}
+
+const unknown = values.only?.find((part) => !(PARTS as readonly string[]).includes(part))
 if (values.help === true) {
   process.stdout.write(USAGE)
+} else if (unknown !== undefined) {
+  process.stderr.write(`no part ${unknown}: ${PARTS.join(', ')}\n`)
+  process.exitCode = 2
 } else {
-  const quick = values.quick === true
-  const lines: Line[] = []
-  const note = (text: string): void => void process.stderr.write(`${text}\n`)
-  note('deriver …')
-  lines.push(...(await benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7)))
-  note('heads …')
-  lines.push(...(await benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7)))
-  note('audit …')
-  lines.push(
-    ...(await benchAudit(quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000], quick ? 1 : 3)),
-  )
-  note('client …')
-  lines.push(...(await benchClient(quick ? 100 : 300)))
-  note('paths …')
-  lines.push(...(await benchPaths(quick ? [10_000] : [10_000, 100_000], quick ? 5 : 15)))
-  note('relay …')
-  lines.push(...(await benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500)))
-  const size = await bundleSize(['web/index.ts', 'web/enroll.ts'])
-  if (values.json === true) {
-    process.stdout.write(`${JSON.stringify({ lines, size }, null, 2)}\n`)
-  } else {
-    for (const { name, milliseconds, ratio, against } of lines) {
-      const figures = `${milliseconds.toFixed(4).padStart(10)} ms  ${ratio.toFixed(2).padStart(8)}`
-      process.stdout.write(`${name.padEnd(64)} ${figures} × ${against}\n`)
-    }
-    for (const line of proofLines([1, 10, 100, 1_000, 10_000, 100_000]))
-      process.stdout.write(`${line}\n`)
-    process.stdout.write(
-      `browser client: ${size.minified} bytes minified, ${size.gzip} with gzip\n`,
-    )
-  }
+  const measured = await measure()
+  if (values.json === true) process.stdout.write(`${JSON.stringify(measured, null, 2)}\n`)
+  else print(measured)
 }
