@@ -15,22 +15,7 @@ import { type Session } from './session.ts'
 import { isCurrent, isUsable, keyringState, type KeyringState, type Reach } from './state.ts'
 import { isTransportError, isUnadmitted } from './transport.ts'
 import { Waiting, type Verdict, type WaitOptions } from './waiting.ts'
-
-/** Seconds after which an unanswered request is made again; it lives for 600. */
-const ASK_AGAIN = 540
-
-/** A keyring that the app wants. */
-export interface Wanted {
-  id: Bytes
-  keyring: Keyring
-  /** As listeners were last told. */
-  state: KeyringState
-  version: number
-  /** Seconds until which a request is out. */
-  askedUntil: number
-  /** Ask although the last request was denied. */
-  askAnew: boolean
-}
+import { ASK_AGAIN, refusalOf, type Wanted } from './wanted.ts'
 
 /** What the loop works with. */
 export interface AgentOptions {
@@ -94,8 +79,7 @@ export class Agent {
 
   /** What the deriver says to the state that a keyring is in, by its signed word; empty where it says nothing. */
   reasonOf(id: Bytes): string {
-    const refusal = this.#options.session.state.keyrings[hex(id)]?.refusal
-    return refusal != null && refusal.kind === this.stateOf(id) ? refusal.reason : ''
+    return refusalOf(this.#options.session.state, id, this.stateOf(id))?.reason ?? ''
   }
 
   /** Version to encrypt with; 0 for none. */
@@ -238,8 +222,7 @@ export class Agent {
     const time = now()
     const wanted = [...this.#wanted.values()]
     const isDue = ({ id, askedUntil, askAnew }: Wanted): boolean => {
-      const state = session.state.keyrings[hex(id)]
-      const isRefused = state?.refusal != null && this.stateOf(id) === state.refusal.kind
+      const isRefused = refusalOf(session.state, id, this.stateOf(id)) !== null
       return askAnew || (!isCurrent(session.state, id) && !isRefused && askedUntil < time)
     }
     const isRotationDue = session.isRotating && this.#rotationUntil < time
@@ -264,8 +247,8 @@ export class Agent {
     const { session } = this.#options
     const state = this.stateOf(id)
     if (isUsable(state) || state === 'stale') return 'ready'
-    const refusal = session.state.keyrings[hex(id)]?.refusal
-    if (refusal != null && refusal.kind === state)
+    const refusal = refusalOf(session.state, id, state)
+    if (refusal !== null)
       return new KeyferryError(REFUSALS[refusal.kind], refusal.reason || undefined)
     if (failure === undefined) return undefined
     // Another attempt may help against a bad network, but not against this.

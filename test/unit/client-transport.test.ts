@@ -81,7 +81,7 @@ describe('a relay', () => {
       more()
       response.on('close', () => (isClosed = true))
     })
-    await expectCode(call(reach([relay])), 'ERR_TOO_LARGE')
+    await expectCode(call(reach([relay], 20_000)), 'ERR_TOO_LARGE')
     await expect.poll(() => isClosed).toBe(true)
   })
 
