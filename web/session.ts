@@ -174,8 +174,7 @@ export class Session {
     return (
       this.#refreshed !== this.#headName() &&
       wanted.every((id) => isCurrent(this.#state, id)) &&
-      this.#isEnough(wanted) &&
-      !this.isRotating
+      this.#isEnough(wanted)
     )
   }
 

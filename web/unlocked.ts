@@ -49,9 +49,9 @@ export class Unlocked {
 
   /** A keyring with its keys; `null` without a view. Throws the codes of unwrapping. */
   async open(state: StoredState, id: Bytes): Promise<OpenKeyring | null> {
-    const stored = state.keyrings[hex(id)]?.view ?? null
     const view = this.view(state, id)
-    if (stored === null || view === null) return null
+    if (view === null) return null
+    const stored = state.keyrings[hex(id)]!.view!
     const keys = await this.#once(stored, () => this.#unlock(state, view))
     await requireName(keys, this.#names.get(hex(id)))
     return { view, keys, head: stored.head }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createMemoryStore, type StoredState } from '../../web/index.ts'
 import { ClientRelay, openClient as open, stored } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
+import { emptyState } from '../../web/store.ts'
 import { signHead } from '../lib/thief.ts'
 import { issueSigner, renewCrl, uriOf } from '../lib/world.ts'
 
@@ -144,6 +145,23 @@ describe('state', () => {
     await expectCode(client.refresh(), 'ERR_STATE')
     isEmptied = false
     await client.refresh()
+  })
+
+  it('with the identity of another key is no renewal of this one’s certificate', async () => {
+    const relay = await ClientRelay.start()
+    const store = createMemoryStore()
+    const ca = relay.world.cas.client
+    const own = await issueSigner(ca, uriOf('client', 'kim'), relay.now)
+    const other = await issueSigner(ca, uriOf('client', 'lee'), relay.now, {
+      notAfter: relay.now + 300 * 86_400,
+    })
+    await store.write({ ...emptyState(), revision: 1, identity: other })
+    const client = await open(relay, { store, identity: own })
+    await client.keyring('notes')
+    const signers = relay.requests.map(({ request }) => request.certificates[0])
+    expect(signers).toEqual([own.certificates[0]])
+    // And what is stored stays what it was.
+    expect((await stored(store)).identity!.certificates).toEqual(other.certificates)
   })
 
   it('of another tenant is not taken', async () => {
