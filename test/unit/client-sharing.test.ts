@@ -3,16 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Bytes } from '../../shared/bytes.ts'
 import { parseAppConfig } from '../../shared/config.ts'
+import { issueLeaf } from '../../shared/issue.ts'
 import { parseMessageHeader } from '../../shared/message.ts'
 import { createMemoryStore, type Store } from '../../web/index.ts'
 import { createFileStore } from '../../web/node.ts'
 import { Session } from '../../web/session.ts'
-import { createQueue, createShared } from '../../web/store.ts'
+import { createQueue, createShared, emptyState } from '../../web/store.ts'
 import { createTransport } from '../../web/transport.ts'
 import { ClientRelay, openClient as open } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { issueSigner, random, uriOf } from '../lib/world.ts'
+import { CLIENT_AUTH, DAY, issueSigner, random, uriOf } from '../lib/world.ts'
 
 async function start(names = ['notes']) {
   const relay = await ClientRelay.start(names)
@@ -154,20 +156,53 @@ it('relays are asked in the order of the config, the next one only where the one
   await notes.encrypt('x')
 })
 
-describe('a turn', () => {
-  function sessionOf(
-    relay: ClientRelay,
-    identity: Awaited<ReturnType<typeof issueSigner>>,
-    store: Store,
-  ) {
-    const config = parseAppConfig(relay.config())
-    const now = (): number => relay.now
-    const warn = (): void => {}
-    const signer = { ...identity }
-    const { relays } = config
-    const transport = createTransport({ relays, fetch: relay.fetch, signer, now, warn })
-    return new Session({ config, identity: signer, store, transport, now, warn })
+function sessionOf(
+  relay: ClientRelay,
+  identity: Awaited<ReturnType<typeof issueSigner>>,
+  store: Store,
+) {
+  const config = parseAppConfig(relay.config())
+  const now = (): number => relay.now
+  const warn = (): void => {}
+  const signer = { ...identity }
+  const { relays } = config
+  const transport = createTransport({ relays, fetch: relay.fetch, signer, now, warn })
+  return new Session({ config, identity: signer, store, transport, now, warn })
+}
+
+it('a renewed certificate is stored with the identity of its key, and with no other', async () => {
+  const { relay, identity } = await start()
+  const { client: ca } = relay.world.cas
+  const renew = async (): Promise<Bytes> =>
+    issueLeaf({
+      issuer: ca,
+      spki: identity.key.spki,
+      commonName: 'device',
+      uri: uriOf('client', 'kim'),
+      eku: [CLIENT_AUTH],
+      notBefore: relay.now - 60,
+      notAfter: relay.now + 60 * DAY,
+      random,
+    })
+  const other = await issueSigner(ca, uriOf('client', 'lee'), relay.now)
+  for (const [stored, kept] of [
+    [null, 'new'],
+    [identity, 'new'],
+    [other, 'old'],
+  ] as const) {
+    const store = createMemoryStore()
+    await store.write({ ...emptyState(), revision: 1, identity: stored })
+    const session = sessionOf(relay, identity, store)
+    const certificates = [await renew()]
+    await session.renewed({ key: identity.key, certificates })
+    expect(session.identity.certificates).toEqual(certificates)
+    expect((await store.read())!.identity!.certificates).toEqual(
+      kept === 'new' ? certificates : other.certificates,
+    )
   }
+})
+
+describe('a turn', () => {
   const signal = new AbortController().signal
 
   async function twoSessions() {
