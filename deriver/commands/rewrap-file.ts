@@ -3,8 +3,9 @@ import { type BigIntStats } from 'node:fs'
 import { open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
+import { type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
-import { MESSAGE_HEADER_LENGTH } from '../../shared/message.ts'
+import { MESSAGE_HEADER_LENGTH, parseMessageHeader } from '../../shared/message.ts'
 import { type Keyring } from '../../web/index.ts'
 
 /** `due`: it would be encrypted again, were this not a dry run. */
@@ -15,6 +16,8 @@ export interface RewrapOptions {
   keyring: Keyring
   context: string
   minVersion: number
+  /** Signs files anew, as this client, that somebody signed. */
+  isSigner: boolean
   isDry: boolean
   signal: AbortSignal
   /** Told of bytes that were written. */
@@ -55,7 +58,7 @@ async function named<T>(what: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readHeader(handle: FileHandle): Promise<Uint8Array> {
+async function readHeader(handle: FileHandle): Promise<Bytes> {
   const header = new Uint8Array(MESSAGE_HEADER_LENGTH)
   const { bytesRead } = await handle.read(header, 0, header.length, 0)
   return header.subarray(0, bytesRead)
@@ -110,7 +113,12 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-async function replace(path: string, input: FileHandle, options: RewrapOptions): Promise<void> {
+async function replace(
+  path: string,
+  input: FileHandle,
+  sign: boolean,
+  options: RewrapOptions,
+): Promise<void> {
   const { keyring, context, minVersion, signal, onBytes } = options
   const before = await input.stat({ bigint: true })
   if (before.nlink > 1n)
@@ -120,7 +128,7 @@ async function replace(path: string, input: FileHandle, options: RewrapOptions):
     const read = input.createReadStream({ start: 0, autoClose: false, highWaterMark: PIECE })
     const message = Readable.toWeb(read) as unknown as ReadableStream<Uint8Array>
     const plaintext = keyring.decryptStream(message, { context, minVersion, signal })
-    const pieces = keyring.encryptStream(plaintext, { context, signal })
+    const pieces = keyring.encryptStream(plaintext, { context, sign, signal })
     await writeBeside(beside, pieces, before, onBytes)
     if (!sameFile(before, await stat(path, { bigint: true })))
       throw new KeyferryError('ERR_IO', 'it was changed meanwhile')
@@ -134,7 +142,7 @@ async function replace(path: string, input: FileHandle, options: RewrapOptions):
 
 /**
  * Encrypts a file again if its version may not encrypt any more. Throws `ERR_IO`, also for a file that changes meanwhile or has several names;
- * `ERR_MALFORMED`, `ERR_UNKNOWN_KEY`, and what decrypting and encrypting throw; the file is then as it was.
+ * `ERR_SENDER` for a signed one unless `isSigner`; `ERR_MALFORMED`, `ERR_UNKNOWN_KEY`, and what decrypting and encrypting throw; the file is then as it was.
  */
 export async function rewrapFile(file: string, options: RewrapOptions): Promise<Outcome> {
   return named(file, async () => {
@@ -143,11 +151,16 @@ export async function rewrapFile(file: string, options: RewrapOptions): Promise<
     const input = await open(path)
     try {
       if (!(await input.stat()).isFile()) throw new KeyferryError('ERR_IO', 'no file')
-      const isDue = options.keyring.needsRewrap(await readHeader(input))
+      const header = await readHeader(input)
+      const isDue = options.keyring.needsRewrap(header)
       if (!options.isDry) await sweep(path)
       if (!isDue) return 'kept'
+      const { isSigned } = parseMessageHeader(header)
+      // A signature is good in its one message only.
+      if (isSigned && !options.isSigner)
+        throw new KeyferryError('ERR_SENDER', 'it would be without the sender who signed it')
       if (options.isDry) return 'due'
-      await replace(path, input, options)
+      await replace(path, input, isSigned, options)
       return 'rewrapped'
     } finally {
       await input.close()

@@ -45,8 +45,8 @@ function startProgress(total: number): { done: number; bytes: number; stop: () =
 
 export const rewrapCommand: Command = command({
   summary: 'a client: encrypt stored files again that are under an old or compromised version',
-  options: { ...CLIENT_OPTIONS, 'dry-run': FLAG, 'min-version': TEXT },
-  hints: CLIENT_HINTS,
+  options: { ...CLIENT_OPTIONS, 'dry-run': FLAG, 'min-version': TEXT, sign: FLAG },
+  hints: { ...CLIENT_HINTS, ERR_SENDER: 'with --sign this client signs it in place of its sender' },
   help: `usage: keyferry rewrap FILE… [--dry-run] [--config FILE] [--keyring NAME] [--min-version N] [options]
 
 Encrypts files again, in place, that are under a version which may not encrypt any more: compromised, deactivated, or older than the one that is
@@ -57,6 +57,7 @@ A file under a compromised version may be a forgery by whoever has that version,
 
 ${CLIENT_HELP}
   --dry-run           only says which files would be encrypted again
+  --sign              signs files anew, as this client, that somebody signed; without it they are refused, since they would lose their sender
   --min-version N     refuses files under versions before this one
   --json              a line of JSON per file, and one for all of them
 
@@ -69,6 +70,7 @@ example: find . -name '*.kf' -print0 | xargs -0 keyferry rewrap --keyring notes 
   run: async ({ options, operands, out, signal }) => {
     const { context = '', json = false } = options
     const isDry = options['dry-run'] === true
+    const isSigner = options.sign === true
     if (operands.length === 0) usage('files are needed')
     const minVersion = number(options['min-version'], 'min-version', 'a version', 2 ** 32 - 1) ?? 0
     const { client, keyring } = await openClient(options, signal)
@@ -81,7 +83,7 @@ example: find . -name '*.kf' -print0 | xargs -0 keyferry rewrap --keyring notes 
         const onBytes = (bytes: number): void => void (progress.bytes += bytes)
         const report: Report = { file, result: 'failed' }
         try {
-          const how = { keyring, context, minVersion, isDry, signal, onBytes }
+          const how = { keyring, context, minVersion, isSigner, isDry, signal, onBytes }
           report.result = await rewrapFile(file, how)
         } catch (error) {
           if (signal.aborted || !isKeyferryError(error)) throw error

@@ -117,13 +117,13 @@ interface OpenOptions extends ServiceSettings {
     /** `null` where the key files are unsealed. */
     passphrase: string | null;
     /** The deriver's certificate path and key, from a CA of the customer's, or how to read them again before each step. Default: issued by the built-in CA. */
-    signer?: Signer | (() => Promise<Signer>);
+    signer?: AnySigner | (() => Promise<AnySigner>);
     /** Name of this instance in the certificate that the built-in CA issues. */
     instance?: string;
 }
 /** True if a directory's keys need a passphrase. */
 function needsPassphrase(directory: string): boolean;
-/** Opens a deriver. Throws `ERR_IO`, `ERR_PASSPHRASE`, `ERR_STATE`. */
+/** Opens a deriver. Throws `ERR_IO`, `ERR_PASSPHRASE`, `ERR_STATE`, and what its roots throw: `ERR_PIN`, `ERR_ROOT` and the like. */
 function openDeriver(options: OpenOptions): Promise<Deriver>;
 
 // deriver/inspect
@@ -203,6 +203,14 @@ function revokeClient(store: Store, uri: string, now: number, reason?: RevokedEn
 /** Revokes one device, named by the first digits of its key id in hex. Throws `ERR_NOT_FOUND`, and `ERR_USAGE` where several begin so. */
 function revokeDevice(store: Store, prefix: string, now: number, reason?: RevokedEntry['reason']): Revoked;
 
+// deriver/roots
+/** What is derived from a root and still in use. */
+interface RootUse {
+    versions: number;
+    generations: number;
+    devices: number;
+}
+
 // deriver/service
 /** A running or steppable deriver. */
 interface Service {
@@ -235,6 +243,14 @@ type ServiceEvent = {
     state: 'due' | 'overdue' | 'failed';
     until: number;
     by: string;
+} | {
+    type: 'root';
+    state: 'away';
+    code: ErrorCode;
+    message: string;
+} | {
+    type: 'root';
+    state: 'back';
 } | {
     type: 'upload';
     relay: string;
@@ -270,6 +286,12 @@ interface Status {
         number: number;
         expiresAt: number;
     };
+    /** Where the master secrets are, which one is in use, and what comes from each. */
+    roots: ({
+        name: string;
+        place: string;
+        isPresent: boolean;
+    } & RootUse)[];
     catalog: {
         number: number;
         expiresAt: number;
@@ -341,6 +363,8 @@ interface InitOptions {
     passphrase: string | null;
     algorithm?: SignatureAlgorithm;
     suites?: Suite[];
+    /** Where the master secret is: a place of place.ts. Default `file:master`, which is made. In an HSM it is made there, and so are the signing keys. */
+    root?: string;
     headLifetime?: number;
     skew?: number;
     /** DER anchors of customer CAs, to be used in place of the built-in ones. */
@@ -353,7 +377,7 @@ interface InitOptions {
 }
 /**
  * Makes a tenant: keys, CAs, genesis trust document, database. Everything is made and checked before anything is written.
- * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`. Returns the tenant id.
+ * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`, and what a root throws. Returns the tenant id.
  */
 function initTenant(options: InitOptions): Promise<string>;
 
@@ -394,6 +418,8 @@ const ERROR_CODES: {
     readonly ERR_SIGNER: 'the signer named in the body is not the one who signed';
     readonly ERR_SIGNATURE: 'the signature is not valid';
     readonly ERR_WEAK_KEY: 'the public key is of small order or not a valid point';
+    readonly ERR_UNSIGNED: 'not signed by its sender';
+    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
     readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
     readonly ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows';
     readonly ERR_STALE: 'past its expiry';
@@ -404,6 +430,7 @@ const ERROR_CODES: {
     readonly ERR_ROLLBACK: 'older than what was already accepted';
     readonly ERR_FORK: 'two different documents carry the same number';
     readonly ERR_HASH: 'not the document that the signed statement names';
+    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
     readonly ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for';
     readonly ERR_SUITE: 'a suite that the trust document does not allow';
     readonly ERR_KEY_PACKAGE: 'the key package is not valid';
@@ -438,6 +465,12 @@ const ERROR_CODES: {
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
     readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
+    readonly ERR_PIN: 'the PIN is refused, or was refused before';
+    readonly ERR_ROOT: 'the root of trust does not answer usefully';
+    readonly ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key';
+    readonly ERR_ROOT_FULL: 'the root of trust has no room for another key';
+    readonly ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time';
+    readonly ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used';
     readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
     readonly ERR_IO: 'cannot be read or written';
@@ -448,17 +481,22 @@ type ErrorCode = keyof typeof ERROR_CODES;
 class KeyferryError extends Error {
     readonly name = "KeyferryError";
     readonly code: ErrorCode;
+    /** What a person can do about it, where that is known better than by the code. */
+    readonly hint: string | undefined;
     constructor(code: ErrorCode, message?: string, options?: {
         cause?: unknown;
+        hint?: string;
     });
 }
 /** True for a {@link KeyferryError}, also one from another realm or bundle; with `code`, only for that code. */
 function isKeyferryError(error: unknown, code?: ErrorCode): error is KeyferryError;
 
 // shared/http-signature
+/** A signer whose key may be elsewhere. */
+type AnySigner = Signer<AnySigningKey>;
 /** Who signs: a certificate's key and its path, end-entity first. */
-interface Signer {
-    key: SigningKey;
+interface Signer<K extends AnySigningKey = SigningKey> {
+    key: K;
     certificates: Bytes[];
 }
 
@@ -488,6 +526,14 @@ const KINDS: readonly ['recoverable', 'erasable', 'imported'];
 type KeyringKind = (typeof KINDS)[number];
 
 // shared/signature
+/** Whatever signs. */
+type AnySigningKey = SigningKey | RemoteSigningKey;
+/** A private key that is elsewhere, such as in an HSM, and signs as {@link signBytes} does. */
+type RemoteSigningKey = {
+    readonly alg: SignatureAlgorithm;
+    readonly sign: (data: Bytes) => Promise<Bytes>;
+    readonly spki: Bytes;
+};
 type SignatureAlgorithm = 'Ed25519' | 'ES256';
 /** A private key, which may be non-extractable, with its SubjectPublicKeyInfo. */
 type SigningKey = {

@@ -22,6 +22,8 @@ const ERROR_CODES: {
     readonly ERR_SIGNER: 'the signer named in the body is not the one who signed';
     readonly ERR_SIGNATURE: 'the signature is not valid';
     readonly ERR_WEAK_KEY: 'the public key is of small order or not a valid point';
+    readonly ERR_UNSIGNED: 'not signed by its sender';
+    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
     readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
     readonly ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows';
     readonly ERR_STALE: 'past its expiry';
@@ -32,6 +34,7 @@ const ERROR_CODES: {
     readonly ERR_ROLLBACK: 'older than what was already accepted';
     readonly ERR_FORK: 'two different documents carry the same number';
     readonly ERR_HASH: 'not the document that the signed statement names';
+    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
     readonly ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for';
     readonly ERR_SUITE: 'a suite that the trust document does not allow';
     readonly ERR_KEY_PACKAGE: 'the key package is not valid';
@@ -66,6 +69,12 @@ const ERROR_CODES: {
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
     readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
+    readonly ERR_PIN: 'the PIN is refused, or was refused before';
+    readonly ERR_ROOT: 'the root of trust does not answer usefully';
+    readonly ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key';
+    readonly ERR_ROOT_FULL: 'the root of trust has no room for another key';
+    readonly ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time';
+    readonly ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used';
     readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
     readonly ERR_IO: 'cannot be read or written';

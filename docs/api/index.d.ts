@@ -1,4 +1,4 @@
-export { AppConfigJson, Bytes, ClientEvents, ConnectOptions, Data, DecryptOptions, EncryptOptions, ErrorCode, Evidence, Identity, Keyferry, KeyferryError, Keyring, KeyringState, MessageSource, RangeOptions, SignatureAlgorithm, SigningKey, Store, StoredState, StreamData, StreamOptions, WaitOptions, connect, createMemoryStore, isKeyferryError, isMessage, loadIdentity, openIndexedDbStore }
+export { AppConfigJson, Bytes, ClientEvents, ConnectOptions, ContextOptions, Data, DecryptOptions, EncryptOptions, ErrorCode, Evidence, Identity, Keyferry, KeyferryError, Keyring, KeyringState, MessageSource, RangeOptions, ReadOptions, Sender, SenderOptions, SenderStatus, SignatureAlgorithm, SigningKey, Store, StoredState, StreamData, StreamOptions, VerifyOptions, WaitOptions, connect, createMemoryStore, isKeyferryError, isMessage, loadIdentity, openIndexedDbStore }
 
 // shared/bytes
 /** Bytes as WebCrypto wants them. */
@@ -37,6 +37,8 @@ const ERROR_CODES: {
     readonly ERR_SIGNER: 'the signer named in the body is not the one who signed';
     readonly ERR_SIGNATURE: 'the signature is not valid';
     readonly ERR_WEAK_KEY: 'the public key is of small order or not a valid point';
+    readonly ERR_UNSIGNED: 'not signed by its sender';
+    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
     readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
     readonly ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows';
     readonly ERR_STALE: 'past its expiry';
@@ -47,6 +49,7 @@ const ERROR_CODES: {
     readonly ERR_ROLLBACK: 'older than what was already accepted';
     readonly ERR_FORK: 'two different documents carry the same number';
     readonly ERR_HASH: 'not the document that the signed statement names';
+    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
     readonly ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for';
     readonly ERR_SUITE: 'a suite that the trust document does not allow';
     readonly ERR_KEY_PACKAGE: 'the key package is not valid';
@@ -81,6 +84,12 @@ const ERROR_CODES: {
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
     readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
+    readonly ERR_PIN: 'the PIN is refused, or was refused before';
+    readonly ERR_ROOT: 'the root of trust does not answer usefully';
+    readonly ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key';
+    readonly ERR_ROOT_FULL: 'the root of trust has no room for another key';
+    readonly ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time';
+    readonly ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used';
     readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
     readonly ERR_IO: 'cannot be read or written';
@@ -91,8 +100,11 @@ type ErrorCode = keyof typeof ERROR_CODES;
 class KeyferryError extends Error {
     readonly name = "KeyferryError";
     readonly code: ErrorCode;
+    /** What a person can do about it, where that is known better than by the code. */
+    readonly hint: string | undefined;
     constructor(code: ErrorCode, message?: string, options?: {
         cause?: unknown;
+        hint?: string;
     });
 }
 /** True for a {@link KeyferryError}, also one from another realm or bundle; with `code`, only for that code. */
@@ -110,6 +122,23 @@ interface MessageSource {
     /** The bytes from `start` up to, but not including, `end`: exactly so many. */
     read: (start: number, end: number) => Uint8Array | Promise<Uint8Array>;
 }
+
+// shared/sender
+/** Who signed. */
+interface Sender {
+    /** The one URI of the signer's certificate. */
+    uri: string;
+    /** Key id of the certificate's key, in hex: what `keyferry client list` shows. */
+    device: string;
+    /** Seconds; claimed by the signer. */
+    signedAt: number;
+    status: SenderStatus;
+}
+/**
+ * How the signer's certificate stands now. `current`: its path is valid, and lists that are usable now cover it; `expired`: the path was valid at the
+ * claimed time, which nobody can vouch for, and is over; `revoked`: a list has it, and the claimed time says nothing at all.
+ */
+type SenderStatus = 'current' | 'expired' | 'revoked';
 
 // shared/signature
 type SignatureAlgorithm = 'Ed25519' | 'ES256';
@@ -191,10 +220,11 @@ type StreamData = Data | ReadableStream<Uint8Array>;
 // web/emitter
 /** Events of a client. */
 interface ClientEvents {
-    /** A keyring stands otherwise than before. */
+    /** A keyring stands otherwise than before; `reason` is the deriver's signed word to it, empty where there is none. */
     state: {
         keyring: string;
         state: KeyringState;
+        reason: string;
     };
     /** A new head was accepted; `expiresAt` in seconds. */
     change: {
@@ -238,15 +268,6 @@ function loadIdentity(options: {
 }): Promise<Identity | null>;
 
 // web/keyring
-/** How to decrypt. */
-interface DecryptOptions extends EncryptOptions {
-    /** Refuses messages under older versions: a member that was removed can still make such. */
-    minVersion?: number;
-}
-/** What a message is bound to: the same context is needed to decrypt. It is not part of the message. Empty by default. */
-interface EncryptOptions {
-    context?: string | Uint8Array;
-}
 /** A keyring of a client; it stays valid through rotations, and does what the newest accepted state allows at each call. */
 class Keyring {
     #private;
@@ -256,9 +277,12 @@ class Keyring {
     get version(): number;
     /** How the keyring stands now; see {@link KeyringState}. */
     get state(): KeyringState;
+    /** Why it is denied, pending or removed, in the words that the deriver signed; empty otherwise. */
+    get reason(): string;
     /**
-     * Encrypts under the newest version. Throws `ERR_STALE` when the signed state is too old, `ERR_KEY_VERSION` when no version is active,
-     * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CLOSED`.
+     * Encrypts under the newest version; with `sign`, as this client, which only members can see. Throws `ERR_STALE` when the signed state is too old, `ERR_KEY_VERSION` when no version is active,
+     * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CLOSED`; to sign, `ERR_CERT_EXPIRED` when
+     * this client's certificate is over, and `ERR_TOO_LARGE` when its path has more than 16 kB.
      *
      * @example
      * const message = await notes.encrypt('Hello', { context: 'note/17' })
@@ -272,6 +296,12 @@ class Keyring {
      * Decrypts a message of this keyring. Throws `ERR_MALFORMED` for what is no message, `ERR_UNKNOWN_KEY` for one of another keyring or of a version
      * not delivered yet, `ERR_KEY_VERSION` below `minVersion` or outside the version's time, `ERR_STALE` after too long offline, and one
      * `ERR_OPEN` for everything that is wrong inside, the context included.
+     *
+     * A signature inside is verified too, unless `from` is false. `ERR_UNSIGNED` if there is none where `from` asks for one, `ERR_SENDER` for another sender
+     * than `from` or one whom the keyring's rules do not cover, `ERR_CERT_REVOKED` for a revoked one, `ERR_SIGNATURE`, and the codes of certification paths.
+     *
+     * @example
+     * const text = await notes.decrypt(message, { as: 'text', from: 'keyferry://client.acme.example/kim' })
      */
     decrypt(message: Uint8Array, options?: DecryptOptions & {
         as?: 'bytes';
@@ -288,8 +318,8 @@ class Keyring {
     encryptStream(options?: EncryptOptions): TransformStream<Uint8Array, Uint8Array>;
     /**
      * {@link decrypt} as a stream, for a message of any length in bounded memory: a stream of the plaintext or, without a message, a transform of one
-     * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws. Only its end says that the message is whole: what
-     * was done with the bytes before must be undone when it fails.
+     * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws. Only its end says that the message is whole, and signed:
+     * what was done with the bytes before must be undone when it fails. A sender that is not taken is refused before the first byte.
      *
      * @example
      * await notes.decryptStream(response.body, { context: 'file/7', signal }).pipeTo(destination)
@@ -301,7 +331,8 @@ class Keyring {
      * requests for ranges. Cut off at the plaintext's end, as `slice` does. Throws as {@link decrypt}, `RangeError` for no such range or size,
      * `ERR_IO` when `read` gives more or fewer bytes than asked for, and what `read` throws. It proves that the message has the `size` that its
      * source claims and that every byte stands at its place; it proves nothing of the chunks that were not read, and ranges of two calls are of
-     * one message only if the source has not changed between them.
+     * one message only if the source has not changed between them. Of a signed message it gives the data, and proves nothing of the sender: `from` is
+     * refused (`ERR_UNSUPPORTED`).
      *
      * @example
      * const read = async (start: number, end: number) =>
@@ -309,6 +340,26 @@ class Keyring {
      * const middle = await notes.decryptRange({ size, read }, { start: 1_000_000, end: 1_065_536 })
      */
     decryptRange(source: Uint8Array | Blob | MessageSource, options?: RangeOptions): Promise<Bytes>;
+    /**
+     * Signs data as this client, for this keyring and context: a signature to be kept beside them, which everyone can read and members can verify. It names
+     * the data by their SHA-256. Needs neither a key nor the network. Throws `ERR_CERT_EXPIRED` when this client's certificate is over, `TypeError` for
+     * pieces of a stream that are no `Uint8Array`, `ERR_CLOSED`.
+     *
+     * @example
+     * const signature = await notes.sign(file, { context: 'contract/7' })
+     */
+    sign(data: StreamData, options?: ContextOptions & StreamOptions): Promise<Bytes>;
+    /**
+     * Who signed data, verified to the customer's CA. Throws `ERR_HASH` for other data or another context, `ERR_KEYRING` and `ERR_TENANT` for a signature of
+     * another one, `ERR_FUTURE`, `ERR_SENDER` for another signer than `from` or one whom the keyring's rules do not cover, `ERR_CERT_REVOKED`,
+     * `ERR_SIGNATURE`, the codes of certification paths and of decoding, and those of relays where a revocation list has to be fetched.
+     *
+     * The time is the signer's word. `status` says how the certificate stands now: who needs proof of a time needs `current`, or a witness.
+     *
+     * @example
+     * const { uri, status } = await notes.verify(signature, file, { context: 'contract/7' })
+     */
+    verify(signature: Uint8Array, data: StreamData, options?: VerifyOptions): Promise<Sender>;
     /**
      * Whether a message should be decrypted and encrypted again, because its version may not encrypt any more under the newest state that was
      * accepted: it is compromised, deactivated or skipped, older than the version that is encrypted under now, or past its time. Needs no key and
@@ -320,14 +371,52 @@ class Keyring {
      */
     needsRewrap(message: Uint8Array): boolean;
 }
+
+// web/keyring-options
+/** What a message or a signature is bound to: the same context is needed to decrypt or verify. It is not part of them. Empty by default. */
+interface ContextOptions {
+    context?: string | Uint8Array;
+}
+/** How to decrypt. */
+interface DecryptOptions extends ReadOptions, SenderOptions {
+}
+/** How to encrypt. */
+interface EncryptOptions extends ContextOptions {
+    /** Signs with this client's certificate, inside the message. */
+    sign?: boolean;
+}
 /** Bytes of the plaintext: from `start`, 0 by default, up to, but not including, `end`, by default its end. */
-interface RangeOptions extends DecryptOptions {
+interface RangeOptions extends ReadOptions {
     start?: number;
     end?: number;
+}
+/** How to read: whole messages and ranges. */
+interface ReadOptions extends ContextOptions {
+    /** Refuses messages under older versions: a member that was removed can still make such. */
+    minVersion?: number;
+}
+/** Whom to take as the sender. */
+interface SenderOptions {
+    /**
+     * The URI of the sender, or a prefix of it and `*` behind a `/`. `true` asks for a signature of any client that the keyring's rules cover; without it a
+     * message may be unsigned, but a signature that is there must hold; `false` leaves the signature alone: by any member, for all one knows.
+     */
+    from?: string | boolean;
+    /** Reports a revoked sender as its status, in place of `ERR_CERT_REVOKED`. */
+    allowRevoked?: boolean;
+    /** Told who signed, once that is proven and before the work ends; not at all of what nobody signed. */
+    onSender?: (sender: Sender) => void;
 }
 /** What stops a stream of given data: both of its ends fail with the signal's reason. A transform is stopped by `pipeThrough(transform, { signal })`. */
 interface StreamOptions {
     signal?: AbortSignal;
+}
+/** How to verify a signature that stands beside its data. */
+interface VerifyOptions extends ContextOptions, StreamOptions {
+    /** The URI of the signer, or a prefix of it and `*` behind a `/`; any client that the keyring's rules cover by default. */
+    from?: string;
+    /** Reports a revoked signer as its status, in place of `ERR_CERT_REVOKED`. */
+    allowRevoked?: boolean;
 }
 
 // web/state
@@ -364,6 +453,23 @@ interface Store {
     write(state: StoredState): Promise<void>;
     /** Runs `work` while no other tab, process or caller does. Not to be nested. */
     lock<T>(work: () => Promise<T>): Promise<T>;
+    /**
+     * Whether somebody may have written since this revision: asked before every encryption, so that no tab goes on under what another one has
+     * replaced. It has to be cheap, and may be a moment late. Throws `ERR_IO`.
+     */
+    hasNewer?(revision: number): Promise<boolean>;
+    /**
+     * Runs `work`, a fetch, when no other tab fetches, so that one serves all; at the latest after some seconds, since a tab that hangs must stop
+     * nobody. Other than `lock` it protects nothing. Throws the signal's reason.
+     */
+    turn?<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+/** A revocation list that an accepted head named, to verify senders with. */
+interface StoredList {
+    /** Key id of its issuer. */
+    issuer: Bytes;
+    hash: Bytes;
+    der: Bytes;
 }
 /**
  * All of a client's durable state: structured-cloneable, and opaque but for these two fields. Values are replaced, never changed in place.
@@ -372,6 +478,8 @@ interface StoredState {
     format: 1;
     /** Rises with every write. */
     revision: number;
+    /** Of the clients' CAs; none before the first sender is verified. */
+    lists: StoredList[];
 }
 
 // web/store-indexeddb

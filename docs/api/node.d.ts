@@ -38,6 +38,23 @@ interface Store {
     write(state: StoredState): Promise<void>;
     /** Runs `work` while no other tab, process or caller does. Not to be nested. */
     lock<T>(work: () => Promise<T>): Promise<T>;
+    /**
+     * Whether somebody may have written since this revision: asked before every encryption, so that no tab goes on under what another one has
+     * replaced. It has to be cheap, and may be a moment late. Throws `ERR_IO`.
+     */
+    hasNewer?(revision: number): Promise<boolean>;
+    /**
+     * Runs `work`, a fetch, when no other tab fetches, so that one serves all; at the latest after some seconds, since a tab that hangs must stop
+     * nobody. Other than `lock` it protects nothing. Throws the signal's reason.
+     */
+    turn?<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+/** A revocation list that an accepted head named, to verify senders with. */
+interface StoredList {
+    /** Key id of its issuer. */
+    issuer: Bytes;
+    hash: Bytes;
+    der: Bytes;
 }
 /**
  * All of a client's durable state: structured-cloneable, and opaque but for these two fields. Values are replaced, never changed in place.
@@ -46,6 +63,8 @@ interface StoredState {
     format: 1;
     /** Rises with every write. */
     revision: number;
+    /** Of the clients' CAs; none before the first sender is verified. */
+    lists: StoredList[];
 }
 
 // web/store-file

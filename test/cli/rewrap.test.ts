@@ -191,6 +191,24 @@ it('what is refused or cannot be read stays as it is, and the others are done', 
   expect(old.stdout).toContain('ERR_KEY_VERSION')
 })
 
+it('a file that somebody signed keeps its sender: it is refused, or signed anew where that is asked for', async () => {
+  writeFileSync(at('signed'), await notes.encrypt('contract', { sign: true }))
+  await write('unsigned', Buffer.from('note'))
+  await rotate()
+  const before = readFileSync(at('signed'))
+  const refused = await rewrap('signed')
+  expect([refused.status, refused.stdout]).toEqual([1, expect.stringContaining('ERR_SENDER')])
+  expect(readFileSync(at('signed'))).toEqual(before)
+  const done = await rewrap('--sign', 'signed', 'unsigned')
+  expect([done.status, needs('signed')]).toEqual([0, false])
+  const options = { from: 'keyferry://client.acme.example/me' }
+  const text = await notes.decrypt(readFileSync(at('signed')), { ...options, as: 'text' })
+  expect(text).toBe('contract')
+  await expect(notes.decrypt(readFileSync(at('unsigned')), options)).rejects.toMatchObject({
+    code: 'ERR_UNSIGNED',
+  })
+})
+
 it('a large file: killed in the middle there is the old one, run again there is the new one, in bounded memory', async () => {
   const size = 192 * MEBIBYTE
   const zeros = new Blob(Array.from({ length: 192 }, () => new Uint8Array(MEBIBYTE)))
