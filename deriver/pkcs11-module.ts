@@ -104,7 +104,7 @@ export const P11 = {
 } as const
 
 /** Return values by what they mean here. */
-const PIN_BAD = new Set([0xa0, 0xa1, 0xa2, 0xa3])
+const PIN_BAD = new Set([0xa0, 0xa1, 0xa2, 0xa3, 0xa4])
 const FULL = new Set([0x31])
 const DENIED = new Set([0x68, 0x1b0])
 

@@ -117,7 +117,8 @@ export async function openToken(place: Pkcs11Place, directory: string): Promise<
   return token
 }
 
-function makeToken(module: Module, place: Pkcs11Place, note: string): Token {
+/** A token over a loaded module. `note` is where a refused PIN is noted. */
+export function makeToken(module: Module, place: Pkcs11Place, note: string): Token {
   const what = `token ${place.token}`
   let open: Session | null = null
 

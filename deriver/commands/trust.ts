@@ -6,8 +6,8 @@ import { generateSigningKey, keyId, type AnySigningKey } from '../../shared/sign
 import { decodeTrust, tenantId, type TrustDocument } from '../../shared/trust.ts'
 import { documentHash } from '../../shared/envelope.ts'
 import { describe, inspect } from '../inspect.ts'
-import { exportKey, importPrivateKey, keyPath } from '../key-files.ts'
-import { isSealed, readKeyFile, writeKeyFile } from '../secret.ts'
+import { exportKey, importPrivateKey, keyPath, openSigningKey } from '../key-files.ts'
+import { isSealed, writeKeyFile } from '../secret.ts'
 import {
   decodeDraft,
   MAX_DRAFT,
@@ -48,7 +48,7 @@ async function readAuthority(path: string, invocation: Invocation): Promise<AnyS
   const isKeyFile = readFile(path)[0] === 0x7b
   if (!isKeyFile) return importPrivateKey(readDer(path, 'PRIVATE KEY')[0]!)
   const passphrase = isSealed(path) ? await invocation.passphrase() : null
-  return importPrivateKey(readKeyFile(path, 'authority', passphrase))
+  return openSigningKey(invocation.directory, path, 'authority', passphrase)
 }
 
 export const trustCommands: Record<string, Command> = {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { notePath } from '../../deriver/pin-guard.ts'
-import { openToken } from '../../deriver/pkcs11.ts'
+import { makeToken, openToken } from '../../deriver/pkcs11.ts'
 import {
   hasEd25519,
   makeMaster,
@@ -14,7 +14,7 @@ import {
   pkcs11Key,
   pkcs11SigningKey,
 } from '../../deriver/pkcs11-keys.ts'
-import { P11 } from '../../deriver/pkcs11-module.ts'
+import { explain, P11, type Module } from '../../deriver/pkcs11-module.ts'
 import { parsePlace, type Pkcs11Place } from '../../deriver/place.ts'
 import { fromHex, hex, utf8 } from '../../shared/bytes.ts'
 import { importVerifyKey, signBytes, verifySignature } from '../../shared/signature.ts'
@@ -158,6 +158,44 @@ describe.skipIf(hsmAbsent !== null)('an HSM', () => {
     ],
   ])('%s', async (_, change, code) => {
     expect(await codeOf(pkcs11Key(change(at('key-0')), directory))).toBe(code)
+  })
+})
+
+describe('what SoftHSM2 never does', () => {
+  const place = parsePlace(
+    'pkcs11:token=t;object=o?module-path=/m.so&pin-source=file:/pin',
+  ) as Pkcs11Place
+
+  it.each([
+    ['a locked PIN', P11.CKF_USER_PIN_LOCKED],
+    ['one try left', P11.CKF_USER_PIN_FINAL_TRY],
+  ])('%s: nothing is tried, however often it is asked', async (_, flags) => {
+    let logins = 0
+    const handle = Buffer.alloc(1)
+    const module = {
+      C_GetSlotList: () => [handle],
+      C_GetTokenInfo: () => ({ label: 't', flags }),
+      C_OpenSession: () => handle,
+      C_CloseSession: () => {},
+      C_Login: () => void logins++,
+    } as unknown as Module
+    const token = makeToken(module, place, '/none')
+    for (let i = 0; i < 3; i++) expect(await codeOf(token.use(() => null))).toBe('ERR_PIN')
+    expect(logins).toBe(0)
+  })
+
+  it.each([
+    ['CKR_DEVICE_MEMORY', 0x31, 'ERR_ROOT_FULL'],
+    ['CKR_PIN_LOCKED', 0xa4, 'ERR_PIN'],
+    ['CKR_PIN_EXPIRED', 0xa3, 'ERR_PIN'],
+    ['CKR_KEY_FUNCTION_NOT_PERMITTED', 0x68, 'ERR_ROOT_DENIED'],
+    ['CKR_DEVICE_REMOVED', 0x32, 'ERR_ROOT'],
+  ])('%s is a named error with a hint', (name, code, expected) => {
+    const thrown = Object.assign(new Error(name), { name: 'Pkcs11Error', code })
+    expect(explain(thrown, 'token t')).toMatchObject({
+      code: expected,
+      hint: expect.any(String) as string,
+    })
   })
 })
 
