@@ -47,6 +47,15 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
       .toBe(true)
   }
 
+  const open = async (home: string): Promise<Keyferry> => {
+    const read = (name: string): string => readFileSync(join(home, name), 'utf8')
+    return connect({
+      config: JSON.parse(read('keyferry.json')),
+      identity: await identityFromPem(read('me.key'), read('me.pem')),
+      store: createFileStore(join(home, 'state.json')),
+    })
+  }
+
   beforeAll(async () => {
     hsm = makeSoftHsm()
     directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
@@ -91,12 +100,7 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
     }
     running = deriver.run(stop.signal)
     await writeClientFiles(home, tenant, deriver)
-    const read = (name: string): string => readFileSync(join(home, name), 'utf8')
-    client = await connect({
-      config: JSON.parse(read('keyferry.json')),
-      identity: await identityFromPem(read('me.key'), read('me.pem')),
-      store: createFileStore(join(home, 'state.json')),
-    })
+    client = await open(home)
   }, 120_000)
   afterAll(async () => {
     client?.close()
@@ -137,12 +141,24 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
     )
     await seen((event) => event.type === 'alarm' && event.what === 'the root of trust')
     expect(await readAll('notes')).toEqual(['message 0'])
+    // Who asks meanwhile waits in the mailbox, and is not dropped.
+    const home = join(directory, 'other')
+    mkdirSync(home)
+    await writeClientFiles(home, tenant, deriver)
+    const other = await open(home)
+    const granted = other.keyring('notes').then((ring) => ring.encrypt('of another'))
     const { status, stderr } = await keyferryIn(tenant)('root', 'check', 'main')
     expect([status, stderr.includes('ERR_ROOT'), stderr.includes('hint:')]).toEqual([3, true, true])
     await headAfter(() => hsm.plug())
     await seen((event) => event.type === 'root' && event.state === 'back')
+    const message = await granted
+    other.close()
+    expect(events.some((event) => event.type === 'invalid-request')).toBe(false)
     await write('notes')
     expect(await readAll('notes')).toEqual(['message 0', 'message 1'])
+    expect(await (await client.keyring('notes')).decrypt(message, { as: 'text' })).toBe(
+      'of another',
+    )
   }, 120_000)
 
   it('moves to another root while old messages stay readable', async () => {
