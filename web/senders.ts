@@ -140,8 +140,8 @@ export class Senders {
     if (!header.isSigned) return undefined
     if (from === false) return () => Promise.resolve(ANYBODY)
     const options = {
+      allowRevoked: allowRevoked === true,
       ...(typeof from === 'string' && { from }),
-      ...(allowRevoked === true && { allowRevoked }),
     }
     return async (claim) => {
       const statement = { ...(await this.#statement(context)), ...boundOf(prefix) }
