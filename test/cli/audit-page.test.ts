@@ -20,6 +20,9 @@ const blocks = [...page.matchAll(/## (.+)\n[^#]*?```sh\n([^`]*)```/g)].map(([, t
 }))
 const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
 
+/** Milliseconds: commands are processes, one after another. */
+const LONG = 240_000
+
 let tenant: TestTenant
 let notes: Bytes
 let keyferry: (...args: string[]) => Promise<Result>
@@ -60,59 +63,79 @@ describe('docs/audit.md', () => {
     ])
   })
 
-  it.each(blocks)('$title: its commands do what they say', async ({ title, code }) => {
-    const before = title === 'Check it' ? '' : 'keyferry audit export --out acme.audit\n'
-    const { status, output } = await run(before + code)
-    expect(status, output).toBe(0)
-    rmSync(joinPath(tenant.directory, 'acme.audit'))
-  })
+  it.each(blocks)(
+    '$title: its commands do what they say',
+    async ({ title, code }) => {
+      const before = title === 'Check it' ? '' : 'keyferry audit export --out acme.audit\n'
+      const { status, output } = await run(before + code)
+      expect(status, output).toBe(0)
+      rmSync(joinPath(tenant.directory, 'acme.audit'))
+    },
+    LONG,
+  )
 })
 
 describe('audit', () => {
-  it('answers who had a version and what a client had, by name and from an export by id', async () => {
-    const file = joinPath(tenant.directory, 'acme.audit')
-    await keyferry('audit', 'export', '--out', file)
-    const id = base64url(notes)
-    for (const [name, ...more] of [['notes'], [id], [id, '--file', file]] as string[][]) {
-      const { stdout, status } = await keyferry('audit', 'who-had', `${name}@3`, ...more, '--json')
-      expect(status).toBe(0)
-      const uris = (JSON.parse(stdout) as { uri: string }[]).map(({ uri }) => uri.split('/').at(-1))
-      expect(uris).toEqual(['ben', 'cy'])
-    }
-    const uri = 'keyferry://client.acme.example/ada'
-    const had = await keyferry('audit', 'what-had', uri)
-    expect(
-      had.stdout.match(/^notes@1\.[12]  from .*, removed .*  device [0-9a-f]{64}$/gm),
-    ).toHaveLength(2)
-    const nothing = await keyferry('audit', 'what-had', 'keyferry://client.acme.example/x')
-    expect(nothing).toMatchObject({ status: 0, stdout: 'nothing\n' })
-    expect(await keyferry('audit', 'who-had', 'notes@9')).toMatchObject({ stdout: 'nobody\n' })
-    expect(await keyferry('audit', 'who-had', 'notes')).toMatchObject({ status: 2 })
-    expect(await keyferry('audit', 'who-had', 'other@1')).toMatchObject({ status: 1 })
-    expect(await keyferry('audit', 'who-had', 'notes@1', '--file', file)).toMatchObject({
-      status: 2,
-    })
-  })
+  it(
+    'answers who had a version and what a client had, by name and from an export by id',
+    async () => {
+      const file = joinPath(tenant.directory, 'acme.audit')
+      await keyferry('audit', 'export', '--out', file)
+      const id = base64url(notes)
+      for (const [name, ...more] of [['notes'], [id], [id, '--file', file]] as string[][]) {
+        const { stdout, status } = await keyferry(
+          'audit',
+          'who-had',
+          `${name}@3`,
+          ...more,
+          '--json',
+        )
+        expect(status).toBe(0)
+        const uris = (JSON.parse(stdout) as { uri: string }[]).map(({ uri }) =>
+          uri.split('/').at(-1),
+        )
+        expect(uris).toEqual(['ben', 'cy'])
+      }
+      const uri = 'keyferry://client.acme.example/ada'
+      const had = await keyferry('audit', 'what-had', uri)
+      expect(
+        had.stdout.match(/^notes@1\.[12]  from .*, removed .*  device [0-9a-f]{64}$/gm),
+      ).toHaveLength(2)
+      const nothing = await keyferry('audit', 'what-had', 'keyferry://client.acme.example/x')
+      expect(nothing).toMatchObject({ status: 0, stdout: 'nothing\n' })
+      expect(await keyferry('audit', 'who-had', 'notes@9')).toMatchObject({ stdout: 'nobody\n' })
+      expect(await keyferry('audit', 'who-had', 'notes')).toMatchObject({ status: 2 })
+      expect(await keyferry('audit', 'who-had', 'other@1')).toMatchObject({ status: 1 })
+      expect(await keyferry('audit', 'who-had', 'notes@1', '--file', file)).toMatchObject({
+        status: 2,
+      })
+    },
+    LONG,
+  )
 
-  it('exports the same to a file and to a pipe, and says what is wrong with a file', async () => {
-    const file = joinPath(tenant.directory, 'acme.audit')
-    const told = await keyferry('audit', 'export', '--out', file)
-    expect(told.stdout).toMatch(/^\d+ entries, 6 heads\n$/)
-    expect((await keyferry('audit', 'export')).stdout).toBe(readFileSync(file, 'utf8'))
-    const verify = ['audit', 'verify', file, '--tenant', tenant.trust.tenant, '--json']
-    const well = await keyferry(...verify)
-    expect(well.status).toBe(0)
-    expect(JSON.parse(well.stdout)).toMatchObject({ problems: [], heads: 6, evidence: null })
-    writeFileSync(file, readFileSync(file, 'utf8').replace('/ben"', '/eve"'))
-    const bent = await keyferry(...verify)
-    expect(bent.status).toBe(1)
-    const { problems } = JSON.parse(bent.stdout) as { problems: string[] }
-    expect(problems.length).toBeGreaterThan(1)
-    expect(await keyferry('audit', 'verify', '--offline', '--key', 'x')).toMatchObject({
-      status: 0,
-    })
-    expect(await keyferry('audit', 'verify', '--key', 'x')).toMatchObject({ status: 2 })
-  })
+  it(
+    'exports the same to a file and to a pipe, and says what is wrong with a file',
+    async () => {
+      const file = joinPath(tenant.directory, 'acme.audit')
+      const told = await keyferry('audit', 'export', '--out', file)
+      expect(told.stdout).toMatch(/^\d+ entries, 6 heads\n$/)
+      expect((await keyferry('audit', 'export')).stdout).toBe(readFileSync(file, 'utf8'))
+      const verify = ['audit', 'verify', file, '--tenant', tenant.trust.tenant, '--json']
+      const well = await keyferry(...verify)
+      expect(well.status).toBe(0)
+      expect(JSON.parse(well.stdout)).toMatchObject({ problems: [], heads: 6, evidence: null })
+      writeFileSync(file, readFileSync(file, 'utf8').replace('/ben"', '/eve"'))
+      const bent = await keyferry(...verify)
+      expect(bent.status).toBe(1)
+      const { problems } = JSON.parse(bent.stdout) as { problems: string[] }
+      expect(problems.length).toBeGreaterThan(1)
+      expect(await keyferry('audit', 'verify', '--offline', '--key', 'x')).toMatchObject({
+        status: 0,
+      })
+      expect(await keyferry('audit', 'verify', '--key', 'x')).toMatchObject({ status: 2 })
+    },
+    LONG,
+  )
 })
 
 describe('a checkpoint', () => {

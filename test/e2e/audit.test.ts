@@ -27,6 +27,9 @@ import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
 
+/** Milliseconds: commands are processes, one after another. */
+const LONG = 240_000
+
 let directory: string
 let tenant: string
 let relay: RelayProcess
@@ -115,125 +118,144 @@ const raise = (lowestCrls: { issuer: Uint8Array<ArrayBuffer>; number: number }[]
     await deriver.step()
   })
 
-it('finds a database that was restored without a new incarnation, and proves what it then signs', async () => {
-  await rotateAndPush()
-  const well = await keyferry('audit', 'verify')
-  expect([well.status, well.stdout]).toEqual([0, expect.stringContaining(`${relay.url}: 2 heads`)])
-  const putBack = backUp()
-  await rotateAndPush()
-  await rotateAndPush()
-  const lists = await withStore((store) =>
-    currentCrls(store).map(({ issuer, number }) => ({ issuer, number })),
-  )
-  putBack()
+it(
+  'finds a database that was restored without a new incarnation, and proves what it then signs',
+  async () => {
+    await rotateAndPush()
+    const well = await keyferry('audit', 'verify')
+    expect([well.status, well.stdout]).toEqual([
+      0,
+      expect.stringContaining(`${relay.url}: 2 heads`),
+    ])
+    const putBack = backUp()
+    await rotateAndPush()
+    await rotateAndPush()
+    const lists = await withStore((store) =>
+      currentCrls(store).map(({ issuer, number }) => ({ issuer, number })),
+    )
+    putBack()
 
-  const found = await keyferry('audit', 'verify', '--json')
-  expect(found.status).toBe(1)
-  const { problems } = JSON.parse(found.stdout) as { problems: string[] }
-  expect(problems).toEqual([
-    expect.stringMatching(/^head 1\.\d+ of http.* entries, and the log has \d+$/),
-    expect.stringMatching(/^head 1\.\d+ of http/),
-  ])
-  // The deriver asks at its start, and signs nothing.
-  const before = await headCount()
-  await during(async (deriver) => {
-    await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
-    await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
-  })
-  expect(await headCount()).toBe(before)
-  const run = await keyferry('run', '--once')
-  expect([run.status, run.stderr]).toEqual([1, expect.stringContaining('ERR_ROLLBACK')])
+    const found = await keyferry('audit', 'verify', '--json')
+    expect(found.status).toBe(1)
+    const { problems } = JSON.parse(found.stdout) as { problems: string[] }
+    expect(problems).toEqual([
+      expect.stringMatching(/^head 1\.\d+ of http.* entries, and the log has \d+$/),
+      expect.stringMatching(/^head 1\.\d+ of http/),
+    ])
+    // The deriver asks at its start, and signs nothing.
+    const before = await headCount()
+    await during(async (deriver) => {
+      await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
+      await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
+    })
+    expect(await headCount()).toBe(before)
+    const run = await keyferry('run', '--once')
+    expect([run.status, run.stderr]).toEqual([1, expect.stringContaining('ERR_ROLLBACK')])
 
-  // An older program would have signed: then the two heads are evidence.
-  const backup = join(directory, 'backup')
-  await withStore(async (store) => {
-    rotateKeyring(store, 'notes', now())
-    const derivers = await readCa(tenant, 'ca-deriver', null)
-    const signer = await issueDeriver(store, derivers, 'keyferry://deriver.acme.example/x', now())
-    const keys = {
-      root: createRoot(new Uint8Array(32)),
-      authority: await readAuthorityKeys(tenant, null),
-      signer,
-    }
-    await publish(store, keys, await newestTrust(store), emptyLog(), now(), 3_600)
-  })
-  const file = join(directory, 'restored.evidence')
-  const signed = await keyferry('audit', 'verify', '--evidence', file)
-  expect([signed.status, signed.stdout]).toEqual([1, expect.stringContaining('evidence: ')])
-  const proven = await keyferry('inspect', file, '--tenant', id)
-  expect([proven.status, proven.stdout]).toEqual([0, expect.stringMatching(/^proven: /)])
+    // An older program would have signed: then the two heads are evidence.
+    const backup = join(directory, 'backup')
+    await withStore(async (store) => {
+      rotateKeyring(store, 'notes', now())
+      const derivers = await readCa(tenant, 'ca-deriver', null)
+      const signer = await issueDeriver(store, derivers, 'keyferry://deriver.acme.example/x', now())
+      const keys = {
+        root: createRoot(new Uint8Array(32)),
+        authority: await readAuthorityKeys(tenant, null),
+        signer,
+      }
+      await publish(store, keys, await newestTrust(store), emptyLog(), now(), 3_600)
+    })
+    const file = join(directory, 'restored.evidence')
+    const signed = await keyferry('audit', 'verify', '--evidence', file)
+    expect([signed.status, signed.stdout]).toEqual([1, expect.stringContaining('evidence: ')])
+    const proven = await keyferry('inspect', file, '--tenant', id)
+    expect([proven.status, proven.stdout]).toEqual([0, expect.stringMatching(/^proven: /)])
 
-  // The way back.
-  rmSync(tenant, { recursive: true })
-  cpSync(backup, tenant, { recursive: true })
-  await raise(lists)
-  const again = await keyferry('audit', 'verify')
-  expect([again.status, again.stdout]).toEqual([
-    0,
-    expect.stringContaining('lost before the incarnation'),
-  ])
-  await rotateAndPush()
-  expect((await keyferry('audit', 'verify')).status).toBe(0)
-})
+    // The way back.
+    rmSync(tenant, { recursive: true })
+    cpSync(backup, tenant, { recursive: true })
+    await raise(lists)
+    const again = await keyferry('audit', 'verify')
+    expect([again.status, again.stdout]).toEqual([
+      0,
+      expect.stringContaining('lost before the incarnation'),
+    ])
+    await rotateAndPush()
+    expect((await keyferry('audit', 'verify')).status).toBe(0)
+  },
+  LONG,
+)
 
-it('finds an entry that was edited, also where the heads of the database went with it', async () => {
-  await rotateAndPush()
-  await withStore((store) => {
-    store.run('UPDATE log SET leaf = (SELECT leaf FROM log WHERE seq = 4) WHERE seq = 3')
-  })
-  const own = await keyferry('audit', 'verify', '--offline')
-  expect([own.status, own.stdout]).toEqual([1, expect.stringContaining('shows another log of')])
-  await expect(during((deriver) => deriver.step())).rejects.toMatchObject({ code: 'ERR_STATE' })
-  await withStore((store) => {
-    store.run('DELETE FROM heads')
-  })
-  const left = await keyferry('audit', 'verify', '--offline')
-  expect(left.stdout).not.toContain('shows another log of')
-  const kept = await keyferry('audit', 'verify')
-  expect([kept.status, kept.stdout]).toEqual([1, expect.stringContaining('shows another log of')])
-  // The relay has what the database says that nobody signed.
-  await expect(during((deriver) => deriver.step())).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
-})
+it(
+  'finds an entry that was edited, also where the heads of the database went with it',
+  async () => {
+    await rotateAndPush()
+    await withStore((store) => {
+      store.run('UPDATE log SET leaf = (SELECT leaf FROM log WHERE seq = 4) WHERE seq = 3')
+    })
+    const own = await keyferry('audit', 'verify', '--offline')
+    expect([own.status, own.stdout]).toEqual([1, expect.stringContaining('shows another log of')])
+    await expect(during((deriver) => deriver.step())).rejects.toMatchObject({ code: 'ERR_STATE' })
+    await withStore((store) => {
+      store.run('DELETE FROM heads')
+    })
+    const left = await keyferry('audit', 'verify', '--offline')
+    expect(left.stdout).not.toContain('shows another log of')
+    const kept = await keyferry('audit', 'verify')
+    expect([kept.status, kept.stdout]).toEqual([1, expect.stringContaining('shows another log of')])
+    // The relay has what the database says that nobody signed.
+    await expect(during((deriver) => deriver.step())).rejects.toMatchObject({
+      code: 'ERR_ROLLBACK',
+    })
+  },
+  LONG,
+)
 
-it('is checked by an auditor with a client’s certificate and an export; without the relay that is not known', async () => {
-  const file = join(directory, 'acme.audit')
-  expect(await keyferry('audit', 'export', '--out', file)).toMatchObject({ status: 0 })
-  const key = await generateSigningKey('Ed25519', true)
-  const pem = await withStore(async (store) => {
-    const clients = await readCa(tenant, 'ca-client', null)
-    const csr = await createCsr(key, 'auditor')
-    const uri = 'keyferry://client.acme.example/auditor'
-    return encodePem('CERTIFICATE', await issueClient(store, clients, csr, uri, now()))
-  })
-  writeFileSync(join(directory, 'auditor.pem'), pem)
-  writeFileSync(join(directory, 'auditor.key'), encodePem('PRIVATE KEY', await exportKey(key)))
-  // Nobody's directory: an auditor has none.
-  const auditor = keyferryIn(join(directory, 'nothing'))
-  const verify = (...more: string[]) => auditor('audit', 'verify', file, '--tenant', id, ...more)
-  expect(await verify()).toMatchObject({ status: 0 })
-  const identity = [
-    '--key',
-    join(directory, 'auditor.key'),
-    '--certificate',
-    join(directory, 'auditor.pem'),
-  ]
-  const asked = await verify('--relay', relay.url, ...identity)
-  expect([asked.status, asked.stdout]).toEqual([
-    0,
-    expect.stringContaining(`${relay.url}: 1 heads`),
-  ])
-  await rotateAndPush()
-  // What came after the export is not known of it, and no fault of it either.
-  const later = await verify('--relay', relay.url, ...identity)
-  expect([later.status, later.stdout]).toEqual([
-    3,
-    expect.stringContaining('later than the file: head 1.'),
-  ])
-  const gone = await verify('--relay', 'http://127.0.0.1:9', ...identity)
-  expect([gone.status, gone.stdout]).toEqual([3, expect.stringContaining('could not be asked')])
-  expect(await verify('--relay', relay.url)).toMatchObject({ status: 2 })
-  expect(await auditor('audit', 'verify', file)).toMatchObject({ status: 2 })
-  expect(await auditor('audit', 'verify', join(directory, 'none'), '--tenant', id)).toMatchObject({
-    status: 3,
-  })
-})
+it(
+  'is checked by an auditor with a client’s certificate and an export; without the relay that is not known',
+  async () => {
+    const file = join(directory, 'acme.audit')
+    expect(await keyferry('audit', 'export', '--out', file)).toMatchObject({ status: 0 })
+    const key = await generateSigningKey('Ed25519', true)
+    const pem = await withStore(async (store) => {
+      const clients = await readCa(tenant, 'ca-client', null)
+      const csr = await createCsr(key, 'auditor')
+      const uri = 'keyferry://client.acme.example/auditor'
+      return encodePem('CERTIFICATE', await issueClient(store, clients, csr, uri, now()))
+    })
+    writeFileSync(join(directory, 'auditor.pem'), pem)
+    writeFileSync(join(directory, 'auditor.key'), encodePem('PRIVATE KEY', await exportKey(key)))
+    // Nobody's directory: an auditor has none.
+    const auditor = keyferryIn(join(directory, 'nothing'))
+    const verify = (...more: string[]) => auditor('audit', 'verify', file, '--tenant', id, ...more)
+    expect(await verify()).toMatchObject({ status: 0 })
+    const identity = [
+      '--key',
+      join(directory, 'auditor.key'),
+      '--certificate',
+      join(directory, 'auditor.pem'),
+    ]
+    const asked = await verify('--relay', relay.url, ...identity)
+    expect([asked.status, asked.stdout]).toEqual([
+      0,
+      expect.stringContaining(`${relay.url}: 1 heads`),
+    ])
+    await rotateAndPush()
+    // What came after the export is not known of it, and no fault of it either.
+    const later = await verify('--relay', relay.url, ...identity)
+    expect([later.status, later.stdout]).toEqual([
+      3,
+      expect.stringContaining('later than the file: head 1.'),
+    ])
+    const gone = await verify('--relay', 'http://127.0.0.1:9', ...identity)
+    expect([gone.status, gone.stdout]).toEqual([3, expect.stringContaining('could not be asked')])
+    expect(await verify('--relay', relay.url)).toMatchObject({ status: 2 })
+    expect(await auditor('audit', 'verify', file)).toMatchObject({ status: 2 })
+    expect(await auditor('audit', 'verify', join(directory, 'none'), '--tenant', id)).toMatchObject(
+      {
+        status: 3,
+      },
+    )
+  },
+  LONG,
+)
