@@ -1,5 +1,5 @@
 /** What the entries of a log say one after another (docs/PROTOCOL.md, "Audit log"): whether they fit each other, and who could read what. */
-import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { base64url, equal, fromHex, hex, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { decodeEntry, type LogEntry } from '../shared/log.ts'
 import { type TrustDocument } from '../shared/trust.ts'
@@ -239,4 +239,27 @@ export class Follower {
       wrong(`a release of ${members.size} members, where ${ring.members.size} were added`)
     if (encrypt.version > ring.version) wrong(`no version ${encrypt.version} was made`)
   }
+}
+
+const MEMBERS = ['"event":"member-added"', '"event":"member-removed"']
+const OTHERS = [
+  '"event":"keyring-created"',
+  '"event":"generation-created"',
+  '"event":"bundle-made"',
+]
+
+/** Whether an entry can change an answer. By its text: reading every entry of a long log would take most of the time. */
+function concerns(leaf: Bytes, { keyring, uri }: ReadQuery): boolean {
+  const text = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.length)
+  if (keyring !== undefined && !text.includes(base64url(fromHex(keyring)))) return false
+  const isMember = MEMBERS.some((event) => text.includes(event))
+  if (isMember) return uri === undefined || text.includes(JSON.stringify(uri))
+  return OTHERS.some((event) => text.includes(event))
+}
+
+/** Who could read what, as the entries of a log say; what does not fit is for a check to tell. */
+export function readingsOf(leaves: Iterable<Bytes>, query: ReadQuery): Reading[] {
+  const follower = new Follower(null, () => {}, query)
+  for (const leaf of leaves) if (concerns(leaf, query)) follower.take(leaf)
+  return follower.readings
 }

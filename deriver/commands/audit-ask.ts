@@ -1,6 +1,6 @@
 /** Questions to the audit log: who could ever read a version, and what a client could ever read. One pass over the entries. */
 import { base64url, fromHex, hex } from '../../shared/bytes.ts'
-import { Follower, type Reading, type ReadQuery } from '../audit-entries.ts'
+import { readingsOf, type Reading } from '../audit-entries.ts'
 import { auditStore, readAudit, type AuditSource } from '../audit-file.ts'
 import { findKeyring } from '../keyrings.ts'
 import { date } from '../show.ts'
@@ -49,13 +49,6 @@ async function withLog(
   }
 }
 
-/** Who could read what, as the entries say; what does not fit is for audit verify to tell. */
-export function readingsOf(source: AuditSource, query: ReadQuery): Reading[] {
-  const follower = new Follower(null, () => {}, query)
-  for (const leaf of source.leaves()) follower.take(leaf)
-  return follower.readings
-}
-
 const period = ({ from, removed }: Reading): string =>
   `from ${date(from)}${removed === null ? '' : `, removed ${date(removed)}`}`
 
@@ -75,7 +68,7 @@ example: keyferry audit who-had notes@2
         const { options, out } = invocation
         const match = /^(.+)@(\d+(?:\.\d+)?)$/.exec(operand(invocation, 'KEYRING@VERSION'))
         const [, name, version] = match ?? usage('a keyring and a version are needed: notes@2')
-        const found = readingsOf(source, { keyring: idOf(name!), version: version! })
+        const found = readingsOf(source.leaves(), { keyring: idOf(name!), version: version! })
         if (options.json === true) out(JSON.stringify(found))
         else if (found.length === 0) out('nobody')
         else for (const one of found) out(`${one.uri}  ${period(one)}  device ${one.device}`)
@@ -94,7 +87,7 @@ example: keyferry audit what-had keyferry://client.acme.example/me
     run: (invocation) =>
       withLog(invocation, ({ source, nameOf }) => {
         const { options, out } = invocation
-        const found = readingsOf(source, { uri: operand(invocation, 'URI') })
+        const found = readingsOf(source.leaves(), { uri: operand(invocation, 'URI') })
         if (options.json === true)
           out(JSON.stringify(found.map((one) => ({ ...one, name: nameOf(one.keyring) }))))
         else if (found.length === 0) out('nothing')
