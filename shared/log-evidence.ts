@@ -83,9 +83,10 @@ async function proveStatement(
 /** What two statements contradict each other in; `null` where both can be honest. */
 function contradiction(known: Proven, other: Proven): Pick<Finding, 'kind' | 'what'> | null {
   // PROTOCOL [evidence-5]
-  for (const { head, index, of } of [known, other]) {
+  for (const { head, index } of [known, other]) {
     const { size } = head.body.log
-    if (of === 'releases' && index >= size)
+    // Only a release can claim that: an entry has its proof.
+    if (index >= size)
       return { kind: 'unlogged', what: `a release of entry ${index} under a log of ${size}` }
   }
   const [one, two] = [known.head.body, other.head.body]

@@ -129,11 +129,13 @@ describe('heads', () => {
     const report = await check(source, [{ by: 'a relay', heads: [made] }])
     expect(report).toMatchObject({ problems: [], contradicted: [] })
     expect(report.unverified).toHaveLength(1)
-    const other = { ...body, trust: { number: 9, hash: random(32) } }
-    const under = await check(source, [
-      { by: 'a relay', heads: [await signHead(other, tenant.keys.signer)] },
-    ])
-    expect(under.unverified).toEqual([expect.stringContaining('ERR_HASH') as string])
+    for (const number of [1, 9]) {
+      const other = { ...body, trust: { number, hash: random(32) } }
+      const under = await check(source, [
+        { by: 'a relay', heads: [await signHead(other, tenant.keys.signer)] },
+      ])
+      expect(under.unverified).toEqual([expect.stringContaining('ERR_HASH') as string])
+    }
   })
 
   it('are judged by the lists and the time of their day, also when their certificates are over', async () => {
@@ -436,6 +438,14 @@ describe('[deriver-7] a store whose log is not what its newest head says', () =>
     tenant.store.run(sql)
     await expectCode(() => openLog(tenant.store), 'ERR_STATE')
   })
+})
+
+it('[deriver-7] an entry that no head shows yet is missed, too', async () => {
+  const { size } = openLog(tenant.store)
+  for (let i = 0; i < 2; i++) rotateKeyring(tenant.store, 'notes', tenant.clock.now)
+  expect(openLog(tenant.store).size).toBe(size + 2)
+  tenant.store.run('DELETE FROM log WHERE seq = ?', size + 1)
+  await expectCode(() => openLog(tenant.store), 'ERR_STATE')
 })
 
 describe('trees of what goes by', () => {
