@@ -233,6 +233,12 @@ describe('the tables', () => {
       INSERT INTO main.issued SELECT serial, role, uri, key_id, not_after, revoked FROM ca.issued;
       INSERT INTO main.denied SELECT * FROM ca.denied;
       DROP TABLE main.crl_history;
+      DROP TABLE main.roots;
+      DROP TABLE main.exports;
+      DROP TABLE main.imports;
+      ${['versions', 'generations', 'devices'].map((name) => `ALTER TABLE main.${name} DROP COLUMN root;`).join('')}
+      ALTER TABLE main.versions DROP COLUMN sealed;
+      DELETE FROM main.meta WHERE name = 'root';
       PRAGMA main.user_version = 3;
     `)
     db.close()
