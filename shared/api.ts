@@ -143,7 +143,7 @@ export function decodeBatch(batch: Bytes): Bytes[] {
 
 /** HTTP status of the errors that the relay answers with. Others are 400. */
 export const STATUS: Partial<
-  Record<ErrorCode, 401 | 404 | 405 | 409 | 412 | 413 | 415 | 422 | 429 | 500>
+  Record<ErrorCode, 401 | 403 | 404 | 405 | 408 | 409 | 412 | 413 | 415 | 422 | 429 | 500>
 > = {
   ERR_UNAUTHORIZED: 401,
   ERR_NOT_FOUND: 404,
@@ -151,6 +151,7 @@ export const STATUS: Partial<
   ERR_ROLLBACK: 409,
   ERR_FORK: 409,
   ERR_EXISTS: 409,
+  ERR_TIMEOUT: 408,
   ERR_CONFLICT: 412,
   ERR_TOO_LARGE: 413,
   ERR_MEDIA_TYPE: 415,

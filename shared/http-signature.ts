@@ -14,6 +14,7 @@ import {
   verifySignature,
   type AnySigningKey,
   type SigningKey,
+  type VerifyKey,
 } from './signature.ts'
 
 const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
@@ -46,7 +47,11 @@ export interface CallSignature {
   expires: number
   signature: Bytes
   base: Bytes
+  /** `Content-Digest` that was signed; that it is the body's, {@link requireDigest} says. */
+  digest: string
 }
+
+const DIGEST = /^sha-256=:[A-Za-z0-9+/]{43}=:$/
 
 function toBase64(data: Bytes): string {
   const padded = base64url(data).replaceAll('-', '+').replaceAll('_', '/')
@@ -77,18 +82,22 @@ export function contentDigest(body: Bytes): string {
   return `sha-256=:${toBase64(sha256(body))}:`
 }
 
+/** Throws `ERR_UNAUTHORIZED` unless the body of this SHA-256 is the one that was signed. */
+export function requireDigest({ digest }: Pick<CallSignature, 'digest'>, hash: Bytes): void {
+  // PROTOCOL [relay-2]
+  if (digest !== `sha-256=:${toBase64(hash)}:`)
+    throw new KeyferryError('ERR_UNAUTHORIZED', 'digest of another body')
+}
+
 function signatureBase(
   components: string,
   parameters: string,
-  { method, url, body }: Call,
-  digest?: string,
+  { method, url }: Pick<Call, 'method' | 'url'>,
+  digest: string,
 ): Bytes {
   const lines = [`"@method": ${method}`, `"@authority": ${url.host}`, `"@path": ${url.pathname}`]
   if (components === CALL)
-    lines.push(
-      `"@query": ${url.search || '?'}`,
-      `"content-digest": ${digest ?? contentDigest(body)}`,
-    )
+    lines.push(`"@query": ${url.search || '?'}`, `"content-digest": ${digest}`)
   return utf8([...lines, `"@signature-params": ${parameters}`].join('\n'))
 }
 
@@ -129,7 +138,7 @@ export async function signCall(
 /** A ticket that opens the event stream at `url` within a minute. */
 export async function signTicket(url: URL, signer: AnySigner, now: number): Promise<string> {
   const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now)
-  const base = signatureBase(TICKET, parameters, { method: 'GET', url, body: new Uint8Array() })
+  const base = signatureBase(TICKET, parameters, { method: 'GET', url }, '')
   const signature = await signBytes(signer.key, base)
   return base64url(
     encodeJson({ certificates: signer.certificates, input: `keyferry=${parameters}`, signature }),
@@ -140,25 +149,30 @@ function readInput(
   input: string,
   components: string,
   tag: string,
-  call: Call,
+  call: Pick<Call, 'method' | 'url'>,
+  digest: string,
 ): Omit<CallSignature, 'certificates' | 'signature'> {
   // PROTOCOL [relay-2]
   const match = PARAMETERS.exec(input)
   if (match === null || match[1] !== components || match[5] !== tag) {
     throw new KeyferryError('ERR_UNAUTHORIZED', 'signature input of another form')
   }
-  const base = signatureBase(components, input.slice('keyferry='.length), call)
+  const base = signatureBase(components, input.slice('keyferry='.length), call, digest)
   return {
     base,
+    digest,
     created: Number(match[2]),
     expires: Number(match[3]),
     keyid: unauthorized('no fingerprint', () => fromBase64url(match[4]!)),
   }
 }
 
-/** Reads the signature of a call. Throws `ERR_UNAUTHORIZED` if it has none of the right form or the digest is not that of the body. */
-export function readCall(
-  call: Call,
+/**
+ * Reads the signature of a call whose body was not read yet: it is over the digest that the call claims, and that this is the body's, {@link requireDigest}
+ * says. Throws `ERR_UNAUTHORIZED` if there is none of the right form.
+ */
+export function readCallHead(
+  call: Pick<Call, 'method' | 'url'>,
   header: (name: string) => string | null | undefined,
 ): CallSignature {
   const field = (name: string): string => {
@@ -167,10 +181,9 @@ export function readCall(
       throw new KeyferryError('ERR_UNAUTHORIZED', `no ${name}`)
     return value
   }
-  // PROTOCOL [relay-2]
-  if (field('content-digest') !== contentDigest(call.body))
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'digest of another body')
-  const input = readInput(field('signature-input'), CALL, 'keyferry', call)
+  const digest = field('content-digest')
+  if (!DIGEST.test(digest)) throw new KeyferryError('ERR_UNAUTHORIZED', 'no SHA-256 digest')
+  const input = readInput(field('signature-input'), CALL, 'keyferry', call, digest)
   const certificates = field('keyferry-certificates').split(',')
   if (certificates.length > MAX_CERTIFICATES)
     throw new KeyferryError('ERR_UNAUTHORIZED', 'too many certificates')
@@ -182,6 +195,16 @@ export function readCall(
     certificates: unauthorized('no certificates', () => certificates.map(fromBase64url)),
     signature: unauthorized('no signature', () => fromSfBytes(signature.slice('keyferry='.length))),
   }
+}
+
+/** Reads the signature of a call. Throws `ERR_UNAUTHORIZED` if it has none of the right form or the digest is not that of the body. */
+export function readCall(
+  call: Call,
+  header: (name: string) => string | null | undefined,
+): CallSignature {
+  const signature = readCallHead(call, header)
+  requireDigest(signature, sha256(call.body))
+  return signature
 }
 
 const ticketSchema = object({
@@ -198,23 +221,18 @@ export function readTicket(ticket: string, url: URL): CallSignature {
     ticketSchema(parseJson(fromBase64url(ticket), 32_768), ''),
   )
   return {
-    ...readInput(input, TICKET, 'keyferry-ticket', { method: 'GET', url, body: new Uint8Array() }),
+    ...readInput(input, TICKET, 'keyferry-ticket', { method: 'GET', url }, ''),
     certificates,
     signature,
   }
 }
 
-/**
- * Verifies time and signature with the key of the certificate that `keyid` names; the caller has validated its path.
- * Throws `ERR_UNAUTHORIZED`. Times in seconds.
- */
-export async function verifyCall(
-  call: CallSignature,
-  certificate: { fingerprint: Bytes; spki: Bytes },
+/** Throws `ERR_UNAUTHORIZED` unless now is within the time of a signature, give or take `skew`. Times in seconds. */
+export function requireTime(
+  { created, expires }: Pick<CallSignature, 'created' | 'expires'>,
   now: number,
   skew: number,
-): Promise<void> {
-  const { created, expires } = call
+): void {
   // PROTOCOL [relay-2]
   if (
     created > now + skew ||
@@ -224,9 +242,30 @@ export async function verifyCall(
   ) {
     throw new KeyferryError('ERR_UNAUTHORIZED', 'outside the time window')
   }
+}
+
+/** Throws `ERR_UNAUTHORIZED` unless the key of the certificate that `keyid` names signed. */
+export async function requireSignature(
+  call: CallSignature,
+  { fingerprint, key }: { fingerprint: Bytes; key: VerifyKey },
+): Promise<void> {
   // PROTOCOL [relay-3]
-  if (!equal(call.keyid, certificate.fingerprint))
+  if (!equal(call.keyid, fingerprint))
     throw new KeyferryError('ERR_UNAUTHORIZED', 'signed by another certificate')
-  if (!(await verifySignature(await importVerifyKey(certificate.spki), call.signature, call.base)))
+  if (!(await verifySignature(key, call.signature, call.base)))
     throw new KeyferryError('ERR_UNAUTHORIZED', 'the signature does not verify')
+}
+
+/**
+ * Verifies time and signature with the key of the certificate that `keyid` names; the caller has validated its path.
+ * Throws `ERR_UNAUTHORIZED`. Times in seconds.
+ */
+export async function verifyCall(
+  call: CallSignature,
+  { fingerprint, spki }: { fingerprint: Bytes; spki: Bytes },
+  now: number,
+  skew: number,
+): Promise<void> {
+  requireTime(call, now, skew)
+  await requireSignature(call, { fingerprint, key: await importVerifyKey(spki) })
 }

@@ -8,9 +8,18 @@ import { type Bytes } from '../shared/bytes.ts'
 import { verifyRole, type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
-import { readCall, readTicket, verifyCall, type CallSignature } from '../shared/http-signature.ts'
+import {
+  readCallHead,
+  readTicket,
+  requireDigest,
+  requireSignature,
+  requireTime,
+  type CallSignature,
+} from '../shared/http-signature.ts'
 import { type VerifiedPath } from '../shared/path.ts'
+import { importVerifyKey, type VerifyKey } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
+import { readBody } from './body.ts'
 import { Recent } from './bounded.ts'
 import { brake, type Call } from './call.ts'
 import { chainKey, crlsOf, readStanding, type Standing } from './standing.ts'
@@ -24,12 +33,19 @@ export interface Caller {
 
 /** The most that a trust document can allow; before it is known whose counts. Seconds. */
 const MAX_SKEW = 300
-const AS_THEY_ARE: readonly ErrorCode[] = ['ERR_QUOTA', 'ERR_NOT_FOUND']
+const AS_THEY_ARE: readonly ErrorCode[] = [
+  'ERR_QUOTA',
+  'ERR_NOT_FOUND',
+  'ERR_TOO_LARGE',
+  'ERR_TIMEOUT',
+]
 /** Seconds that a verified path is remembered. */
 const REMEMBER = 60
 /** Paths per isolate. */
 const PATHS = 4_096
 
+/** Who was admitted somewhere lately: is not braked, and its key is imported once. */
+const signers = new Recent<{ fingerprint: Bytes; key: VerifyKey }>(PATHS)
 const memo = new Recent<{ path: VerifiedPath; until: number }>(PATHS)
 
 /** When a path that is valid now has to be looked at again: at the latest when a list is replaced. */
@@ -39,7 +55,7 @@ function validUntil(path: VerifiedPath, standing: Standing, now: number): number
 }
 
 /** CRLs that came with the call, read only when the stored ones are too old. */
-type MoreCrls = () => readonly Bytes[]
+type MoreCrls = () => Promise<readonly Bytes[]>
 
 function memoKey(certificates: readonly Bytes[], role: Role, standing: Standing): string {
   return `${standing.tag} ${role} ${chainKey(certificates)}`
@@ -62,11 +78,12 @@ async function verifyPath(
       path,
       until: validUntil(path, standing, now),
     })
+    signers.set(chainKey(certificates), { fingerprint: path.fingerprint, key: path.key })
     return path
   } catch (error) {
     if (!isKeyferryError(error, 'ERR_CRL')) throw error
     // A deriver that comes back after the lists have run out brings new ones; path validation takes the highest that is usable.
-    const newer = more()
+    const newer = await more()
     if (newer.length === 0) throw error
     return await verifyRole(certificates, { ...context, crls: [...crls, ...newer] })
   }
@@ -104,11 +121,20 @@ function recall(
   return known !== undefined && call.now <= known.until ? known.path : undefined
 }
 
-/** Who signed, whatever the tenant: nothing of the certificate but its key is looked at. Throws `ERR_UNAUTHORIZED` and decoding codes. */
-async function verifyStranger(call: Call, signature: CallSignature): Promise<void> {
-  const certificate = parseCertificate(signature.certificates[0] ?? new Uint8Array())
-  const fingerprint = sha256(certificate.der)
-  await verifyCall(signature, { fingerprint, spki: certificate.spki }, call.now, MAX_SKEW)
+/**
+ * Who signed, whatever the tenant: nothing of the certificate but its key is looked at. It is the first thing that is done with a call, by the platform's
+ * own crypto and over the digest that the call claims: nothing is read of its body, and no object is asked, before this holds.
+ */
+async function verifySigner(call: Call, signature: CallSignature): Promise<void> {
+  const chain = chainKey(signature.certificates)
+  let signer = signers.get(chain)
+  if (signer === undefined) {
+    await brake(call)
+    const { der, spki } = parseCertificate(signature.certificates[0] ?? new Uint8Array())
+    signer = { fingerprint: sha256(der), key: await importVerifyKey(spki) }
+  }
+  requireTime(signature, call.now, MAX_SKEW)
+  await requireSignature(signature, signer)
 }
 
 async function verifyCaller(
@@ -118,20 +144,24 @@ async function verifyCaller(
   more: MoreCrls,
 ): Promise<Caller> {
   const { certificates } = signature
+  await verifySigner(call, signature)
   const standing = await readStanding(call)
-  const known = (role: Role): VerifiedPath | undefined =>
-    standing === null ? undefined : recall(call, certificates, role, standing)
-  let role = roles.find((one) => known(one) !== undefined)
-  let path = role === undefined ? undefined : known(role)
-  if (path === undefined) {
-    await brake(call)
-    await verifyStranger(call, signature)
-    if (standing === null) throw new KeyferryError('ERR_NOT_FOUND', 'not enrolled')
-    ;[role, path] = await findPath(call, certificates, roles, standing, more)
+  if (standing === null) throw new KeyferryError('ERR_NOT_FOUND', 'not enrolled')
+  requireTime(signature, call.now, standing.trust.body.skew)
+  for (const role of roles) {
+    const path = recall(call, certificates, role, standing)
+    if (path !== undefined) return { role, path, standing }
   }
-  // PROTOCOL [relay-2], [relay-3]
-  await verifyCall(signature, path, call.now, standing!.trust.body.skew)
-  return { role: role!, path, standing: standing! }
+  await brake(call)
+  const [role, path] = await findPath(call, certificates, roles, standing, more)
+  return { role, path, standing }
+}
+
+/** The body of a signed call, hashed by the platform. Throws `ERR_UNAUTHORIZED` and what {@link readBody} throws. */
+async function readSigned(call: Call, signature: CallSignature, limit: number): Promise<Bytes> {
+  const body = await readBody(call.request, limit)
+  requireDigest(signature, new Uint8Array(await crypto.subtle.digest('SHA-256', body)))
+  return body
 }
 
 /** A ticket in `Sec-WebSocket-Protocol`: `keyferry.v1, <ticket>`. */
@@ -144,18 +174,34 @@ function ticketOf(call: Call): CallSignature {
   return readTicket(ticket, call.url)
 }
 
-/** The caller, if it has one of the roles. Throws `ERR_UNAUTHORIZED` and `ERR_QUOTA`. */
+/** What admission needs to know of a route. */
+export interface AdmitOptions {
+  isTicket: boolean
+  /** Bytes that the body may have. */
+  limit: number
+  /** CRLs that a body brings. */
+  crlsIn: (body: Bytes) => readonly Bytes[]
+}
+
+/**
+ * The caller, if it has one of the roles, and the body that it signed. Throws `ERR_UNAUTHORIZED`, `ERR_NOT_FOUND`, `ERR_QUOTA` and what
+ * {@link readBody} throws.
+ */
 export async function admit(
   call: Call,
   roles: readonly Role[],
-  options: { isTicket: boolean; more: MoreCrls },
-): Promise<Caller> {
+  { isTicket, limit, crlsIn }: AdmitOptions,
+): Promise<{ caller: Caller; body: Bytes }> {
   try {
-    const { request, url, body } = call
-    const signature = options.isTicket
+    const { request, url } = call
+    const signature = isTicket
       ? ticketOf(call)
-      : readCall({ method: request.method, url, body }, (name) => request.headers.get(name))
-    return await verifyCaller(call, signature, roles, options.more)
+      : readCallHead({ method: request.method, url }, (name) => request.headers.get(name))
+    let read: Promise<Bytes> | undefined
+    const body = (): Promise<Bytes> =>
+      (read ??= isTicket ? readBody(request, 0) : readSigned(call, signature, limit))
+    const caller = await verifyCaller(call, signature, roles, async () => crlsIn(await body()))
+    return { caller, body: await body() }
   } catch (cause) {
     // Whatever is wrong with a signature is one error.
     if (!isKeyferryError(cause) || AS_THEY_ARE.includes(cause.code)) throw cause

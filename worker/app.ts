@@ -1,14 +1,14 @@
 /**
  * The gateway: from an HTTP request to a method of the tenant's object. In this order, each step cheaper than the next: path and method,
- * media type, size, rate limit, admission, the call itself [relay-1].
+ * media type, declared size, rate limit, signature, path, body and its hash, the call itself [relay-1].
  */
 import { Hono, type Context } from 'hono'
 import { paths } from '../shared/api.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { TENANT_ID } from '../shared/trust.ts'
 import { admit } from './admission.ts'
-import { readBody, requireMediaType } from './body.ts'
-import { type Call, type Route } from './call.ts'
+import { readBody, requireLength, requireMediaType } from './body.ts'
+import { brake, type Call, type Route } from './call.ts'
 import { admittedOrigin, allowOrigin, preflight } from './cors.ts'
 import { json, problem, RelayError } from './problem.ts'
 import { deliveryRoutes } from './routes/delivery.ts'
@@ -42,16 +42,20 @@ function callOf(c: Context<{ Bindings: Env }>): Call {
 
 async function run(route: Route, shape: Call): Promise<Response> {
   const { request } = shape
+  const { limit = 0 } = route
   if (route.type !== undefined) requireMediaType(request, route.type)
-  const call = { ...shape, body: await readBody(request, route.limit ?? 0) }
-  if (route.roles === null) return await route.handle(call)
-  const isPush = route.path.endsWith('/push')
-  const options = {
-    isTicket: route.ticket === true,
-    more: () => (isPush ? readPushedCrls(call.body) : []),
+  requireLength(request, limit)
+  if (route.roles === null) {
+    await brake(shape)
+    return await route.handle({ ...shape, body: await readBody(request, limit) })
   }
-  const caller = await admit(call, route.roles, options)
-  return await route.handle({ ...call, caller })
+  const isPush = route.path.endsWith('/push')
+  const admitted = await admit(shape, route.roles, {
+    isTicket: route.ticket === true,
+    limit,
+    crlsIn: (body) => (isPush ? readPushedCrls(body) : []),
+  })
+  return await route.handle({ ...shape, ...admitted })
 }
 
 /** Answers with errors, and lets the tenant's own origins read what is answered. */
@@ -61,6 +65,9 @@ async function answer(call: Call, respond: () => Promise<Response>): Promise<Res
     response = await respond()
   } catch (error) {
     response = problem(error)
+    // What of it was not read, nobody wants to receive.
+    const { body } = call.request
+    if (body !== null && !body.locked) body.cancel().catch(() => {})
   }
   if (response.status === 101 || call.tenant === '') return response
   try {

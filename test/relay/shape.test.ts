@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OCTETS_TYPE, paths } from '../../shared/api.ts'
 import { utf8, type Bytes } from '../../shared/bytes.ts'
 import { MAX_BATCH, MAX_REQUEST } from '../../shared/limits.ts'
+import { signCall } from '../../shared/http-signature.ts'
 import { enrol, pushAll, send, type CallOptions } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -79,7 +80,10 @@ describe('[relay-1] shape', () => {
     expect(answer).toMatchObject({ status: 413, code: 'ERR_TOO_LARGE' })
   })
 
-  it('[relay-1] a body without end is cut off', async () => {
+  it.each([
+    ['of a stranger is not read', false],
+    ['is cut off', true],
+  ])('[relay-1] a body without end %s', async (_, isSigned) => {
     let sent = 0
     const endless = new ReadableStream<Bytes>({
       pull(controller) {
@@ -90,17 +94,15 @@ describe('[relay-1] shape', () => {
       },
     })
     const url = new URL(paths.objects(world.tenant), relay.url)
-    const init = {
-      method: 'POST',
-      body: endless,
-      duplex: 'half',
-      headers: { 'content-type': OCTETS_TYPE },
-    }
+    const claimed = { method: 'POST', url, body: utf8('another') }
+    const signed = isSigned ? await signCall(claimed, world.deriver, world.now) : {}
+    const headers = { 'content-type': OCTETS_TYPE, ...signed }
+    const init = { method: 'POST', body: endless, duplex: 'half', headers }
     const status = await fetch(url, init as RequestInit).then(
       (response) => response.status,
       () => 'closed',
     )
-    expect([413, 'closed']).toContain(status)
+    expect([isSigned ? 413 : 401, 'closed']).toContain(status)
     expect(sent).toBeLessThan(32 * MAX_BATCH)
   })
 

@@ -23,7 +23,7 @@ import {
   type TrustDocument,
 } from '../../shared/trust.ts'
 import { parseAnchor, type Certificate } from '../../shared/x509.ts'
-import { brake, tenantOf, type Call, type Route } from '../call.ts'
+import { tenantOf, type Call, type Route } from '../call.ts'
 import { empty, json, requireCode } from '../problem.ts'
 import { forgetStanding, readStanding } from '../standing.ts'
 import { type StoredCrl } from '../store.ts'
@@ -78,7 +78,6 @@ async function identifyCrl(der: Bytes, anchors: readonly Certificate[]): Promise
 
 async function enrol(call: Call): Promise<Response> {
   const { crls, invite, trust } = enrolmentSchema(parseJson(call.body, MAX_PUSH), '')
-  await brake(call)
   if (!isInvited(invite, call.env)) throw new KeyferryError('ERR_UNAUTHORIZED', 'not invited')
   const tenant = tenantId(trust)
   // PROTOCOL [relay-5]
@@ -120,7 +119,6 @@ function peekNumber(envelope: Envelope): number {
 
 async function addTrust(call: Call): Promise<Response> {
   const envelope = envelopeSchema(parseJson(call.body, MAX_ENVELOPE), '')
-  await brake(call)
   const standing = await readStanding(call, true)
   // PROTOCOL [relay-4]
   if (standing === null) throw new KeyferryError('ERR_NOT_FOUND')

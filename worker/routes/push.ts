@@ -5,7 +5,6 @@ import { verifyCatalog } from '../../shared/catalog.ts'
 import { checkCrl, parseCrl } from '../../shared/crl.ts'
 import { decodeEnvelope, documentHash, encodeEnvelope } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
-import { sha256 } from '../../shared/hash.ts'
 import { parseJson } from '../../shared/json.ts'
 import { MAX_BATCH, MAX_PUSH } from '../../shared/limits.ts'
 import { requireTrust, verifyHead, type Head, type HeadBody } from '../../shared/release.ts'
@@ -22,7 +21,7 @@ import { anchorsOf } from './enrolment.ts'
 
 const IF_MATCH = /^"(?:none|([A-Za-z0-9_-]{43}))"$/
 
-/** By the platform: objects may be megabytes. None is above the limit of a row: `decodeBatch` sees to that. */
+/** By the platform: objects and lists may be megabytes. No object is above the limit of a row: `decodeBatch` sees to that. */
 async function hashObject(body: Bytes): Promise<NamedObject> {
   return { hash: new Uint8Array(await crypto.subtle.digest('SHA-256', body)), body }
 }
@@ -45,12 +44,13 @@ function readIfMatch(call: SignedCall): Bytes | null {
 }
 
 /** The lists that the head names, from the push or from before. Throws `ERR_INCOMPLETE` unless there are just these. */
-function findCrls(
+async function findCrls(
   head: HeadBody,
   pushed: readonly Bytes[],
   standing: Standing,
-): { hash: Bytes; der: Bytes }[] {
-  const brought = pushed.map((der) => ({ hash: sha256(der), der }))
+): Promise<{ hash: Bytes; der: Bytes }[]> {
+  const hashed = await Promise.all(pushed.map(hashObject))
+  const brought = hashed.map(({ hash, body: der }) => ({ hash, der }))
   // PROTOCOL [relay-8]
   if (brought.some(({ hash }) => !head.crls.some((named) => equal(named.hash, hash)))) {
     throw new KeyferryError('ERR_INCOMPLETE', 'a CRL that the head does not name')
@@ -112,7 +112,7 @@ async function preparePush(call: SignedCall, ifMatch: Bytes | null): Promise<Pre
     throw new KeyferryError('ERR_INCOMPLETE', 'the head does not name a CRL of its signer')
   }
   if (call.now > head.body.expiresAt) throw new KeyferryError('ERR_STALE')
-  const crls = await verifyCrls(head, findCrls(head.body, brought.crls, standing), trust)
+  const crls = await verifyCrls(head, await findCrls(head.body, brought.crls, standing), trust)
   // PROTOCOL [relay-8]
   const envelope = brought.catalog ?? (stored === null ? null : decodeEnvelope(stored.catalog))
   if (envelope === null) throw new KeyferryError('ERR_INCOMPLETE', 'no catalog')
