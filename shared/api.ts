@@ -32,6 +32,8 @@ export const SUBPROTOCOL = 'keyferry.v1'
 export const JSON_TYPE = 'application/json'
 export const OCTETS_TYPE = 'application/octet-stream'
 export const PROBLEM_TYPE = 'application/problem+json'
+/** Where a list of objects goes on: the hash of its last one, base64url. */
+export const NEXT_HEADER = 'keyferry-next'
 
 /** Paths of the relay, for a tenant id. */
 export const paths = {
@@ -40,6 +42,7 @@ export const paths = {
   trust: (tenant: string): string => `/v1/${tenant}/trust`,
   objects: (tenant: string): string => `/v1/${tenant}/objects`,
   object: (tenant: string, hash: string): string => `/v1/${tenant}/objects/${hash}`,
+  documents: (tenant: string): string => `/v1/${tenant}/documents`,
   push: (tenant: string): string => `/v1/${tenant}/push`,
   head: (tenant: string): string => `/v1/${tenant}/head`,
   heads: (tenant: string): string => `/v1/${tenant}/heads`,
@@ -58,6 +61,13 @@ export const pushSchema = object({
   catalog: orNull(envelopeSchema),
   crls: crlList,
   head: envelopeSchema,
+})
+/** Answer of `GET /v1/{tenant}/documents`; before the first push there is no head. */
+export const documentsSchema = object({
+  catalog: orNull(envelopeSchema),
+  crls: list(bytes(1, 1_048_576), 0, 256),
+  head: orNull(envelopeSchema),
+  trust: list(envelopeSchema, 1, MAX_TRUST_STEPS),
 })
 /** Body of `POST /v1/{tenant}/requests`. */
 export const requestSchema = object({ package: envelopeSchema, request: envelopeSchema })
@@ -151,6 +161,7 @@ export const STATUS: Partial<
   ERR_ROLLBACK: 409,
   ERR_FORK: 409,
   ERR_EXISTS: 409,
+  ERR_SUSPENDED: 403,
   ERR_TIMEOUT: 408,
   ERR_CONFLICT: 412,
   ERR_TOO_LARGE: 413,

@@ -71,6 +71,7 @@ export const ERROR_CODES = {
   ERR_CONFLICT: 'the head at the relay is another one',
   ERR_INCOMPLETE: 'the head names objects that were not uploaded',
   ERR_QUOTA: 'over a limit of the tenant',
+  ERR_SUSPENDED: 'the operator of the relay has suspended the tenant',
   ERR_MEDIA_TYPE: 'of another media type',
   ERR_METHOD: 'this method is not allowed here',
   ERR_INTERNAL: 'internal error',

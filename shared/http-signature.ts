@@ -20,7 +20,7 @@ import {
 const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
 const TICKET = '("@method" "@authority" "@path")'
 const PARAMETERS =
-  /^keyferry=(\([^)]*\));created=(\d{1,15});expires=(\d{1,15});keyid="([A-Za-z0-9_-]{43})";tag="([a-z-]+)"$/
+  /^keyferry=(\([^)]*\));created=(\d{1,15});expires=(\d{1,15});keyid="([A-Za-z0-9_-]{43})"(?:;nonce="([A-Za-z0-9_-]{22})")?;tag="([a-z-]+)"$/
 
 /** Who signs: a certificate's key and its path, end-entity first. */
 export interface Signer<K extends AnySigningKey = SigningKey> {
@@ -113,9 +113,16 @@ function spell(certificates: readonly Bytes[]): { keyid: string; header: string 
   return made
 }
 
-function makeInput(components: string, tag: string, signer: AnySigner, now: number): string {
+function makeInput(
+  components: string,
+  tag: string,
+  signer: AnySigner,
+  now: number,
+  nonce?: Bytes,
+): string {
   const { keyid } = spell(signer.certificates)
-  return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}";tag="${tag}"`
+  const once = nonce === undefined ? '' : `;nonce="${base64url(nonce)}"`
+  return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}"${once};tag="${tag}"`
 }
 
 /** Headers that admit a call. `now` in seconds. */
@@ -135,9 +142,14 @@ export async function signCall(
   }
 }
 
-/** A ticket that opens the event stream at `url` within a minute. */
-export async function signTicket(url: URL, signer: AnySigner, now: number): Promise<string> {
-  const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now)
+/** A ticket that opens the event stream at `url` once, within a minute. `nonce`: 16 random bytes. */
+export async function signTicket(
+  url: URL,
+  signer: AnySigner,
+  now: number,
+  nonce: Bytes = crypto.getRandomValues(new Uint8Array(16)),
+): Promise<string> {
+  const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now, nonce)
   const base = signatureBase(TICKET, parameters, { method: 'GET', url }, '')
   const signature = await signBytes(signer.key, base)
   return base64url(
@@ -154,7 +166,13 @@ function readInput(
 ): Omit<CallSignature, 'certificates' | 'signature'> {
   // PROTOCOL [relay-2]
   const match = PARAMETERS.exec(input)
-  if (match === null || match[1] !== components || match[5] !== tag) {
+  const hasNonce = match?.[5] !== undefined
+  if (
+    match === null ||
+    match[1] !== components ||
+    match[6] !== tag ||
+    hasNonce !== (components === TICKET)
+  ) {
     throw new KeyferryError('ERR_UNAUTHORIZED', 'signature input of another form')
   }
   const base = signatureBase(components, input.slice('keyferry='.length), call, digest)

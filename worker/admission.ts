@@ -29,6 +29,10 @@ export interface Caller {
   role: Role
   path: VerifiedPath
   standing: Standing
+  /** DER, end-entity first. */
+  certificates: Bytes[]
+  /** What was signed. */
+  signature: CallSignature
 }
 
 /** The most that a trust document can allow; before it is known whose counts. Seconds. */
@@ -50,7 +54,7 @@ const memo = new Recent<{ path: VerifiedPath; until: number }>(PATHS)
 
 /** When a path that is valid now has to be looked at again: at the latest when a list is replaced. */
 function validUntil(path: VerifiedPath, standing: Standing, now: number): number {
-  const updates = standing.crls.map(({ nextUpdate }) => nextUpdate).filter((time) => time >= now)
+  const updates = standing.crls.map(({ crl }) => crl.nextUpdate).filter((time) => time >= now)
   return Math.min(path.notAfter, now + REMEMBER, ...updates)
 }
 
@@ -150,11 +154,11 @@ async function verifyCaller(
   requireTime(signature, call.now, standing.trust.body.skew)
   for (const role of roles) {
     const path = recall(call, certificates, role, standing)
-    if (path !== undefined) return { role, path, standing }
+    if (path !== undefined) return { role, path, standing, certificates, signature }
   }
   await brake(call)
   const [role, path] = await findPath(call, certificates, roles, standing, more)
-  return { role, path, standing }
+  return { role, path, standing, certificates, signature }
 }
 
 /** The body of a signed call, hashed by the platform. Throws `ERR_UNAUTHORIZED` and what {@link readBody} throws. */

@@ -10,10 +10,12 @@ import { admit } from './admission.ts'
 import { readBody, requireLength, requireMediaType } from './body.ts'
 import { brake, type Call, type Route } from './call.ts'
 import { admittedOrigin, allowOrigin, preflight } from './cors.ts'
-import { json, problem, RelayError } from './problem.ts'
+import { fromTenant, json, problem, RelayError } from './problem.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { deliveryRoutes } from './routes/delivery.ts'
 import { enrolmentRoutes } from './routes/enrolment.ts'
 import { mailboxRoutes } from './routes/mailbox.ts'
+import { operatorRoutes, runOperator } from './routes/operator.ts'
 import { pushRoutes, readPushedCrls } from './routes/push.ts'
 
 /** Every route but that of health (docs/PROTOCOL.md, "HTTP"). */
@@ -22,6 +24,7 @@ export const routes: readonly Route[] = [
   ...pushRoutes,
   ...deliveryRoutes,
   ...mailboxRoutes,
+  ...auditRoutes,
 ]
 
 function callOf(c: Context<{ Bindings: Env }>): Call {
@@ -45,17 +48,21 @@ async function run(route: Route, shape: Call): Promise<Response> {
   const { limit = 0 } = route
   if (route.type !== undefined) requireMediaType(request, route.type)
   requireLength(request, limit)
-  if (route.roles === null) {
-    await brake(shape)
-    return await route.handle({ ...shape, body: await readBody(request, limit) })
+  try {
+    if (route.roles === null) {
+      await brake(shape)
+      return await route.handle({ ...shape, body: await readBody(request, limit) })
+    }
+    const isPush = route.path.endsWith('/push')
+    const admitted = await admit(shape, route.roles, {
+      isTicket: route.ticket === true,
+      limit,
+      crlsIn: (body) => (isPush ? readPushedCrls(body) : []),
+    })
+    return await route.handle({ ...shape, ...admitted })
+  } catch (error) {
+    throw fromTenant(error)
   }
-  const isPush = route.path.endsWith('/push')
-  const admitted = await admit(shape, route.roles, {
-    isTicket: route.ticket === true,
-    limit,
-    crlsIn: (body) => (isPush ? readPushedCrls(body) : []),
-  })
-  return await route.handle({ ...shape, ...admitted })
 }
 
 /** Answers with errors, and lets the tenant's own origins read what is answered. */
@@ -88,9 +95,17 @@ app.use(async (c, next) => {
   await next()
 })
 
+/** Milliseconds that the storage is believed to answer: whoever asks for health is a stranger, and costs no call of an object each time. */
+const WELL = 5_000
+let wellAt = 0
+
 app.get(paths.health, async (c) => {
-  const isWell = await c.env.TENANT.getByName('health').ping()
-  if (!isWell) throw new Error('the storage does not answer')
+  const now = Date.now()
+  if (!(now >= wellAt && now - wellAt < WELL)) {
+    if (!(await c.env.TENANT.getByName('health').ping()))
+      throw new Error('the storage does not answer')
+    wellAt = now
+  }
   return json('{"status":"ok"}')
 })
 
@@ -98,6 +113,16 @@ for (const route of routes) {
   app.on(route.method, route.path, (c) => {
     const call = callOf(c)
     return answer(call, () => run(route, call))
+  })
+}
+
+for (const route of operatorRoutes) {
+  app.on(route.method, route.path, async (c) => {
+    try {
+      return await runOperator(route, callOf(c))
+    } catch (error) {
+      return problem(fromTenant(error))
+    }
   })
 }
 

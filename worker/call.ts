@@ -5,6 +5,7 @@ import { type Role } from '../shared/envelope.ts'
 import { type Caller } from './admission.ts'
 import { RelayError } from './problem.ts'
 // Erased as a whole, so that the table of routes is also read where there is no workerd.
+import type { Registry } from './registry.ts'
 import type { Tenant } from './tenant.ts'
 
 /** A call whose shape was checked. */
@@ -54,6 +55,11 @@ export function readAfter({ url }: Pick<Call, 'url'>): number {
   const after = url.searchParams.get('after') ?? '0'
   if (!/^\d{1,15}$/.test(after)) throw new KeyferryError('ERR_SCHEMA', 'after is no number')
   return Number(after)
+}
+
+/** The one list of tenants. */
+export function registryOf(env: Pick<Env, 'REGISTRY'>): DurableObjectStub<Registry> {
+  return env.REGISTRY.getByName('registry')
 }
 
 /** Seconds: the period of the limiter in wrangler.toml. */

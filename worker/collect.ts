@@ -1,25 +1,44 @@
-/** Garbage collection: what has expired, and objects that the head does not reach. */
+/** Garbage collection: what has expired, and objects that no head reaches, now or a short while ago. */
+import { gte, lt } from 'drizzle-orm'
 import { HashSet } from './bounded.ts'
 import { type Mailbox } from './mailbox.ts'
 import { type Objects } from './objects.ts'
 import { type Refusals } from './refusals.ts'
+import { past } from './schema.ts'
 import { dropStaleCrls, readCurrent, rootsOf, type Database } from './store.ts'
-import { walkHead } from './walk.ts'
+import { type Tickets } from './tickets.ts'
+import { walkHead, walkPast } from './walk.ts'
 
-/** An object may be uploaded this long before the head that names it. Seconds. */
+/** An object may be uploaded this long before the head that names it, and stays this long after the last one that did. Seconds. */
 export const KEEP = 24 * 3_600
 
 /** Runs inside a transaction; returns how many objects went. */
 export function collect(
-  parts: { db: Database; objects: Objects; mailbox: Mailbox; refusals: Refusals },
+  parts: {
+    db: Database
+    objects: Objects
+    mailbox: Mailbox
+    refusals: Refusals
+    tickets: Tickets
+  },
   now: number,
 ): number {
+  const { db, objects } = parts
   parts.mailbox.collect(now)
   parts.refusals.collect(now)
-  dropStaleCrls(parts.db, now)
-  const row = readCurrent(parts.db)
+  parts.tickets.collect(now)
+  dropStaleCrls(db, now)
+  const row = readCurrent(db)
   // A walk that fails throws, and then nothing is deleted.
-  const live =
-    row === undefined ? new HashSet() : walkHead(parts.objects, rootsOf(row), new HashSet())
-  return parts.objects.sweep(live, now - KEEP)
+  const live = row === undefined ? new HashSet() : walkHead(objects, rootsOf(row), new HashSet())
+  db.delete(past)
+    .where(lt(past.replaced, now - KEEP))
+    .run()
+  const lately = db
+    .select()
+    .from(past)
+    .where(gte(past.replaced, now - KEEP))
+    .all()
+  for (const one of lately) walkPast(objects, rootsOf(one), live)
+  return objects.sweep(live, now - KEEP)
 }

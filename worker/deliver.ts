@@ -19,16 +19,10 @@ import {
   type TreeHead,
 } from '../shared/tree.ts'
 import { HashSet, keyOf, Recent } from './bounded.ts'
+import { type Hot } from './hot.ts'
 import { type Objects } from './objects.ts'
 import { type Refusals } from './refusals.ts'
-import {
-  deliveredCrls,
-  readCurrent,
-  rootsOf,
-  trustsAfter,
-  type Current,
-  type Database,
-} from './store.ts'
+import { rootsOf, type Current } from './store.ts'
 
 /** Where keyrings and members were found, for as long as the trees stay the same. */
 const PLACES = 10_000
@@ -64,27 +58,33 @@ function sizeOf(...parts: readonly Bytes[]): number {
 }
 
 export class Deliveries {
-  readonly #db: Database
+  readonly #hot: Hot
   readonly #objects: Objects
   readonly #refusals: Refusals
   readonly #keyrings = new Recent<Place | 'absent'>(PLACES)
   readonly #slots = new Recent<number>(PLACES)
 
-  constructor(db: Database, objects: Objects, refusals: Refusals) {
-    this.#db = db
+  constructor(hot: Hot, objects: Objects, refusals: Refusals) {
+    this.#hot = hot
     this.#objects = objects
     this.#refusals = refusals
   }
 
+  /** After objects may have gone. */
+  forget(): void {
+    this.#keyrings.clear()
+    this.#slots.clear()
+  }
+
   /** `undefined` where no head was pushed, `null` where the client has everything. */
   deliver(ask: DeliveryAsk): DeliveryParts | null | undefined {
-    const row = readCurrent(this.#db)
+    const row = this.#hot.current()
     if (row === undefined) return undefined
-    const trust = trustsAfter(this.#db, ask.have.trust)
+    const trust = this.#hot.trustsAfter(ask.have.trust)
     // Under a new trust document the signatures on the client's catalog may be worth nothing any more [catalog-1].
     const isKept = ask.have.catalog === row.catalogNumber && trust.length === 0
     const catalog = isKept ? null : row.catalog
-    const crls = deliveredCrls(this.#db)
+    const crls = this.#hot.deliveredCrls()
     const refusals = this.#refusals.find(ask.recipient, ask.keyrings, ask.now)
     let size = OVERHEAD + sizeOf(row.head, row.catalog, ...crls, ...trust, ...refusals)
     const held = new HashSet()

@@ -2,14 +2,17 @@
 declare namespace Cloudflare {
   interface GlobalProps {
     mainModule: typeof import('./index.ts')
-    durableNamespaces: 'Tenant'
+    durableNamespaces: 'Tenant' | 'Registry'
   }
   interface Env {
     TENANT: DurableObjectNamespace<import('./tenant.ts').Tenant>
+    REGISTRY: DurableObjectNamespace<import('./registry.ts').Registry>
     /** Absent under plain workerd: check before use. */
     RATE?: RateLimit
     /** Secrets that admit new tenants, separated by commas. Without it enrolment is closed. */
     INVITES?: string
+    /** Bearer secret of the operator API, at least 32 characters. Without it the API is off. */
+    OPERATOR_SECRET?: string
   }
 }
 

@@ -3,14 +3,15 @@
  * fetch.
  */
 import { SUBPROTOCOL } from '../shared/api.ts'
-import { base64url, type Bytes } from '../shared/bytes.ts'
+import { base64url, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
 import { type Role } from '../shared/envelope.ts'
-import { type VerifiedPath } from '../shared/path.ts'
+import { parseCertificate } from '../shared/x509.ts'
+// Erased as a whole: see worker/call.ts.
+import type { Caller } from './admission.ts'
+import { type Tickets } from './tickets.ts'
 
 /** Sockets of one certificate; the oldest goes when one more comes. */
 const MAX_SOCKETS_EACH = 8
-/** The platform takes 32,768 per object. */
-const MAX_SOCKETS = 30_000
 /** Seconds. */
 const ADMITTED_FOR = 3_600
 
@@ -21,41 +22,77 @@ export interface Listener {
   fingerprint: string
   /** Seconds. */
   until: number
+  /** Of each certificate of the path but the anchor: the key id of its issuer, base64url, and its serial, hexadecimal. */
+  path: [string, string][]
+  /** Hash of what the ticket's signature is over, and the last second in which the gateway takes it. */
+  ticket: { hash: string; expires: number }
+}
+
+/** A list that replaced another one. */
+export interface ChangedList {
+  /** Key id of its issuer, base64url. */
+  issuer: string
+  /** Serials, hexadecimal. */
+  revoked: ReadonlySet<string>
 }
 
 /**
- * A socket of a caller whom the gateway admits at this time. An hour later, or at the end of its path, it has to be admitted anew: so a list or a trust
- * document that came meanwhile reaches open sockets, too.
+ * A socket of a caller whom the gateway admits at this time. An hour later, or at the end of its path, it has to be admitted anew. One that a list revokes, or that came in
+ * by rules which a trust document changes, is closed at once.
  */
 export function listenerUrl(
-  role: Role,
-  { fingerprint, notAfter }: VerifiedPath,
+  { role, path, certificates }: Pick<Caller, 'role' | 'path' | 'certificates'>,
+  ticket: Listener['ticket'],
   now: number,
 ): string {
-  const until = Math.min(notAfter, now + ADMITTED_FOR)
-  const fields = { role, fingerprint: base64url(fingerprint), until: String(until) }
-  return `https://tenant/events?${new URLSearchParams(fields).toString()}`
+  const listener: Listener = {
+    role,
+    fingerprint: base64url(path.fingerprint),
+    until: Math.min(path.notAfter, now + ADMITTED_FOR),
+    path: path.issuers.map(({ keyId }, i) => [
+      base64url(keyId),
+      hex(parseCertificate(certificates[i]!).serial),
+    ]),
+    ticket,
+  }
+  return `https://tenant/events?${new URLSearchParams({ listener: JSON.stringify(listener) }).toString()}`
 }
 
-function readListener(url: URL): Listener {
-  const field = (name: string): string => url.searchParams.get(name) ?? ''
-  const role = field('role') === 'deriver' ? 'deriver' : 'client'
-  return { role, fingerprint: field('fingerprint'), until: Number(field('until')) }
+function readListener(request: Request): Listener {
+  return JSON.parse(new URL(request.url).searchParams.get('listener') ?? '') as Listener
+}
+
+function close(socket: WebSocket, reason: string): void {
+  try {
+    socket.close(1008, reason)
+  } catch {
+    // Closing already: the platform removes it.
+  }
 }
 
 export class Events {
   readonly #ctx: DurableObjectState
+  readonly #tickets: Tickets
 
-  constructor(ctx: DurableObjectState) {
+  constructor(ctx: DurableObjectState, tickets: Tickets) {
     this.#ctx = ctx
+    this.#tickets = tickets
     // Answered by the platform while the object sleeps.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
-  /** Opens a socket for a caller whom the gateway admitted. */
-  open(request: Request): Response {
-    const listener = readListener(new URL(request.url))
-    if (this.#ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 })
+  /** How many sockets are open. */
+  get size(): number {
+    return this.#ctx.getWebSockets().length
+  }
+
+  /** Opens a socket for a caller whom the gateway admitted: 101, 401 for a ticket that was used, 429 above the quota. */
+  open(request: Request, most: number): Response {
+    const listener = readListener(request)
+    if (this.size >= most) return new Response(null, { status: 429 })
+    const { hash, expires } = listener.ticket
+    // PROTOCOL [relay-11]
+    if (!this.#tickets.use(fromBase64url(hash), expires)) return new Response(null, { status: 401 })
     const own = this.#ctx.getWebSockets(listener.fingerprint)
     for (const oldest of own.slice(0, Math.max(0, own.length + 1 - MAX_SOCKETS_EACH))) {
       oldest.close(1008, 'too many connections')
@@ -83,6 +120,21 @@ export class Events {
   /** There is a refusal for the client of this certificate. */
   refusal(recipient: Bytes, now: number): void {
     this.#send(base64url(recipient), { type: 'refusal' }, now)
+  }
+
+  /** Closes the sockets of certificates that one of these lists revokes. */
+  revoke(lists: readonly ChangedList[]): void {
+    const byIssuer = new Map(lists.map(({ issuer, revoked }) => [issuer, revoked]))
+    for (const socket of this.#ctx.getWebSockets()) {
+      const { path } = socket.deserializeAttachment() as Listener
+      const isRevoked = path.some(([issuer, serial]) => byIssuer.get(issuer)?.has(serial) === true)
+      if (isRevoked) close(socket, 'to be admitted anew')
+    }
+  }
+
+  /** Closes all sockets. */
+  closeAll(reason: string): void {
+    for (const socket of this.#ctx.getWebSockets()) close(socket, reason)
   }
 
   #send(tag: string | undefined, event: object, now: number): void {

@@ -1,3 +1,4 @@
-/** The relay's Worker: the gateway, and the class of the tenants' objects. */
+/** The relay's Worker: the gateway, and the classes of the tenants' objects and of their list. */
 export { default } from './app.ts'
+export { Registry } from './registry.ts'
 export { Tenant } from './tenant.ts'

@@ -1,5 +1,5 @@
 /** Key requests that wait for the deriver (docs/PROTOCOL.md [relay-9]). */
-import { and, asc, eq, gt, gte, lt, lte, max } from 'drizzle-orm'
+import { and, asc, eq, gt, gte, lt, lte } from 'drizzle-orm'
 import { type Bytes } from '../shared/bytes.ts'
 import { type ErrorCode } from '../shared/errors.ts'
 import { MAX_PUSH } from '../shared/limits.ts'
@@ -23,10 +23,56 @@ export interface StoredRequest {
   body: Bytes
 }
 
-/** What is open, counted once when the object wakes up: saves an index, and so a written row for each request. */
-interface Open {
-  hashes: Set<string>
-  bySigner: Map<string, number>
+/**
+ * What is open, read once when the object wakes up: saves an index, and so a written row for each request, and whoever stands at a limit costs no
+ * further scan.
+ */
+class Open {
+  readonly #bySigner = new Map<string, number>()
+  readonly #entries = new Map<string, { signer: string; seq: number; expires: number }>()
+  /** Not above any expiry. */
+  #earliest = Number.POSITIVE_INFINITY
+  highest = 0
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  has(hash: Bytes): boolean {
+    return this.#entries.has(keyOf(hash))
+  }
+
+  of(signer: Bytes): number {
+    return this.#bySigner.get(keyOf(signer)) ?? 0
+  }
+
+  add(row: Omit<StoredRequest, 'body'> & { seq: number }): void {
+    const signer = keyOf(row.signer)
+    const { seq, expires } = row
+    this.#entries.set(keyOf(row.hash), { signer, seq, expires })
+    this.#bySigner.set(signer, (this.#bySigner.get(signer) ?? 0) + 1)
+    this.#earliest = Math.min(this.#earliest, expires)
+    this.highest = Math.max(this.highest, seq)
+  }
+
+  /** Forgets what is dealt with or expired; true if there was any of it. */
+  prune(done: number, now: number): boolean {
+    if (done === 0 && this.#earliest >= now) return false
+    this.#earliest = Number.POSITIVE_INFINITY
+    let hasChanged = false
+    for (const [hash, { signer, seq, expires }] of this.#entries) {
+      if (seq > done && expires >= now) {
+        this.#earliest = Math.min(this.#earliest, expires)
+        continue
+      }
+      this.#entries.delete(hash)
+      const left = this.#bySigner.get(signer)! - 1
+      if (left === 0) this.#bySigner.delete(signer)
+      else this.#bySigner.set(signer, left)
+      hasChanged = true
+    }
+    return hasChanged
+  }
 }
 
 export class Mailbox {
@@ -41,28 +87,29 @@ export class Mailbox {
     this.#refusals = refusals
   }
 
-  /** `isNew` is false for a request that is there already. */
-  add(request: StoredRequest, now: number): { code: ErrorCode | null; isNew: boolean } {
-    const key = keyOf(request.hash)
-    const signer = keyOf(request.signer)
-    let open = this.#count()
+  /** `isNew` is false for a request that is there already. `most` is the tenant's quota. */
+  add(
+    request: StoredRequest,
+    now: number,
+    most = MAX_OPEN,
+  ): { code: ErrorCode | null; isNew: boolean } {
+    const open = this.#read()
     // PROTOCOL [relay-9]
-    if (open.hashes.has(key)) return { code: null, isNew: false }
-    const isFull = (): boolean =>
-      open.hashes.size >= MAX_OPEN || (open.bySigner.get(signer) ?? 0) >= MAX_OPEN_EACH
-    if (isFull()) {
-      this.collect(now)
-      open = this.#count()
-      if (isFull()) return { code: 'ERR_QUOTA', isNew: false }
-    }
-    const seq = Math.max(this.#highest(), this.#done()) + 1
+    if (open.has(request.hash)) return { code: null, isNew: false }
+    const isFull = (): boolean => open.size >= most || open.of(request.signer) >= MAX_OPEN_EACH
+    if (isFull() && (!open.prune(0, now) || isFull())) return { code: 'ERR_QUOTA', isNew: false }
+    const seq = Math.max(open.highest, this.#done()) + 1
     this.#db
       .insert(requests)
       .values({ seq, ...request })
       .run()
-    open.hashes.add(key)
-    open.bySigner.set(signer, (open.bySigner.get(signer) ?? 0) + 1)
+    open.add({ seq, ...request })
     return { code: null, isNew: true }
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#read().size
   }
 
   /** Requests after a number that have not expired, as many as fit; `next` is where to go on. */
@@ -88,54 +135,58 @@ export class Mailbox {
 
   /** Stores refusals and forgets requests up to `done`, in one transaction. */
   answer(done: number, answers: readonly StoredRefusal[]): void {
+    const open = this.#read()
     // Not above what was ever handed out: later requests get higher numbers.
-    const upTo = Math.min(done, this.#highest())
-    this.#storage.transactionSync(() => {
-      for (const refusal of answers) this.#refusals.put(refusal)
-      if (upTo <= this.#done()) return
-      this.#db.delete(requests).where(lte(requests.seq, upTo)).run()
-      this.#db
-        .insert(mailbox)
-        .values({ id: 1, done: upTo })
-        .onConflictDoUpdate({ target: mailbox.id, set: { done: upTo } })
-        .run()
-    })
-    this.#open = undefined
+    const upTo = Math.min(done, open.highest)
+    try {
+      this.#storage.transactionSync(() => {
+        for (const refusal of answers) this.#refusals.put(refusal)
+        if (upTo <= this.#done()) return
+        this.#db.delete(requests).where(lte(requests.seq, upTo)).run()
+        this.#db
+          .insert(mailbox)
+          .values({ id: 1, done: upTo })
+          .onConflictDoUpdate({ target: mailbox.id, set: { done: upTo } })
+          .run()
+      })
+    } catch (error) {
+      this.forget()
+      throw error
+    }
+    open.prune(upTo, 0)
   }
 
   /** Deletes expired requests. The last one stays: the next number is one above it. */
   collect(now: number): void {
-    const last = this.#highest()
+    const last = this.#read().highest
     this.#db
       .delete(requests)
       .where(and(lt(requests.expires, now), lt(requests.seq, last)))
       .run()
-    this.#open = undefined
+    this.forget()
   }
 
-  #count(): Open {
+  /** What is in memory may not be what is stored. */
+  forget(): void {
+    this.#open = undefined
+    this.#refusals.forget()
+  }
+
+  #read(): Open {
     if (this.#open !== undefined) return this.#open
-    const open: Open = { hashes: new Set(), bySigner: new Map() }
+    const open = new Open()
     const rows = this.#db
-      .select({ hash: requests.hash, signer: requests.signer })
+      .select({
+        seq: requests.seq,
+        hash: requests.hash,
+        signer: requests.signer,
+        expires: requests.expires,
+      })
       .from(requests)
       .all()
-    for (const { hash, signer } of rows) {
-      const key = keyOf(signer)
-      open.hashes.add(keyOf(hash))
-      open.bySigner.set(key, (open.bySigner.get(key) ?? 0) + 1)
-    }
+    for (const row of rows) open.add(row)
     this.#open = open
     return open
-  }
-
-  #highest(): number {
-    return (
-      this.#db
-        .select({ seq: max(requests.seq) })
-        .from(requests)
-        .get()?.seq ?? 0
-    )
   }
 
   #done(): number {

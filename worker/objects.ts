@@ -1,11 +1,14 @@
 /** Immutable objects by their hash: one row each, the ones read last kept in memory. */
 import { type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { HashSet, keyOf, Recent } from './bounded.ts'
 
 /** Of the 128 MB that an isolate has. */
 const MEMORY = 16 * 1_048_576
-/** Beyond this a tenant gets no more objects; the platform's end is at 10 GB. */
-export const MAX_DATABASE = 8 * 2 ** 30
+/** The platform's end of a row. The local runtime does not enforce it. */
+export const MAX_ROW = 2_000_000
+/** An object's row with its key weighs no less. */
+const LEAST_ROW = 48
 /** An object sent again is as young as a new one: collection leaves it alone. Seconds. */
 const RENEW_AFTER = 12 * 3_600
 
@@ -18,6 +21,8 @@ export interface NamedObject {
 export class Objects {
   readonly #sql: SqlStorage
   readonly #memory = new Recent<Bytes>(MEMORY, (body) => body.length)
+  /** Not below how many there are. */
+  #atMost: number | undefined
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
@@ -45,7 +50,45 @@ export class Objects {
     const sql =
       'INSERT INTO objects (hash, created, body) VALUES (?1, ?2, ?3) ' +
       'ON CONFLICT (hash) DO UPDATE SET created = ?2 WHERE created < ?2 - ?4'
-    for (const { hash, body } of objects) this.#sql.exec(sql, hash, now, body, RENEW_AFTER)
+    for (const { hash, body } of objects) {
+      if (body.length > MAX_ROW) throw new KeyferryError('ERR_TOO_LARGE')
+      this.#sql.exec(sql, hash, now, body, RENEW_AFTER)
+    }
+    if (this.#atMost !== undefined) this.#atMost += objects.length
+  }
+
+  /** True if there is room for more of them and their bytes. They are counted only where there might be too many. */
+  hasRoom(more: readonly NamedObject[], most: { objects: number; bytes: number }): boolean {
+    const bytes = more.reduce((sum, { body }) => sum + body.length, this.#sql.databaseSize)
+    if (bytes > most.bytes) return false
+    if (this.#sql.databaseSize / LEAST_ROW + more.length <= most.objects) return true
+    if ((this.#atMost ?? Number.POSITIVE_INFINITY) + more.length <= most.objects) return true
+    return this.count() + more.length <= most.objects
+  }
+
+  count(): number {
+    this.#atMost = this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM objects').one().n
+    return this.#atMost
+  }
+
+  /** Bodies after a hash, in the order of their hashes, as many as fit; `next` is the last one's, or `null` at the end. */
+  list(after: Bytes, most: number): { bodies: Bytes[]; next: Bytes | null } {
+    const bodies: Bytes[] = []
+    let next: Bytes | null = null
+    let size = 0
+    const sql = 'SELECT hash, body FROM objects WHERE hash > ? ORDER BY hash'
+    for (const row of this.#sql.exec<{ hash: ArrayBuffer; body: ArrayBuffer }>(sql, after)) {
+      size += 4 + row.body.byteLength
+      if (size > most) return { bodies, next }
+      bodies.push(new Uint8Array(row.body))
+      next = new Uint8Array(row.hash)
+    }
+    return { bodies, next: null }
+  }
+
+  forget(): void {
+    this.#memory.clear()
+    this.#atMost = undefined
   }
 
   /** Deletes everything older than `before` (seconds) that is not live; returns how many. */
@@ -56,7 +99,7 @@ export class Objects {
       .map((row) => new Uint8Array(row.hash))
       .filter((hash) => !live.has(hash))
     for (const hash of old) this.#sql.exec('DELETE FROM objects WHERE hash = ?', hash)
-    if (old.length > 0) this.#memory.clear()
+    if (old.length > 0) this.forget()
     return old.length
   }
 }

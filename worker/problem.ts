@@ -27,9 +27,27 @@ export function requireCode(code: ErrorCode | null): void {
   if (code !== null) throw new KeyferryError(code)
 }
 
+/** What a method of the tenant's object may throw, as the message: errors keep nothing else between isolates. */
+const REFUSALS: readonly ErrorCode[] = ['ERR_NOT_FOUND', 'ERR_QUOTA', 'ERR_SUSPENDED']
+/** Seconds: the time over which calls are counted. */
+const MINUTE = '60'
+
+/** What the tenant's object has against a call; every other error as it is. */
+export function fromTenant(error: unknown): unknown {
+  const code = REFUSALS.find((one) => error instanceof Error && error.message === one)
+  if (code === undefined) return error
+  return new RelayError(code, code === 'ERR_QUOTA' ? { headers: { 'retry-after': MINUTE } } : {})
+}
+
 /** An answer in JSON that is already text. */
 export function json(text: string, status = 200): Response {
   return new Response(text, { status, headers: { ...COMMON, 'content-type': JSON_TYPE } })
+}
+
+/** A JSON object of fields that are text already. */
+export function writeFields(fields: Record<string, string>): string {
+  const members = Object.entries(fields).map(([name, text]) => `"${name}":${text}`)
+  return `{${members.join(',')}}`
 }
 
 export function empty(status: 202 | 204): Response {

@@ -5,13 +5,13 @@ import { compareVersions } from '../shared/manifest.ts'
 import { type TreeHead } from '../shared/tree.ts'
 import { HashSet } from './bounded.ts'
 import { keepHead, type LogHead } from './heads.ts'
-import { MAX_DATABASE, type NamedObject, type Objects } from './objects.ts'
-import { current } from './schema.ts'
+import { type Hot } from './hot.ts'
+import { type NamedObject, type Objects } from './objects.ts'
+import { current, past } from './schema.ts'
 import {
+  changedCrls,
   checkCrls,
-  newestTrust,
   putCrls,
-  readCurrent,
   settleCrls,
   type Current,
   type Database,
@@ -33,49 +33,91 @@ export interface PreparedPush {
   crls: StoredCrl[]
 }
 
-/** `isNew` is false when this head was stored before. */
+/** `isNew` is false when this head was stored before; `changed` are the CRLs that replaced others. */
 export type PushResult =
-  | { code: null; isNew: boolean }
+  | { code: null; isNew: boolean; changed: StoredCrl[] }
   | { code: Exclude<ErrorCode, 'ERR_CONFLICT'> }
   | { code: 'ERR_CONFLICT'; head: Bytes | null }
+
+type Trees = Pick<Current, 'releasesIndex' | 'manifestsIndex'>
+
+function hasSameTrees(a: Trees, b: Trees): boolean {
+  return equal(a.releasesIndex, b.releasesIndex) && equal(a.manifestsIndex, b.manifestsIndex)
+}
+
+/** What the head named that is about to be replaced is kept from now on, not from when it came. */
+function keepPast(db: Database, stored: Current, now: number): void {
+  const {
+    releasesIndex,
+    releasesRoot,
+    releasesSize,
+    manifestsIndex,
+    manifestsRoot,
+    manifestsSize,
+  } = stored
+  const trees = {
+    releasesIndex,
+    releasesRoot,
+    releasesSize,
+    manifestsIndex,
+    manifestsRoot,
+    manifestsSize,
+  }
+  db.insert(past)
+    .values({ ...trees, replaced: now })
+    .onConflictDoUpdate({
+      target: [past.releasesIndex, past.manifestsIndex],
+      set: { replaced: now },
+    })
+    .run()
+}
 
 export class Pushes {
   readonly #storage: DurableObjectStorage
   readonly #db: Database
+  readonly #hot: Hot
   readonly #objects: Objects
   readonly #complete = new HashSet(KNOWN_COMPLETE)
 
-  constructor(storage: DurableObjectStorage, db: Database, objects: Objects) {
+  constructor(storage: DurableObjectStorage, db: Database, hot: Hot, objects: Objects) {
     this.#storage = storage
     this.#db = db
+    this.#hot = hot
     this.#objects = objects
   }
 
   /** Stores objects in one transaction. */
-  addObjects(objects: readonly NamedObject[], now: number): ErrorCode | null {
-    if (this.#storage.sql.databaseSize > MAX_DATABASE) return 'ERR_QUOTA'
+  addObjects(
+    objects: readonly NamedObject[],
+    now: number,
+    most: { objects: number; bytes: number },
+  ): ErrorCode | null {
+    if (!this.#objects.hasRoom(objects, most)) return 'ERR_QUOTA'
     this.#storage.transactionSync(() => this.#objects.put(objects, now))
     return null
   }
 
   /** Moves the head, or says why not. Nothing here awaits: no other call can come between. */
-  push(push: PreparedPush): PushResult {
-    const stored = readCurrent(this.#db)
+  push(push: PreparedPush, now: number): PushResult {
+    const stored = this.#hot.current()
     if (stored !== undefined && equal(stored.hash, push.head.hash))
-      return { code: null, isNew: false }
+      return { code: null, isNew: false, changed: [] }
     const code = this.#refuse(push, stored)
     if (code === 'ERR_CONFLICT') return { code, head: stored?.head ?? null }
     if (code !== null) return { code }
+    const changed = changedCrls(this.#db, push.crls)
     try {
       const roots = { releases: push.head.releases, manifests: push.catalog.manifests }
       const visited = walkHead(this.#objects, roots, this.#complete)
-      this.#write(push)
+      this.#write(push, stored, now)
       this.#complete.addAll(visited)
     } catch (error) {
       if (isKeyferryError(error) && error.code !== 'ERR_CONFLICT') return { code: error.code }
       throw error
+    } finally {
+      this.#hot.forget()
     }
-    return { code: null, isNew: true }
+    return { code: null, isNew: true, changed }
   }
 
   /** What was complete may have been collected. */
@@ -88,7 +130,7 @@ export class Pushes {
     stored: Current | undefined,
   ): ErrorCode | null {
     // PROTOCOL [relay-6]: the trust document may have changed since the gateway looked
-    const newest = newestTrust(this.#db)
+    const newest = this.#hot.newestTrust()
     if (newest === undefined || !equal(newest.hash, trust)) return 'ERR_ROLLBACK'
     if (stored !== undefined) {
       if (compareVersions(head, stored) <= 0) return 'ERR_ROLLBACK'
@@ -106,7 +148,7 @@ export class Pushes {
     return checkCrls(this.#db, crls)
   }
 
-  #write({ head, catalog, crls }: PreparedPush): void {
+  #write({ head, catalog, crls }: PreparedPush, stored: Current | undefined, now: number): void {
     const row = {
       hash: head.hash,
       incarnation: head.incarnation,
@@ -127,6 +169,7 @@ export class Pushes {
       putCrls(this.#db, crls)
       settleCrls(this.#db, crls)
       keepHead(this.#db, head)
+      if (stored !== undefined && !hasSameTrees(stored, row)) keepPast(this.#db, stored, now)
       this.#db
         .insert(current)
         .values({ id: 1, ...row })

@@ -25,13 +25,17 @@ export const trusts = sqliteTable('trusts', {
   envelope: bytes('envelope').notNull(),
 })
 
-/** The newest CRL of each issuer. `isDelivered` marks those that a client needs to check the deriver. */
+/**
+ * The newest CRL of each issuer. `isDelivered` marks those that a client needs to check the deriver, `isVerified` those that stand on more than the word of whoever
+ * enrolled: on an anchor's signature, or on a head that named them.
+ */
 export const crls = sqliteTable('crls', {
   issuer: bytes('issuer').primaryKey(),
   number: integer('number').notNull(),
   hash: bytes('hash').notNull(),
   nextUpdate: integer('next_update').notNull(),
   isDelivered: integer('is_delivered', { mode: 'boolean' }).notNull(),
+  isVerified: integer('is_verified', { mode: 'boolean' }).notNull().default(false),
   der: bytes('der').notNull(),
 })
 
@@ -59,6 +63,38 @@ export const heads = sqliteTable('heads', {
   logSize: integer('log_size').notNull(),
   logRoot: bytes('log_root').notNull(),
   envelope: bytes('envelope').notNull(),
+})
+
+/** Trees of heads that were replaced, with the time of that: what they name is kept for a while. `replaced` is seconds. */
+export const past = sqliteTable(
+  'past',
+  {
+    releasesIndex: bytes('releases_index').notNull(),
+    releasesRoot: bytes('releases_root').notNull(),
+    releasesSize: integer('releases_size').notNull(),
+    manifestsIndex: bytes('manifests_index').notNull(),
+    manifestsRoot: bytes('manifests_root').notNull(),
+    manifestsSize: integer('manifests_size').notNull(),
+    replaced: integer('replaced').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.releasesIndex, table.manifestsIndex] })],
+)
+
+/** Tickets that opened a socket, by the hash of what was signed, until they have run out. */
+export const tickets = sqliteTable('tickets', {
+  hash: bytes('hash').primaryKey(),
+  expires: integer('expires').notNull(),
+})
+
+/** One row, id 1, where the operator changed something: `null` is the default of worker/settings.ts. */
+export const settings = sqliteTable('settings', {
+  id: integer('id').primaryKey(),
+  isSuspended: integer('is_suspended', { mode: 'boolean' }).notNull(),
+  bytes: integer('bytes'),
+  objects: integer('objects'),
+  mailbox: integer('mailbox'),
+  sockets: integer('sockets'),
+  calls: integer('calls'),
 })
 
 /** The mailbox: key requests that wait for the deriver. `signer` is the certificate's fingerprint. */

@@ -3,7 +3,7 @@
  * verified again on the way in: the storage is one more thing that need not be trusted.
  */
 import { base64url, concat, equal, hex, type Bytes } from '../shared/bytes.ts'
-import { parseCrl } from '../shared/crl.ts'
+import { parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { sha256 } from '../shared/hash.ts'
 import { followTrust, type TrustDocument } from '../shared/trust.ts'
@@ -14,18 +14,25 @@ import { brake, tenantOf, type Call } from './call.ts'
 const FRESH = 5
 /** The same for "not enrolled". */
 const FRESH_ABSENT = 1
-/** Tenants per isolate. */
-const TENANTS = 256
+/** Of the 128 MB that an isolate has; a parsed list weighs several times its bytes. */
+const MEMORY = 24 * 1_048_576
+const LEAST = 32_768
+const PARSED = 4
 
 /** Trust document and CRLs of a tenant. */
 export interface Standing {
   trust: TrustDocument
-  crls: { hash: Bytes; der: Bytes; nextUpdate: number }[]
+  /** Parsed once, however many paths they are asked about. */
+  crls: { hash: Bytes; crl: Crl }[]
   /** Changes with any of these. */
   tag: string
 }
 
-const memo = new Recent<{ standing: Standing | null; at: number }>(TENANTS)
+const memo = new Recent<{ standing: Standing | null; at: number }>(
+  MEMORY,
+  ({ standing }) =>
+    LEAST + PARSED * (standing?.crls.reduce((sum, { crl }) => sum + crl.der.length, 0) ?? 0),
+)
 
 async function fetchStanding(call: Call, known: Standing | null): Promise<Standing | null> {
   const stub = tenantOf(call)
@@ -44,7 +51,7 @@ async function fetchStanding(call: Call, known: Standing | null): Promise<Standi
   const crls = row.crls.flatMap(({ hash, der }) => {
     const kept = known?.crls.find((one) => equal(one.hash, hash))
     if (kept !== undefined) return [kept]
-    return der === null ? [] : [{ hash, der, nextUpdate: parseCrl(der).nextUpdate }]
+    return der === null ? [] : [{ hash, crl: parseCrl(der) }]
   })
   const tag = base64url(sha256(concat(trust.hash, ...crls.map(({ hash }) => hash))))
   return { trust, crls, tag }
@@ -71,8 +78,8 @@ export function forgetStanding(tenant: string): void {
 }
 
 /** The CRLs as verifiers take them. */
-export function crlsOf(standing: Standing): Bytes[] {
-  return standing.crls.map(({ der }) => der)
+export function crlsOf(standing: Standing): Crl[] {
+  return standing.crls.map(({ crl }) => crl)
 }
 
 /** Hash of a chain of certificates, for memory. */

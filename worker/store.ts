@@ -22,6 +22,8 @@ export interface StoredCrl {
   /** Seconds. */
   nextUpdate: number
   isDelivered: boolean
+  /** False where nobody but whoever enrolled the tenant says that it is a list of its. */
+  isVerified: boolean
   der: Bytes
 }
 
@@ -41,7 +43,18 @@ export function readCurrent(db: Database): Current | undefined {
   return db.select().from(current).get()
 }
 
-export function rootsOf(row: Current): Roots {
+/** The trees of a head, as a row has them. */
+type TreeRow = Pick<
+  Current,
+  | 'releasesIndex'
+  | 'releasesRoot'
+  | 'releasesSize'
+  | 'manifestsIndex'
+  | 'manifestsRoot'
+  | 'manifestsSize'
+>
+
+export function rootsOf(row: TreeRow): Roots {
   return {
     releases: { index: row.releasesIndex, root: row.releasesRoot, size: row.releasesSize },
     manifests: { index: row.manifestsIndex, root: row.manifestsRoot, size: row.manifestsSize },
@@ -144,22 +157,27 @@ export function putCrls(db: Database, next: readonly StoredCrl[]): void {
     }
     const total = db.select({ count: count() }).from(crls).get()?.count ?? 0
     if (stored === undefined && total >= MAX_CRLS) throw new KeyferryError('ERR_QUOTA')
-    const { number, hash, nextUpdate, isDelivered, der } = crl
-    const set = { number, hash, nextUpdate, isDelivered, der }
+    const { issuer: _, ...set } = crl
     db.insert(crls).values(crl).onConflictDoUpdate({ target: crls.issuer, set }).run()
   }
+}
+
+/** What nobody verified and no head named goes: an enrolment brings its own. */
+export function dropUnverifiedCrls(db: Database): void {
+  db.delete(crls).where(eq(crls.isVerified, false)).run()
 }
 
 /** Clients are given these CRLs only, and what the enrolment brought of them is not needed twice; inside a transaction. */
 export function settleCrls(db: Database, named: readonly StoredCrl[]): void {
   const issuers = new Set(named.map(({ issuer }) => keyOf(issuer)))
   const hashes = new Set(named.map(({ hash }) => keyOf(hash)))
-  const rows = db.select({ issuer: crls.issuer, hash: crls.hash, isDelivered: crls.isDelivered })
-  for (const { issuer, hash, isDelivered } of rows.from(crls).all()) {
-    if (issuers.has(keyOf(issuer))) continue
-    const place = eq(crls.issuer, issuer)
-    if (hashes.has(keyOf(hash))) db.delete(crls).where(place).run()
-    else if (isDelivered) db.update(crls).set({ isDelivered: false }).where(place).run()
+  const { issuer, hash, isDelivered, isVerified } = crls
+  const rows = db.select({ issuer, hash, isDelivered, isVerified }).from(crls).all()
+  for (const row of rows) {
+    if (issuers.has(keyOf(row.issuer))) continue
+    const place = eq(crls.issuer, row.issuer)
+    if (hashes.has(keyOf(row.hash)) || !row.isVerified) db.delete(crls).where(place).run()
+    else if (row.isDelivered) db.update(crls).set({ isDelivered: false }).where(place).run()
   }
 }
 
@@ -178,6 +196,20 @@ export function deliveredCrls(db: Database): Bytes[] {
 export function findCrl(db: Database, hash: Bytes): Bytes | null {
   const row = db.select({ der: crls.der }).from(crls).where(eq(crls.hash, hash)).get()
   return row?.der ?? null
+}
+
+/** Issuers of the CRLs that would replace another one, or be new. */
+export function changedCrls(db: Database, next: readonly StoredCrl[]): StoredCrl[] {
+  return next.filter(({ issuer, hash }) => {
+    const stored = db.select({ hash: crls.hash }).from(crls).where(eq(crls.issuer, issuer)).get()
+    return stored === undefined || !equal(stored.hash, hash)
+  })
+}
+
+/** All CRLs: DER, by issuer. */
+export function allCrls(db: Database): Bytes[] {
+  const rows = db.select({ der: crls.der }).from(crls).orderBy(asc(crls.issuer)).all()
+  return rows.map((row) => row.der)
 }
 
 /** Forgets CRLs that nobody can use any more and that no client is given. */

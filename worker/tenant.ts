@@ -5,31 +5,44 @@
 import { DurableObject } from 'cloudflare:workers'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { migrate } from 'drizzle-orm/durable-sqlite/migrator'
-import { type Bytes } from '../shared/bytes.ts'
+import { base64url, type Bytes } from '../shared/bytes.ts'
+import { parseCrl } from '../shared/crl.ts'
+import { decodeEnvelope } from '../shared/envelope.ts'
 import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { MAX_BATCH } from '../shared/limits.ts'
+import { tenantId } from '../shared/trust.ts'
 import { collect } from './collect.ts'
 import { Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
 import { Events } from './events.ts'
 import { listHeads } from './heads.ts'
+import { Hot } from './hot.ts'
 import { Mailbox, type StoredRequest } from './mailbox.ts'
 import migrations from './migrations/migrations.js'
 import { Objects, type NamedObject } from './objects.ts'
 import { Pushes, type PreparedPush, type PushResult } from './push.ts'
+import { registryOf } from './call.ts'
 import { Refusals, type StoredRefusal } from './refusals.ts'
+import { Meter, Settings, type Quota, type QuotaChange } from './settings.ts'
 import {
   addTrust,
+  allCrls,
   checkCrls,
   findCrl,
+  dropUnverifiedCrls,
   hasTrust,
   newestTrust,
   putCrls,
   readCurrent,
   readStanding,
+  trustsAfter,
   type Database,
   type StandingRow,
   type StoredCrl,
 } from './store.ts'
+import { Tickets } from './tickets.ts'
 
+/** Bytes of objects in one answer to an operator or a deriver: a batch. */
+const LIST = MAX_BATCH
 /** Milliseconds between collections. */
 const COLLECT_EVERY = 6 * 3_600_000
 
@@ -40,26 +53,51 @@ export interface StoredTrust {
   envelope: Bytes
 }
 
+/** The small documents of a tenant, encoded; CRLs as DER. */
+export interface Documents {
+  trust: Bytes[]
+  crls: Bytes[]
+  head: Bytes | null
+  catalog: Bytes | null
+}
+
+/** What a tenant has, for its operator. */
+export interface Usage {
+  tenant: string
+  suspended: boolean
+  quota: Quota
+  usage: Omit<Quota, 'calls'>
+  trust: number
+  head: { incarnation: number; version: number } | null
+}
+
 export class Tenant extends DurableObject<Env> {
   readonly #db: Database
+  readonly #hot: Hot
   readonly #objects: Objects
   readonly #refusals: Refusals
   readonly #mailbox: Mailbox
   readonly #pushes: Pushes
   readonly #deliveries: Deliveries
+  readonly #tickets: Tickets
   readonly #events: Events
+  readonly #settings: Settings
+  readonly #meter = new Meter()
   #isEnrolled = false
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const { storage } = ctx
     this.#db = drizzle(storage)
+    this.#hot = new Hot(this.#db)
     this.#objects = new Objects(storage.sql)
     this.#refusals = new Refusals(this.#db)
     this.#mailbox = new Mailbox(storage, this.#db, this.#refusals)
-    this.#pushes = new Pushes(storage, this.#db, this.#objects)
-    this.#deliveries = new Deliveries(this.#db, this.#objects, this.#refusals)
-    this.#events = new Events(ctx)
+    this.#pushes = new Pushes(storage, this.#db, this.#hot, this.#objects)
+    this.#deliveries = new Deliveries(this.#hot, this.#objects, this.#refusals)
+    this.#tickets = new Tickets(storage.sql, this.#db)
+    this.#events = new Events(ctx, this.#tickets)
+    this.#settings = new Settings(this.#db)
     // Tables are made at enrolment only: a stranger who guesses tenant ids makes no databases.
     const tables = storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'trusts'").toArray()
     if (tables.length > 0) void ctx.blockConcurrencyWhile(() => this.#migrate())
@@ -70,18 +108,29 @@ export class Tenant extends DurableObject<Env> {
     return this.ctx.storage.sql.exec<{ one: number }>('SELECT 1 AS one').one().one === 1
   }
 
-  /** Stores a genesis trust document, and CRLs in any case. `isNew` is false for a tenant that is enrolled already. */
+  /**
+   * Stores a genesis trust document and CRLs. Until the first head these replace the unverified ones of the enrolment before; from then on only verified ones
+   * are taken. `isNew` is false for a tenant that is enrolled already.
+   */
   async enrol(
     genesis: StoredTrust,
     crls: StoredCrl[],
   ): Promise<{ code: ErrorCode | null; isNew: boolean }> {
     if (!this.#isEnrolled) await this.ctx.blockConcurrencyWhile(() => this.#migrate())
+    if (this.#settings.read().isSuspended) return { code: 'ERR_SUSPENDED', isNew: false }
     const isNew = newestTrust(this.#db) === undefined
-    const refused = checkCrls(this.#db, crls)
+    const hasHead = readCurrent(this.#db) !== undefined
+    const taken = crls.filter(({ isVerified }) => isVerified || !hasHead)
+    const refused = checkCrls(
+      this.#db,
+      taken.filter(({ isVerified }) => isVerified),
+    )
     if (refused !== null) return { code: refused, isNew: false }
     try {
       const code = this.ctx.storage.transactionSync(() => {
-        putCrls(this.#db, crls)
+        // PROTOCOL [relay-5]
+        if (!hasHead) dropUnverifiedCrls(this.#db)
+        putCrls(this.#db, taken)
         return addTrust(this.#db, genesis)
       })
       if (isNew) await this.ctx.storage.setAlarm(Date.now() + COLLECT_EVERY)
@@ -89,6 +138,8 @@ export class Tenant extends DurableObject<Env> {
     } catch (error) {
       if (isKeyferryError(error)) return { code: error.code, isNew: false }
       throw error
+    } finally {
+      this.#hot.forget()
     }
   }
 
@@ -98,16 +149,23 @@ export class Tenant extends DurableObject<Env> {
   }
 
   hasTrust(number: number, hash: Bytes): boolean {
+    this.#serve()
     return hasTrust(this.#db, number, hash)
   }
 
-  addTrust(next: StoredTrust): ErrorCode | null {
-    return this.#isEnrolled ? addTrust(this.#db, next) : 'ERR_NOT_FOUND'
+  /** `changesRules`: other certificates are admitted than before, and so everybody is admitted anew. */
+  addTrust(next: StoredTrust, changesRules: boolean): ErrorCode | null {
+    this.#serve()
+    const code = addTrust(this.#db, next)
+    this.#hot.forget()
+    if (code === null && changesRules) this.#events.closeAll('to be admitted anew')
+    return code
   }
 
   /** Head and catalog, encoded; `null` before the first push. */
   current(): { hash: Bytes; head: Bytes; catalog: Bytes } | null {
-    const row = readCurrent(this.#db)
+    this.#serve()
+    const row = this.#hot.current()
     return row === undefined ? null : { hash: row.hash, head: row.head, catalog: row.catalog }
   }
 
@@ -117,42 +175,66 @@ export class Tenant extends DurableObject<Env> {
   }
 
   addObjects(objects: NamedObject[], now: number): ErrorCode | null {
-    return this.#pushes.addObjects(objects, now)
+    return this.#pushes.addObjects(objects, now, this.#serve())
   }
 
   object(hash: Bytes): Bytes | null {
+    this.#serve()
     return this.#objects.get(hash) ?? findCrl(this.#db, hash)
   }
 
-  push(push: PreparedPush, now: number): PushResult {
-    const result = this.#pushes.push(push)
-    if (result.code === null && result.isNew) this.#events.head(push.head.hash, now)
-    return result
+  /** Objects after a hash, for whoever looks through all of them. */
+  listObjects(after: Bytes): { bodies: Bytes[]; next: Bytes | null } {
+    this.#serve()
+    return this.#objects.list(after, LIST)
+  }
+
+  documents(): Documents {
+    this.#serve()
+    return this.readDocuments()
+  }
+
+  push(push: PreparedPush, now: number): Exclude<PushResult, { code: null }> | { code: null } {
+    this.#serve()
+    const result = this.#pushes.push(push, now)
+    if (result.code !== null) return result
+    if (result.changed.length > 0 && this.#events.size > 0) {
+      const lists = result.changed.map(({ issuer, der }) => ({
+        issuer: base64url(issuer),
+        revoked: parseCrl(der).revoked,
+      }))
+      this.#events.revoke(lists)
+    }
+    if (result.isNew) this.#events.head(push.head.hash, now)
+    return { code: null }
   }
 
   /** `undefined` before the first push, `null` when there is nothing new. */
   deliver(ask: DeliveryAsk): DeliveryParts | null | undefined {
+    this.#serve()
     return this.#deliveries.deliver(ask)
   }
 
   addRequest(request: StoredRequest, now: number): ErrorCode | null {
-    const { code, isNew } = this.#mailbox.add(request, now)
+    const { code, isNew } = this.#mailbox.add(request, now, this.#serve().mailbox)
     if (isNew) this.#events.request(now)
     return code
   }
 
   requests(after: number, now: number): { next: number; bodies: Bytes[] } {
+    this.#serve()
     return this.#mailbox.list(after, now)
   }
 
   answer(done: number, refusals: StoredRefusal[], now: number): void {
+    this.#serve()
     this.#mailbox.answer(done, refusals)
     for (const { recipient } of refusals) this.#events.refusal(recipient, now)
   }
 
   /** The event stream; only the gateway gets here. */
   override fetch(request: Request): Response {
-    return this.#events.open(request)
+    return this.#events.open(request, this.#serve().sockets)
   }
 
   /** Answers the closing of a socket, which would otherwise stay half open until the object is evicted. 1005 and 1006 cannot be sent. */
@@ -166,8 +248,11 @@ export class Tenant extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    if (!this.#isEnrolled) return
     try {
-      this.collect(Math.floor(Date.now() / 1000))
+      const now = Math.floor(Date.now() / 1000)
+      await registryOf(this.env).add(this.#id(), now)
+      this.collect(now)
     } finally {
       // An alarm that fails too often is not run again by itself.
       await this.ctx.storage.setAlarm(Date.now() + COLLECT_EVERY)
@@ -182,9 +267,91 @@ export class Tenant extends DurableObject<Env> {
       objects: this.#objects,
       mailbox: this.#mailbox,
       refusals: this.#refusals,
+      tickets: this.#tickets,
     }
+    try {
+      return storage.transactionSync(() => collect(parts, now))
+    } finally {
+      this.#forget()
+    }
+  }
+
+  /** For the operator, as all that follows: not counted, and not stopped by a suspension. `null` where nobody is enrolled. */
+  readUsage(): Usage | null {
+    const newest = this.#isEnrolled ? newestTrust(this.#db) : undefined
+    if (newest === undefined) return null
+    const { isSuspended, quota } = this.#settings.read()
+    const row = this.#hot.current()
+    return {
+      tenant: this.#id(),
+      suspended: isSuspended,
+      quota,
+      usage: {
+        bytes: this.ctx.storage.sql.databaseSize,
+        objects: this.#objects.count(),
+        mailbox: this.#mailbox.size,
+        sockets: this.#events.size,
+      },
+      trust: newest.number,
+      head: row === undefined ? null : { incarnation: row.incarnation, version: row.version },
+    }
+  }
+
+  changeSettings(change: QuotaChange & { isSuspended?: boolean }): Usage | null {
+    if (this.readUsage() === null) return null
+    this.#settings.change(change)
+    if (change.isSuspended === true) this.#events.closeAll('suspended')
+    return this.readUsage()
+  }
+
+  readDocuments(): Documents {
+    const row = this.#hot.current()
+    return {
+      trust: trustsAfter(this.#db, 0),
+      crls: allCrls(this.#db),
+      head: row?.head ?? null,
+      catalog: row?.catalog ?? null,
+    }
+  }
+
+  readObjects(after: Bytes): { bodies: Bytes[]; next: Bytes | null } {
+    return this.#objects.list(after, LIST)
+  }
+
+  /** Everything of this tenant goes; it may be enrolled again. False where nobody is enrolled. */
+  async deleteTenant(): Promise<boolean> {
+    if (!this.#isEnrolled) return false
+    const tenant = this.#id()
+    this.#isEnrolled = false
+    this.#events.closeAll('deleted')
+    await this.ctx.storage.deleteAlarm()
+    await this.ctx.storage.deleteAll()
+    this.#forget()
+    await registryOf(this.env).remove(tenant)
+    return true
+  }
+
+  /** Counts a call, and throws one of `REFUSALS` of worker/problem.ts where there is something against it. Returns the quota. */
+  #serve(): Quota {
+    if (!this.#isEnrolled) throw new Error('ERR_NOT_FOUND')
+    const { isSuspended, quota } = this.#settings.read()
+    if (isSuspended) throw new Error('ERR_SUSPENDED')
+    if (!this.#meter.take(quota.calls, Math.floor(Date.now() / 1000))) throw new Error('ERR_QUOTA')
+    return quota
+  }
+
+  /** Whatever was in memory is read again. */
+  #forget(): void {
+    this.#hot.forget()
+    this.#mailbox.forget()
     this.#pushes.forget()
-    return storage.transactionSync(() => collect(parts, now))
+    this.#objects.forget()
+    this.#settings.forget()
+    this.#deliveries.forget()
+  }
+
+  #id(): string {
+    return tenantId(decodeEnvelope(trustsAfter(this.#db, 0)[0]!))
   }
 
   async #migrate(): Promise<void> {

@@ -91,3 +91,15 @@ export function walkHead(objects: Objects, roots: Roots, known: HashSet): HashSe
   }
   return walk.visited
 }
+
+/** Adds what a replaced head named, as far as it is still there, to `live`. */
+export function walkPast(objects: Objects, roots: Roots, live: HashSet): void {
+  const walk = new Walk(objects, live)
+  try {
+    walk.tree(roots.manifests, KEYRING_LEAF, (leaf) => walk.manifest(leaf))
+    walk.tree(roots.releases, KEYRING_LEAF, (leaf) => walk.release(leaf))
+  } catch (error) {
+    if (!isKeyferryError(error)) throw error
+  }
+  live.addAll(walk.visited)
+}

@@ -5,4 +5,5 @@ app.get('/bare', (c) => c.text('ok'))
 app.post('/bare', (c) => c.text('ok'))
 
 export default app
+export { Registry } from '../../worker/registry.ts'
 export { Tenant } from '../../worker/tenant.ts'

@@ -1,6 +1,7 @@
 /** How long an open socket stays admitted. */
 import { beforeEach, expect, it } from 'vitest'
 import { runInDurableObject } from 'cloudflare:test'
+import { base64url, type Bytes } from '../../shared/bytes.ts'
 import { validatePath } from '../../shared/path.ts'
 import { type VerifiedPath } from '../../shared/path.ts'
 import { type Tenant } from '../../worker/tenant.ts'
@@ -25,22 +26,34 @@ beforeEach(async () => {
   await enrol(relay, world)
 })
 
-async function pathOf(notAfter: number): Promise<VerifiedPath> {
+interface Admitted {
+  path: VerifiedPath
+  certificates: Bytes[]
+}
+
+async function pathOf(notAfter: number): Promise<Admitted> {
   const ca = world.cas.client
   const { certificates } = await issueSigner(ca, uriOf('client', 'ada'), world.now, { notAfter })
   const anchors = [ca.certificate]
-  return validatePath({
+  const path = await validatePath({
     certificates,
     anchors,
     now: world.now,
     eku: [CLIENT_AUTH],
     crls: crlsOf(world),
   })
+  return { path, certificates }
 }
 
+const ticket = (): { hash: string; expires: number } => ({
+  hash: base64url(random(32)),
+  expires: world.now + 120,
+})
+
 /** What a socket that was opened now gets at a later time. */
-async function socketAt(path: VerifiedPath, later: number): Promise<string | number> {
-  const url = listenerUrl('client', path, world.now)
+async function socketAt(admitted: Admitted, later: number): Promise<string | number> {
+  const { path } = admitted
+  const url = listenerUrl({ role: 'client', ...admitted }, ticket(), world.now)
   const response = await stubOf(world.tenant).fetch(url, { headers: { upgrade: 'websocket' } })
   const socket = response.webSocket!
   const first = new Promise<string | number>((resolve) => {

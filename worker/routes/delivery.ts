@@ -6,7 +6,7 @@ import { canonicalJson, parseJson } from '../../shared/json.ts'
 import { MAX_REQUEST } from '../../shared/limits.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { type DeliveryParts } from '../deliver.ts'
-import { empty, json } from '../problem.ts'
+import { empty, json, writeFields } from '../problem.ts'
 
 const OBJECT_NAME = /^[A-Za-z0-9_-]{43}$/
 /** Pages and indexes of trees: they would show a client the members and keyrings of others. */
@@ -23,9 +23,7 @@ function writeDelivery({ head, catalog, trust, crls, keyrings, refusals }: Deliv
     refusals: envelopes(refusals),
     trust: envelopes(trust),
   }
-  return `{${Object.entries(fields)
-    .map(([name, text]) => `"${name}":${text}`)
-    .join(',')}}`
+  return writeFields(fields)
 }
 
 async function deliver(call: SignedCall): Promise<Response> {

@@ -1,7 +1,7 @@
 /** Enrolment and the tenant's chain of trust documents. */
 import { enrolmentSchema, JSON_TYPE } from '../../shared/api.ts'
 import { concat, equal, hex, utf8, type Bytes } from '../../shared/bytes.ts'
-import { checkCrl, parseCrl } from '../../shared/crl.ts'
+import { checkCrl, MAX_CRL, parseCrl } from '../../shared/crl.ts'
 import {
   documentHash,
   encodeEnvelope,
@@ -12,7 +12,7 @@ import {
 } from '../../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { parseJson } from '../../shared/json.ts'
+import { canonicalJson, parseJson } from '../../shared/json.ts'
 import { MAX_ENVELOPE, MAX_PUSH } from '../../shared/limits.ts'
 import { keyId } from '../../shared/signature.ts'
 import {
@@ -23,12 +23,15 @@ import {
   type TrustDocument,
 } from '../../shared/trust.ts'
 import { parseAnchor, type Certificate } from '../../shared/x509.ts'
-import { tenantOf, type Call, type Route } from '../call.ts'
+import { registryOf, tenantOf, type Call, type Route } from '../call.ts'
 import { empty, json, requireCode } from '../problem.ts'
 import { forgetStanding, readStanding } from '../standing.ts'
 import { type StoredCrl } from '../store.ts'
 // Erased as a whole: see worker/call.ts.
 import type { StoredTrust } from '../tenant.ts'
+
+/** Lists of an enrolment that no anchor signed. */
+const MAX_UNVERIFIED = 16
 
 /** All invites are compared, by hash: the time says nothing about any of them. */
 function isInvited(invite: string, env: Env): boolean {
@@ -73,7 +76,25 @@ async function identifyCrl(der: Bytes, anchors: readonly Certificate[]): Promise
   }
   const place = sha256(concat(crl.issuer, issuer ?? new Uint8Array()))
   const { number, nextUpdate } = crl
-  return { issuer: place, number, nextUpdate, hash: sha256(der), isDelivered: false, der }
+  const isVerified = issuer !== undefined
+  return {
+    issuer: place,
+    number,
+    nextUpdate,
+    hash: sha256(der),
+    isDelivered: false,
+    isVerified,
+    der,
+  }
+}
+
+/** Throws `ERR_QUOTA` where there is more of unverified lists than a deriver's own path can need: each of them is read for every path that is validated. */
+function requireFew(lists: readonly StoredCrl[]): void {
+  // PROTOCOL [relay-5]
+  const unverified = lists.filter(({ isVerified }) => !isVerified)
+  const size = unverified.reduce((sum, { der }) => sum + der.length, 0)
+  if (unverified.length > MAX_UNVERIFIED || size > MAX_CRL)
+    throw new KeyferryError('ERR_QUOTA', 'too many lists of CAs that are no anchors')
 }
 
 async function enrol(call: Call): Promise<Response> {
@@ -85,10 +106,19 @@ async function enrol(call: Call): Promise<Response> {
   const anchors = anchorsOf(genesis.body)
   const lists: StoredCrl[] = []
   for (const der of crls) lists.push(await identifyCrl(der, anchors))
+  requireFew(lists)
   const result = await tenantOf({ env: call.env, tenant }).enrol(stored(genesis), lists)
   forgetStanding(tenant)
   requireCode(result.code)
+  // Also of one that was enrolled before: should the entry be missing, here it is again.
+  await registryOf(call.env).add(tenant, call.now)
   return json(JSON.stringify({ tenant }), result.isNew ? 201 : 200)
+}
+
+function hasSameRules(a: TrustBody, b: TrustBody): boolean {
+  const rules = ({ clients, derivers, lowestCrls }: TrustBody): string =>
+    canonicalJson({ clients, derivers, lowestCrls })
+  return rules(a) === rules(b)
 }
 
 /** True when at least one key of the authority signed: only such a caller may learn that the tenant exists. */
@@ -132,7 +162,8 @@ async function addTrust(call: Call): Promise<Response> {
   if (!(await isKnownTo(envelope, trust.body.authority))) throw new KeyferryError('ERR_NOT_FOUND')
   if (number <= trust.body.number) throw new KeyferryError('ERR_FORK')
   const next = await verifySuccessor(envelope, trust)
-  requireCode(await tenantOf(call).addTrust(stored(next)))
+  const changesRules = !hasSameRules(trust.body, next.body)
+  requireCode(await tenantOf(call).addTrust(stored(next), changesRules))
   forgetStanding(call.tenant)
   return empty(204)
 }

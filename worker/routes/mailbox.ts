@@ -1,8 +1,9 @@
 /** Key requests on their way to the deriver, refusals on their way back, and the event stream. */
 import { answersSchema, JSON_TYPE, requestSchema } from '../../shared/api.ts'
-import { equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
+import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
 import { encodeEnvelope, peekPayload, type Envelope } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { encodeJson, parseJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest, type VerifyContext } from '../../shared/key-package.ts'
 import { MAX_PUSH, MAX_REQUEST } from '../../shared/limits.ts'
@@ -74,11 +75,15 @@ async function listen(call: SignedCall): Promise<Response> {
   if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
     throw new KeyferryError('ERR_MALFORMED', 'not a WebSocket')
   }
-  const { role, path } = call.caller
-  const url = listenerUrl(role, path, call.now)
+  const { caller, now } = call
+  const { base, expires } = caller.signature
+  const until = expires + caller.standing.trust.body.skew
+  const url = listenerUrl(caller, { hash: base64url(sha256(base)), expires: until }, now)
   const response = await tenantOf(call).fetch(
     new Request(url, { headers: { upgrade: 'websocket' } }),
   )
+  // PROTOCOL [relay-11]
+  if (response.status === 401) throw new KeyferryError('ERR_UNAUTHORIZED', 'a used ticket')
   if (response.status !== 101)
     throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': RETRY_AFTER } })
   return response

@@ -15,7 +15,7 @@ import { tenantOf, type Route, type SignedCall } from '../call.ts'
 import { type NamedObject } from '../objects.ts'
 import { empty, RelayError, requireCode } from '../problem.ts'
 import { type PreparedPush } from '../push.ts'
-import { forgetStanding, readStanding, type Standing } from '../standing.ts'
+import { crlsOf, forgetStanding, readStanding, type Standing } from '../standing.ts'
 import { type StoredCrl } from '../store.ts'
 import { anchorsOf } from './enrolment.ts'
 
@@ -56,7 +56,8 @@ async function findCrls(
     throw new KeyferryError('ERR_INCOMPLETE', 'a CRL that the head does not name')
   }
   return head.crls.map(({ hash }) => {
-    const found = [...brought, ...standing.crls].find((one) => equal(one.hash, hash))
+    const stored = standing.crls.map((one) => ({ hash: one.hash, der: one.crl.der }))
+    const found = [...brought, ...stored].find((one) => equal(one.hash, hash))
     if (found === undefined) throw new KeyferryError('ERR_INCOMPLETE', 'a CRL is missing')
     return { hash, der: found.der }
   })
@@ -89,7 +90,8 @@ async function verifyCrls(
     const lowest = trust.body.lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
     if (number < lowest) throw new KeyferryError('ERR_ROLLBACK', 'a CRL below the lowest good one')
     const { nextUpdate } = crl
-    out.push({ issuer, number, hash, nextUpdate, isDelivered: delivered.has(id), der })
+    const isDelivered = delivered.has(id)
+    out.push({ issuer, number, hash, nextUpdate, isDelivered, isVerified: true, der })
   }
   return out
 }
@@ -102,7 +104,7 @@ async function preparePush(call: SignedCall, ifMatch: Bytes | null): Promise<Pre
   const standing = await readStanding(call, true)
   if (standing === null) throw new KeyferryError('ERR_NOT_FOUND')
   const { trust } = standing
-  const pushed = [...brought.crls, ...standing.crls.map(({ der }) => der)]
+  const pushed = [...brought.crls, ...crlsOf(standing)]
   // PROTOCOL [relay-6]
   const head = await verifyHead(brought.head, { trust, now: call.now, crls: pushed })
   requireTrust(head.body, trust)

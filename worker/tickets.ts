@@ -1,0 +1,25 @@
+/** Tickets open one socket each (docs/PROTOCOL.md [relay-11]): those that were used are kept until they would have run out. */
+import { lt } from 'drizzle-orm'
+import { type Bytes } from '../shared/bytes.ts'
+import { tickets } from './schema.ts'
+import { type Database } from './store.ts'
+
+export class Tickets {
+  readonly #sql: SqlStorage
+  readonly #db: Database
+
+  constructor(sql: SqlStorage, db: Database) {
+    this.#sql = sql
+    this.#db = db
+  }
+
+  /** False for one that was used. `expires` is the last second in which the gateway would take it. */
+  use(hash: Bytes, expires: number): boolean {
+    const insert = 'INSERT OR IGNORE INTO tickets (hash, expires) VALUES (?, ?)'
+    return this.#sql.exec(insert, hash, expires).rowsWritten > 0
+  }
+
+  collect(now: number): void {
+    this.#db.delete(tickets).where(lt(tickets.expires, now)).run()
+  }
+}
