@@ -26,6 +26,7 @@ export { appConfig, readStatus, type Status } from './status.ts'
 export { inspect, describe, type Inspection } from './inspect.ts'
 export { KeyferryError, isKeyferryError, type ErrorCode } from '../shared/errors.ts'
 export type { Service, ServiceEvent, ServiceSettings } from './service.ts'
+export type { RelayReport } from './fsck.ts'
 export type { Store } from './store.ts'
 
 /** How to open a deriver's directory. */

@@ -3,13 +3,17 @@
  * nothing. What a relay answers is bounded, and only a hint.
  */
 import {
+  decodeBatch,
+  documentsSchema,
   encodeBatch,
   headsSchema,
   JSON_TYPE,
   mailboxSchema,
+  NEXT_HEADER,
   OCTETS_TYPE,
   paths,
   SUBPROTOCOL,
+  type Documents,
   type Mailbox,
 } from '../shared/api.ts'
 import { base64url, utf8, type Bytes } from '../shared/bytes.ts'
@@ -47,7 +51,8 @@ export class RelayProblem extends KeyferryError {
   }
 }
 
-async function readBounded(response: Response): Promise<Bytes> {
+/** Reads an answer of at most 16 MiB. Throws `ERR_TOO_LARGE`. */
+export async function readBounded(response: Response): Promise<Bytes> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of response.body ?? []) {
@@ -59,7 +64,8 @@ async function readBounded(response: Response): Promise<Bytes> {
   return new Uint8Array(Buffer.concat(chunks))
 }
 
-function toProblem(status: number, body: Bytes): RelayProblem {
+/** What a relay's problem document says. */
+export function toProblem(status: number, body: Bytes): RelayProblem {
   let code: ErrorCode = 'ERR_RELAY'
   let head: Envelope | null = null
   try {
@@ -81,6 +87,7 @@ async function call(
   body: Bytes,
   headers: Record<string, string>,
   sign: boolean,
+  see: (headers: Headers) => void = () => {},
 ): Promise<Bytes> {
   const url = new URL(path, access.url)
   const signature = sign ? await signCall({ method, url, body }, access.signer(), access.now()) : {}
@@ -94,7 +101,10 @@ async function call(
       ...(method === 'GET' ? {} : { body }),
     })
     const answer = await readBounded(response)
-    if (response.ok) return answer
+    if (response.ok) {
+      see(response.headers)
+      return answer
+    }
     throw toProblem(response.status, answer)
   } catch (cause) {
     if (cause instanceof KeyferryError) throw cause
@@ -184,6 +194,26 @@ export async function pushHead(
     { 'content-type': JSON_TYPE, 'if-match': match },
     true,
   )
+}
+
+/** The small documents that a relay has of the tenant. */
+export async function fetchDocuments(access: RelayAccess): Promise<Documents> {
+  const path = paths.documents(access.tenant)
+  const body = await call(access, 'GET', path, new Uint8Array(), {}, true)
+  return documentsSchema(parseJson(body, MAX_ANSWER), '')
+}
+
+/** Objects that a relay has after a hash, base64url; `next` is where to go on, or `null`. */
+export async function fetchObjects(
+  access: RelayAccess,
+  after: string | null,
+): Promise<{ bodies: Bytes[]; next: string | null }> {
+  const path = paths.objects(access.tenant) + (after === null ? '' : `?after=${after}`)
+  let next: string | null = null
+  const body = await call(access, 'GET', path, new Uint8Array(), {}, true, (headers) => {
+    next = headers.get(NEXT_HEADER)
+  })
+  return { bodies: decodeBatch(body), next }
 }
 
 /** Requests after a sequence number. */

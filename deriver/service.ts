@@ -11,6 +11,7 @@ import { readCalendar, takeAlarms } from './calendar.ts'
 import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
 import { createBell, listen } from './events.ts'
+import { checkRelay, type RelayReport } from './fsck.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
@@ -81,6 +82,8 @@ export interface Service {
   step(): Promise<void>
   /** Runs until the signal; resolves when the last step is done. */
   run(signal: AbortSignal): Promise<void>
+  /** Verifies everything that a relay stores of the tenant; changes nothing. */
+  check(url: string, progress?: (objects: number) => void): Promise<RelayReport>
 }
 
 /** Makes the service. Throws `ERR_STATE` for a database without a trust document, `ERR_USAGE` for a heartbeat that leaves heads to expire. */
@@ -332,5 +335,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     }
   }
 
-  return { tenant: trust().tenant, step, run }
+  async function check(url: string, progress?: (objects: number) => void): Promise<RelayReport> {
+    await signer.refresh()
+    return checkRelay(access(url), trust(), progress)
+  }
+
+  return { tenant: trust().tenant, step, run, check }
 }

@@ -119,6 +119,7 @@ export type Push = Infer<typeof pushSchema>
 export type DeliveryRequest = Infer<typeof deliveryRequestSchema>
 export type Delivery = Infer<typeof deliverySchema>
 export type DeliveredKeyring = Infer<typeof deliveredKeyring>
+export type Documents = Infer<typeof documentsSchema>
 export type RequestBody = Infer<typeof requestSchema>
 export type Mailbox = Infer<typeof mailboxSchema>
 export type Answers = Infer<typeof answersSchema>

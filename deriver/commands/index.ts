@@ -6,9 +6,11 @@ import { caCommands } from './ca.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
 import { crlCommands } from './crls.ts'
+import { fsckCommands } from './fsck.ts'
 import { inspectCommands } from './inspect.ts'
 import { keyringCommands } from './keyrings.ts'
 import { messageCommands } from './messages.ts'
+import { relayCommands } from './relay.ts'
 import { rootCommands } from './roots.ts'
 import { serviceCommands } from './service.ts'
 import { tenantCommands } from './tenant.ts'
@@ -27,6 +29,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...crlCommands,
   ...trustCommands,
   ...trustProposeCommands,
+  ...fsckCommands,
+  ...relayCommands,
   ...auditCommands,
   ...auditAskCommands,
   ...inspectCommands,

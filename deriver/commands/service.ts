@@ -15,6 +15,19 @@ import {
   type Command,
 } from './command.ts'
 
+/** The deriver's certificate and key from files, where they are given. */
+export function ownSigner({
+  certificate,
+  key,
+}: {
+  certificate?: string
+  key?: string
+}): ReturnType<typeof signerFromFiles> | undefined {
+  if ((certificate === undefined) !== (key === undefined))
+    usage('--certificate and --key go together')
+  return certificate === undefined ? undefined : signerFromFiles(certificate, key!, readDer)
+}
+
 export const serviceCommands: Record<string, Command> = {
   run: command({
     summary: 'answer clients and keep relays up to date',
@@ -53,12 +66,7 @@ example: keyferry run --invite CODE
         )
       }
       const heartbeat = seconds(options.heartbeat, 'heartbeat')
-      if ((options.certificate === undefined) !== (options.key === undefined))
-        usage('--certificate and --key go together')
-      const signer =
-        options.certificate === undefined
-          ? undefined
-          : signerFromFiles(options.certificate, options.key!, readDer)
+      const signer = ownSigner(options)
       const deriver = await openDeriver({
         directory,
         passphrase: await passphraseIfSealed(invocation),

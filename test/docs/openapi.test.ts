@@ -5,6 +5,7 @@ import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES, isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { readTicket } from '../../shared/http-signature.ts'
 import {
+  MAX_BATCH,
   MAX_DELIVERY,
   MAX_ENVELOPE,
   MAX_HEADS_ANSWER,
@@ -53,7 +54,8 @@ describe('routes', () => {
     expect(requestBody?.['x-max-bytes'] ?? 0).toBe(route.limit ?? 0)
     const always = ['ERR_TOO_LARGE', 'ERR_INTERNAL', 'ERR_NOT_FOUND']
     if (route.type !== undefined) always.push('ERR_MEDIA_TYPE')
-    if (route.roles !== null) always.push('ERR_UNAUTHORIZED', 'ERR_QUOTA')
+    if (route.type !== undefined) always.push('ERR_TIMEOUT')
+    if (route.roles !== null) always.push('ERR_UNAUTHORIZED', 'ERR_QUOTA', 'ERR_SUSPENDED')
     const codes = Object.values(responses).flatMap(codesOf)
     expect(codes).toEqual(expect.arrayContaining(always))
     expect(new Set(codes).size).toBe(codes.length)
@@ -87,6 +89,7 @@ describe('routes', () => {
     expect(Object.fromEntries(limits)).toEqual({
       'GET /v1/{tenant}/head': MAX_ENVELOPE,
       'GET /v1/{tenant}/heads': MAX_HEADS_ANSWER,
+      'GET /v1/{tenant}/objects': MAX_BATCH,
       'GET /v1/{tenant}/objects/{name}': MAX_OBJECT,
       'POST /v1/{tenant}/delivery': MAX_DELIVERY,
       'GET /v1/{tenant}/requests': MAX_PUSH,
@@ -106,6 +109,7 @@ describe('routes', () => {
     })
     expect([...new Set(bodies)].toSorted()).toEqual([
       'GET /healthz: Health',
+      'GET /v1/{tenant}/documents: Documents',
       'GET /v1/{tenant}/events: Event',
       'GET /v1/{tenant}/head: Envelope',
       'GET /v1/{tenant}/heads: Heads',
@@ -150,6 +154,7 @@ const real: Record<string, Schema<unknown>> = {
   Answers: api.answersSchema,
   Delivery: api.deliverySchema,
   DeliveryRequest: api.deliveryRequestSchema,
+  Documents: api.documentsSchema,
   Enrolment: api.enrolmentSchema,
   Envelope: envelopeSchema,
   HeadEvent: api.eventSchema,

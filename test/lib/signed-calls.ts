@@ -27,6 +27,8 @@ export const signedCalls: SignedCall[] = [
   { name: 'POST push', roles: ['deriver'], path: paths.push, options: jsonBody() },
   { name: 'GET head', roles: ['deriver'], path: paths.head, options: {} },
   { name: 'GET heads', roles: ['deriver', 'client'], path: paths.heads, options: {} },
+  { name: 'GET documents', roles: ['deriver'], path: paths.documents, options: {} },
+  { name: 'GET objects', roles: ['deriver'], path: paths.objects, options: {} },
   { name: 'POST delivery', roles: ['client'], path: paths.delivery, options: jsonBody() },
   { name: 'POST requests', roles: ['client'], path: paths.requests, options: jsonBody() },
   { name: 'GET requests', roles: ['deriver'], path: paths.requests, options: {} },

@@ -1,0 +1,61 @@
+/** The check of a relay by the deriver of a tenant. */
+import { openDeriver } from '../index.ts'
+import {
+  command,
+  operand,
+  passphraseIfSealed,
+  TEXT,
+  usage,
+  type Command,
+  type Invocation,
+} from './command.ts'
+import { ownSigner } from './service.ts'
+
+async function check(
+  invocation: Invocation<{ json?: boolean; certificate?: string; key?: string }>,
+): Promise<number> {
+  const { options, directory, out } = invocation
+  const url = operand(invocation, 'relay')
+  if (!/^https?:\/\/[^/]+$/.test(url)) usage(`not the address of a relay: ${url}`)
+  const signer = ownSigner(options)
+  const deriver = await openDeriver({
+    directory,
+    passphrase: await passphraseIfSealed(invocation),
+    ...(signer === undefined ? {} : { signer }),
+  })
+  try {
+    const report = await deriver.check(url, (objects) => {
+      if (options.json !== true) process.stderr.write(`${objects} objects\n`)
+    })
+    const { head, problems } = report
+    if (options.json === true) out(JSON.stringify(report))
+    else {
+      const version = head === null ? 'no head' : `head ${head.version}`
+      out(`${url}: trust document ${report.trust}, ${version}, ${report.crls} lists`)
+      out(
+        `${report.objects} objects (${report.unreferenced} not named by the head), ${report.bytes} bytes, ${report.requests} open requests`,
+      )
+      for (const problem of problems) out(`WRONG  ${problem}`)
+      if (problems.length === 0) out('all of it verifies')
+    }
+    return problems.length === 0 ? 0 : 1
+  } finally {
+    deriver.close()
+  }
+}
+
+export const fsckCommands: Record<string, Command> = {
+  fsck: command({
+    summary: 'verify everything that a relay stores of this tenant',
+    options: { certificate: TEXT, key: TEXT },
+    help: `usage: keyferry fsck RELAY [--certificate PEM --key PEM] [--json]
+
+Reads everything that the relay stores of this tenant, by signed calls of the deriver, and verifies it again: trust documents, head, lists, catalog, every
+tree and object below it, open requests. Changes nothing. Exit status 1 if something is wrong, 3 if it could not be read.
+--certificate, --key  as for run, where the deriver has a certificate of your own CA
+
+example: keyferry fsck https://relay.example
+`,
+    run: check,
+  }),
+}

@@ -1,0 +1,209 @@
+/**
+ * Looks through everything that a relay stores of a tenant, and verifies it again: nothing but the tenant id and the newest trust document of the own database is taken for
+ * granted. Changes nothing, here or there.
+ */
+import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
+import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
+import { verifyCatalog } from '../shared/catalog.ts'
+import { documentHash } from '../shared/envelope.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
+import { verifyKeyPackage, verifyKeyRequest, type VerifyContext } from '../shared/key-package.ts'
+import { KEYRING_LEAF } from '../shared/manifest.ts'
+import { MAX_RELEASE } from '../shared/limits.ts'
+import { decodeRelease, requireTrust, verifyHead, type HeadBody } from '../shared/release.ts'
+import { checkIndex, checkPage, parseIndex, type TreeHead } from '../shared/tree.ts'
+import { followTrust, type TrustDocument } from '../shared/trust.ts'
+import { fetchDocuments, fetchObjects, fetchRequests, type RelayAccess } from './relay.ts'
+
+/** What was found. `unreferenced` are objects that the head does not name: of the one before, or of the next. */
+export interface RelayReport {
+  relay: string
+  tenant: string
+  trust: number
+  head: { incarnation: number; version: number } | null
+  crls: number
+  objects: number
+  bytes: number
+  unreferenced: number
+  requests: number
+  problems: string[]
+}
+
+/** Objects by their hash: all of them are known, and of those that name others the bodies. */
+class Stored {
+  readonly #hashes = new Set<string>()
+  readonly #bodies = new Map<string, Bytes>()
+  readonly #seen = new Set<string>()
+  bytes = 0
+
+  add(body: Bytes): void {
+    const hash = hex(sha256(body))
+    this.#hashes.add(hash)
+    this.bytes += body.length
+    const isTree = hex(body.subarray(0, 3)) === '4b4654' // KFT
+    if (isTree || (body[0] === 0x7b && body.length <= MAX_RELEASE)) this.#bodies.set(hash, body)
+  }
+
+  get size(): number {
+    return this.#hashes.size
+  }
+
+  get unreferenced(): number {
+    return [...this.#hashes].filter((hash) => !this.#seen.has(hash)).length
+  }
+
+  /** Throws `ERR_INCOMPLETE`. */
+  require(hash: Bytes, what: string): Bytes {
+    const name = hex(hash)
+    this.#seen.add(name)
+    if (!this.#hashes.has(name))
+      throw new KeyferryError('ERR_INCOMPLETE', `${what} ${base64url(hash)} is not there`)
+    return this.#bodies.get(name) ?? new Uint8Array()
+  }
+
+  tree({ index, root, size }: TreeHead, leafLength: number, what: string): Bytes[] {
+    const bytes = this.require(index, `the index of ${what}`)
+    const pages = parseIndex(bytes, leafLength).pages.map((page) =>
+      this.require(page, `a page of ${what}`),
+    )
+    const leaves = pages.flatMap((page) => checkPage(page, leafLength).leaves)
+    const checked = checkIndex(bytes, pages, leafLength)
+    if (checked.size !== size || !equal(checked.root, root))
+      throw new KeyferryError('ERR_INCOMPLETE', `${what}: another tree than the one that is named`)
+    return leaves
+  }
+}
+
+/** Does `work`; what it finds wrong is a problem, not the end. */
+async function note(problems: string[], what: string, work: () => unknown): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!isKeyferryError(error)) throw error
+    problems.push(`${what}: ${error.message} (${error.code})`)
+  }
+}
+
+async function checkObjects(
+  stored: Stored,
+  body: HeadBody,
+  manifests: TreeHead,
+  problems: string[],
+): Promise<void> {
+  await note(problems, 'manifests', () => {
+    for (const leaf of stored.tree(manifests, KEYRING_LEAF, 'manifests'))
+      stored.require(leaf.subarray(16), 'a manifest')
+  })
+  await note(problems, 'releases', async () => {
+    for (const leaf of stored.tree(body.releases, KEYRING_LEAF, 'releases')) {
+      const keyring = leaf.subarray(0, 16)
+      await note(problems, `keyring ${base64url(keyring)}`, () => {
+        const release = decodeRelease(stored.require(leaf.subarray(16), 'its release'))
+        if (!equal(release.keyring, keyring))
+          throw new KeyferryError('ERR_KEYRING', 'a release of another keyring')
+        stored.require(release.manifest, 'its manifest')
+        stored.require(release.bundle, 'its bundle')
+        for (const member of stored.tree(release.members, MEMBER_LEAF, 'its members'))
+          stored.require(decodeMember(member).welcomeHash, 'a welcome')
+      })
+    }
+  })
+}
+
+async function readObjects(
+  access: RelayAccess,
+  problems: string[],
+  progress: (objects: number) => void,
+): Promise<Stored> {
+  const stored = new Stored()
+  for (let after: string | null = null; ;) {
+    const { bodies, next } = await fetchObjects(access, after)
+    for (const body of bodies) stored.add(body)
+    progress(stored.size)
+    if (next === null) return stored
+    const last = bodies.at(-1)
+    // It would send us round and round.
+    if (last === undefined || (after !== null && next === after))
+      throw new KeyferryError('ERR_RELAY', 'the list of objects does not go on')
+    if (base64url(sha256(last)) !== next)
+      problems.push(`object ${next}: other bytes than its name says`)
+    after = next
+  }
+}
+
+async function checkMailbox(
+  access: RelayAccess,
+  context: VerifyContext,
+  problems: string[],
+): Promise<number> {
+  let count = 0
+  for (let after = 0; ;) {
+    const { next, requests } = await fetchRequests(access, after)
+    for (const { package: envelope, request } of requests) {
+      count++
+      await note(problems, `request ${count}`, async () => {
+        await verifyKeyRequest(request, await verifyKeyPackage(envelope, context), context)
+      })
+    }
+    if (requests.length === 0 || next <= after) return count
+    after = next
+  }
+}
+
+/**
+ * Checks a relay. `newest` is the newest trust document of the own database, `progress` is told how many objects were read. Throws what reading throws: then nothing is
+ * known. What is wrong with what was read stands in `problems`.
+ */
+export async function checkRelay(
+  access: RelayAccess,
+  newest: TrustDocument,
+  progress: (objects: number) => void = () => {},
+): Promise<RelayReport> {
+  const { tenant } = access
+  const now = access.now()
+  const problems: string[] = []
+  const documents = await fetchDocuments(access)
+  const { crls, head, catalog } = documents
+  let trust = newest
+  await note(problems, 'trust documents', async () => {
+    trust = await followTrust(tenant, null, documents.trust, null, null)
+    if (!equal(trust.hash, newest.hash))
+      throw new KeyferryError(
+        'ERR_ROLLBACK',
+        `the relay has number ${trust.body.number}, the deriver ${newest.body.number}`,
+      )
+  })
+  const context: VerifyContext = { trust, now, crls }
+  const stored = await readObjects(access, problems, progress)
+  let standing: RelayReport['head'] = null
+  if (head === null || catalog === null) problems.push('head: none was pushed')
+  else {
+    await note(problems, 'head', async () => {
+      const { body } = await verifyHead(head, context)
+      standing = { incarnation: body.incarnation, version: body.version }
+      requireTrust(body, trust)
+      if (now > body.expiresAt) problems.push('head: past its expiry (ERR_STALE)')
+      const hashes = new Set(crls.map((der) => hex(sha256(der))))
+      for (const { hash, number } of body.crls)
+        if (!hashes.has(hex(hash))) problems.push(`list ${number}: named by the head, not there`)
+      if (!equal(documentHash(catalog), body.catalog.hash))
+        throw new KeyferryError('ERR_HASH', 'another catalog than the one that it names')
+      const { body: named } = await verifyCatalog(catalog, trust)
+      await checkObjects(stored, body, named.manifests, problems)
+    })
+  }
+  const requests = await checkMailbox(access, context, problems)
+  return {
+    relay: access.url,
+    tenant,
+    trust: trust.body.number,
+    head: standing,
+    crls: crls.length,
+    objects: stored.size,
+    bytes: stored.bytes,
+    unreferenced: stored.unreferenced,
+    requests,
+    problems,
+  }
+}
