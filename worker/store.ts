@@ -162,6 +162,11 @@ export function putCrls(db: Database, next: readonly StoredCrl[]): void {
   }
 }
 
+/** True for a list that is stored, for whatever place. */
+export function hasCrl(db: Database, hash: Bytes): boolean {
+  return db.select({ hash: crls.hash }).from(crls).where(eq(crls.hash, hash)).get() !== undefined
+}
+
 /** What nobody verified and no head named goes: an enrolment brings its own. */
 export function dropUnverifiedCrls(db: Database): void {
   db.delete(crls).where(eq(crls.isVerified, false)).run()

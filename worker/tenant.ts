@@ -29,6 +29,7 @@ import {
   checkCrls,
   findCrl,
   dropUnverifiedCrls,
+  hasCrl,
   hasTrust,
   newestTrust,
   putCrls,
@@ -40,6 +41,9 @@ import {
   type StoredCrl,
 } from './store.ts'
 import { Tickets } from './tickets.ts'
+
+/** Every schema there was, oldest first. */
+export { migrations }
 
 /** Bytes of objects in one answer to an operator or a deriver: a batch. */
 const LIST = MAX_BATCH
@@ -120,7 +124,7 @@ export class Tenant extends DurableObject<Env> {
     if (this.#settings.read().isSuspended) return { code: 'ERR_SUSPENDED', isNew: false }
     const isNew = newestTrust(this.#db) === undefined
     const hasHead = readCurrent(this.#db) !== undefined
-    const taken = crls.filter(({ isVerified }) => isVerified || !hasHead)
+    const taken = crls.filter((crl) => (crl.isVerified ? !hasCrl(this.#db, crl.hash) : !hasHead))
     const refused = checkCrls(
       this.#db,
       taken.filter(({ isVerified }) => isVerified),

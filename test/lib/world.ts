@@ -77,11 +77,12 @@ export async function makeCa(
   role: Role,
   now: number,
   alg: SigningKey['alg'] = 'Ed25519',
+  commonName = `Acme ${role}s`,
 ): Promise<Ca> {
   const key = await generateSigningKey(alg, true)
   const certificate = await makeIssuingCa({
     key,
-    commonName: `Acme ${role}s`,
+    commonName,
     organization: 'Acme',
     host: HOST[role],
     eku: [CLIENT_AUTH],

@@ -1,6 +1,7 @@
 /** Enrolment, trust documents (docs/PROTOCOL.md [relay-5]), CORS and health. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { paths } from '../../shared/api.ts'
+import { type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { type TrustBody } from '../../shared/trust.ts'
@@ -109,6 +110,43 @@ describe('enrolment', () => {
     await renewCrl(world.cas.deriver, world.now)
     expect(await enrol(relay, world)).toMatchObject({ status: 200 })
     expect(readDelivery(await askDelivery(relay, world, client, [])).crls).toEqual([named])
+  })
+
+  /** Lists of CAs that no trust document names. */
+  const strangers = (count: number): Promise<Bytes[]> =>
+    Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const ca = await makeCa('client', seconds(), 'Ed25519', `Other ${i}`)
+        return ca.crl
+      }),
+    )
+  const stored = async ({ tenant }: World): Promise<Record<string, unknown>[]> => {
+    const name = { name: tenant }
+    const storage = await relay.harness.getWorker().getDurableObjectStorage('TENANT', name)
+    return storage.exec('SELECT * FROM crls')
+  }
+
+  it('[relay-5] more lists of CAs that are no anchors than a path can need are refused', async () => {
+    const world = await makeWorld()
+    const lists = await strangers(17)
+    const answer = await enrol(relay, world, INVITE, [...crlsOf(world), ...lists])
+    expect(answer).toMatchObject({ status: 429, code: 'ERR_QUOTA' })
+    expect(await isEnrolled(world)).toBe(false)
+    expect((await enrol(relay, world, INVITE, lists.slice(1))).status).toBe(201)
+    expect(await stored(world)).toHaveLength(16)
+  })
+
+  it('[relay-5] whoever enrols a tenant again leaves no more unverified lists there', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    for (let i = 0; i < 3; i++)
+      expect((await enrol(relay, world, INVITE, await strangers(4))).status).toBe(200)
+    // Those of the anchors, and of the last call.
+    expect(await stored(world)).toHaveLength(2 + 4)
+    await pushAll(relay, world, await publish(world, []), null)
+    expect(await stored(world)).toHaveLength(2)
+    expect((await enrol(relay, world, INVITE, await strangers(4))).status).toBe(200)
+    expect(await stored(world)).toHaveLength(2)
   })
 
   it('[relay-5] is closed without invites', async () => {

@@ -5,10 +5,19 @@ import { eventSchema, paths, SUBPROTOCOL, type Event } from '../../shared/api.ts
 import { type Envelope } from '../../shared/envelope.ts'
 import { signTicket, type Signer } from '../../shared/http-signature.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'
-import { enrol, pushAll, send, toJson, type Answer } from '../lib/calls.ts'
+import { enrol, postTrust, pushAll, send, toJson, type Answer } from '../lib/calls.ts'
 import { publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
-import { makeClient, makeWorld, random, type Client, type World } from '../lib/world.ts'
+import {
+  makeCa,
+  makeClient,
+  makeWorld,
+  random,
+  renewTrust,
+  revoke,
+  type Client,
+  type World,
+} from '../lib/world.ts'
 
 let relay: TestRelay
 beforeAll(async () => {
@@ -166,5 +175,70 @@ describe('events', () => {
     for (let i = 0; i < 8; i++) more.push(await listen(world, alice.signer))
     expect(await closed).toBe(1008)
     for (const { socket } of more) socket.close()
+  })
+})
+
+const closing = ({ socket }: Listening): Promise<number> =>
+  new Promise((resolve) => socket.addEventListener('close', ({ code }) => resolve(code)))
+
+describe('sockets of certificates that are admitted no more', () => {
+  it('[relay-8] are closed at once by a push with a list that revokes them, and no others', async () => {
+    const { world, alice } = await start()
+    const bob = await makeClient(world, 'bob')
+    const published = await publish(world, [])
+    await pushAll(relay, world, published, null)
+    const [forAlice, forBob] = [await listen(world, alice.signer), await listen(world, bob.signer)]
+    const closed = closing(forAlice)
+    // Also those of an object that slept meanwhile.
+    await relay.harness
+      .getWorker()
+      .evictDurableObject('TENANT', { name: world.tenant, webSockets: 'hibernate' })
+    await revoke(world.cas.client, alice.signer, world.now)
+    const next = await publish(world, [], { version: 2 })
+    await pushAll(relay, world, next, published.headHash)
+    expect(await closed).toBe(1008)
+    expect(forAlice.events).toEqual([])
+    expect(await forBob.next()).toEqual({ type: 'head', hash: next.headHash })
+    forBob.socket.close()
+  })
+
+  it('[relay-5] are closed at once by a trust document that changes whom it admits, not by another one', async () => {
+    const { world, alice } = await start()
+    const listening = await listen(world, alice.signer)
+    await postTrust(relay, world, await renewTrust(world))
+    const published = await publish(world, [])
+    await pushAll(relay, world, published, null)
+    expect(await listening.next()).toEqual({ type: 'head', hash: published.headHash })
+    const closed = closing(listening)
+    const ca = await makeCa('client', world.now)
+    const clients = { ...world.trust.clients, anchors: [ca.certificate] }
+    await postTrust(relay, world, await renewTrust(world, { clients }))
+    expect(await closed).toBe(1008)
+  })
+})
+
+describe('tickets', () => {
+  const open = (world: World, ticket: string): Promise<WebSocket> => {
+    const url = new URL(paths.events(world.tenant), relay.url)
+    url.protocol = 'ws:'
+    const socket = new WebSocket(url, [SUBPROTOCOL, ticket])
+    return new Promise((resolve, reject) => {
+      socket.addEventListener('open', () => resolve(socket))
+      socket.addEventListener('error', () => reject(new Error('no stream')))
+    })
+  }
+
+  it('[relay-11] a ticket opens one socket, also after the object slept', async () => {
+    const { world, alice } = await start()
+    const url = new URL(paths.events(world.tenant), relay.url)
+    const ticket = await signTicket(url, alice.signer, world.now)
+    const socket = await open(world, ticket)
+    await expect(open(world, ticket)).rejects.toThrow('no stream')
+    socket.close()
+    await relay.harness.getWorker().evictDurableObject('TENANT', { name: world.tenant })
+    await expect(open(world, ticket)).rejects.toThrow('no stream')
+    // Another one of the same second is another one.
+    const other = await open(world, await signTicket(url, alice.signer, world.now))
+    other.close()
   })
 })
