@@ -8,11 +8,12 @@ import { migrate } from 'drizzle-orm/durable-sqlite/migrator'
 import { base64url, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
-import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { type ErrorCode } from '../shared/errors.ts'
 import { MAX_BATCH } from '../shared/limits.ts'
 import { tenantId } from '../shared/trust.ts'
 import { collect } from './collect.ts'
 import { Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
+import { enrolIn, type StoredTrust } from './enrol.ts'
 import { Events } from './events.ts'
 import { listHeads } from './heads.ts'
 import { Hot } from './hot.ts'
@@ -26,14 +27,9 @@ import { Meter, Settings, type Quota, type QuotaChange } from './settings.ts'
 import {
   addTrust,
   allCrls,
-  checkCrls,
   findCrl,
-  dropUnverifiedCrls,
-  hasCrl,
   hasTrust,
   newestTrust,
-  putCrls,
-  readCurrent,
   readStanding,
   trustsAfter,
   type Database,
@@ -41,6 +37,7 @@ import {
   type StoredCrl,
 } from './store.ts'
 import { Tickets } from './tickets.ts'
+import { type Documents, type Usage } from './usage.ts'
 
 /** Every schema there was, oldest first. */
 export { migrations }
@@ -49,31 +46,6 @@ export { migrations }
 const LIST = MAX_BATCH
 /** Milliseconds between collections. */
 const COLLECT_EVERY = 6 * 3_600_000
-
-/** A verified trust document, encoded. */
-export interface StoredTrust {
-  number: number
-  hash: Bytes
-  envelope: Bytes
-}
-
-/** The small documents of a tenant, encoded; CRLs as DER. */
-export interface Documents {
-  trust: Bytes[]
-  crls: Bytes[]
-  head: Bytes | null
-  catalog: Bytes | null
-}
-
-/** What a tenant has, for its operator. */
-export interface Usage {
-  tenant: string
-  suspended: boolean
-  quota: Quota
-  usage: Omit<Quota, 'calls'>
-  trust: number
-  head: { incarnation: number; version: number } | null
-}
 
 export class Tenant extends DurableObject<Env> {
   readonly #db: Database
@@ -112,36 +84,17 @@ export class Tenant extends DurableObject<Env> {
     return this.ctx.storage.sql.exec<{ one: number }>('SELECT 1 AS one').one().one === 1
   }
 
-  /**
-   * Stores a genesis trust document and CRLs. Until the first head these replace the unverified ones of the enrolment before; from then on only verified ones
-   * are taken. `isNew` is false for a tenant that is enrolled already.
-   */
+  /** Stores a genesis trust document and CRLs: see worker/enrol.ts. */
   async enrol(
     genesis: StoredTrust,
     crls: StoredCrl[],
   ): Promise<{ code: ErrorCode | null; isNew: boolean }> {
     if (!this.#isEnrolled) await this.ctx.blockConcurrencyWhile(() => this.#migrate())
     if (this.#settings.read().isSuspended) return { code: 'ERR_SUSPENDED', isNew: false }
-    const isNew = newestTrust(this.#db) === undefined
-    const hasHead = readCurrent(this.#db) !== undefined
-    const taken = crls.filter((crl) => (crl.isVerified ? !hasCrl(this.#db, crl.hash) : !hasHead))
-    const refused = checkCrls(
-      this.#db,
-      taken.filter(({ isVerified }) => isVerified),
-    )
-    if (refused !== null) return { code: refused, isNew: false }
     try {
-      const code = this.ctx.storage.transactionSync(() => {
-        // PROTOCOL [relay-5]
-        if (!hasHead) dropUnverifiedCrls(this.#db)
-        putCrls(this.#db, taken)
-        return addTrust(this.#db, genesis)
-      })
-      if (isNew) await this.ctx.storage.setAlarm(Date.now() + COLLECT_EVERY)
-      return { code, isNew }
-    } catch (error) {
-      if (isKeyferryError(error)) return { code: error.code, isNew: false }
-      throw error
+      const result = enrolIn(this.ctx.storage, this.#db, genesis, crls)
+      if (result.isNew) await this.ctx.storage.setAlarm(Date.now() + COLLECT_EVERY)
+      return result
     } finally {
       this.#hot.forget()
     }

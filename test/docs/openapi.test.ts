@@ -1,4 +1,5 @@
 // docs/openapi.json says what the relay does: the same routes, roles, types, limits, codes and bodies. That every answer is listed, test/lib/calls.ts sees to.
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import * as api from '../../shared/api.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
@@ -16,6 +17,8 @@ import { base64url, utf8 } from '../../shared/bytes.ts'
 import { type Schema } from '../../shared/schema.ts'
 import { TENANT_ID } from '../../shared/trust.ts'
 import { routes } from '../../worker/app.ts'
+import { operatorRoutes } from '../../worker/routes/operator.ts'
+import { DEFAULT_QUOTA, QUOTA_NAMES } from '../../worker/settings.ts'
 import { codesOf, document, operations, type JsonSchema } from '../lib/openapi.ts'
 import { probesOf } from '../lib/openapi-probes.ts'
 
@@ -176,6 +179,18 @@ function codeOf(schema: Schema<unknown>, value: unknown): string {
     throw error
   }
 }
+
+describe('the operator', () => {
+  it('the calls of docs/OPERATIONS.md are those of the relay', () => {
+    const page = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8')
+    const calls = [...page.matchAll(/^\| `(GET|POST) (\/operator[^?`]*)/gm)]
+    expect(calls.map(([, method, path]) => `${method} ${path}`)).toEqual(operatorRoutes.map(nameOf))
+    for (const name of QUOTA_NAMES) {
+      const row = new RegExp(`^\\| \`${name}\` +\\| ([\\d,]+) `, 'm').exec(page)
+      expect(row?.[1]).toBe(DEFAULT_QUOTA[name].toLocaleString('en'))
+    }
+  })
+})
 
 describe('bodies', () => {
   it('every schema of a body of JSON that anybody decodes is looked at', () => {

@@ -53,7 +53,7 @@ async function contents(tenant: string): Promise<unknown> {
 
 describe('strangers', () => {
   it(
-    'store nothing, however often they call',
+    '[relay-3] store nothing, however often they call',
     async () => {
       const stranger = await makeWorld()
       const eve = await makeClient(stranger, 'eve')

@@ -5,7 +5,7 @@ import { KeyferryError } from '../../shared/errors.ts'
 import { tenantOf, type Route, type SignedCall } from '../call.ts'
 import { json, writeFields } from '../problem.ts'
 // Erased as a whole: see worker/call.ts.
-import type { Documents } from '../tenant.ts'
+import type { Documents } from '../usage.ts'
 
 /** Where a list of all objects begins. */
 const NO_HASH = new Uint8Array()

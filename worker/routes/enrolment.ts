@@ -28,7 +28,7 @@ import { empty, json, requireCode } from '../problem.ts'
 import { forgetStanding, readStanding } from '../standing.ts'
 import { type StoredCrl } from '../store.ts'
 // Erased as a whole: see worker/call.ts.
-import type { StoredTrust } from '../tenant.ts'
+import type { StoredTrust } from '../enrol.ts'
 
 /** Lists of an enrolment that no anchor signed. */
 const MAX_UNVERIFIED = 16

@@ -14,7 +14,7 @@ import { empty, json } from '../problem.ts'
 import { forgetStanding } from '../standing.ts'
 // Erased as a whole: see worker/call.ts.
 import type { QuotaChange } from '../settings.ts'
-import type { Usage } from '../tenant.ts'
+import type { Usage } from '../usage.ts'
 import { answerDocuments, answerObjects, readAfter } from './audit.ts'
 
 /** A shorter secret switches the API off: it could be guessed. */
