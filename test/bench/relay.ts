@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { startRelay } from '../../demo/relay.ts'
 import { paths } from '../../shared/api.ts'
 import { signCall } from '../../shared/http-signature.ts'
-import { enrol, INVITE, pushAll, toJson } from '../lib/calls.ts'
+import { enrol, INVITE, pushAll, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, seconds } from '../lib/world.ts'
 import { type Line, median } from './measure.ts'
@@ -37,6 +37,56 @@ async function load(send: Send, count: number): Promise<void> {
     }
   }
   await Promise.all(Array.from({ length: 8 }, worker))
+}
+
+/** Milliseconds of each of so many calls, one after the other. */
+async function latencies(send: Send, count: number): Promise<number[]> {
+  const times: number[] = []
+  for (let i = 0; i < count; i++) {
+    const start = performance.now()
+    await (await send()).arrayBuffer()
+    times.push(performance.now() - start)
+  }
+  return times
+}
+
+/** How long a delivery of one tenant takes while another one floods over eight connections: both share a process and its one thread here. */
+async function benchFlood(
+  relay: Relay,
+  flood: Send,
+  rounds: number,
+  count: number,
+): Promise<Line[]> {
+  const world = await makeWorld()
+  const client = await makeClient(world, 'quiet')
+  const keyring = makeKeyring('quiet', [client])
+  await enrol(relay, world)
+  await pushAll(relay, world, await publish(world, [keyring]), null)
+  const have = { catalog: 0, head: '', objects: [], trust: 1 }
+  const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
+  const url = new URL(paths.delivery(world.tenant), relay.url)
+  const quiet: Send = async () => {
+    const headers = await signCall({ method: 'POST', url, body }, client.signer, seconds())
+    const type = { 'content-type': 'application/json' }
+    return fetch(url, { method: 'POST', body, headers: { ...headers, ...type } })
+  }
+  const [alone, flooded]: [number[], number[]] = [[], []]
+  for (let round = 0; round < rounds; round++) {
+    alone.push(...(await latencies(quiet, count / 10)))
+    const flooding = load(flood, count)
+    flooded.push(...(await latencies(quiet, count / 20)))
+    await flooding
+  }
+  const lines: [string, number][] = [
+    ['alone', median(alone)],
+    ['while another tenant floods', median(flooded)],
+  ]
+  return lines.map(([name, milliseconds]) => ({
+    name: `relay latency: delivery, ${name}`,
+    milliseconds,
+    ratio: milliseconds / median(alone),
+    against: 'alone',
+  }))
 }
 
 /** Delivery and not-modified against a bare route, in a tenant with so many members of one keyring. */
@@ -85,12 +135,13 @@ export async function benchRelay(members: number, rounds: number, count: number)
       }
     }
     const base = median(times[0]!)
-    return kinds.map(([name], i) => ({
+    const lines = kinds.map(([name], i) => ({
       name: `relay CPU: ${name}`,
       milliseconds: median(times[i]!),
       ratio: median(times[i]!) / base,
       against: 'bare route',
     }))
+    return [...lines, ...(await benchFlood(relay, ask(''), rounds, count))]
   } finally {
     await server.stop()
     rmSync(directory, { recursive: true, force: true })
