@@ -4,14 +4,17 @@ import { base64url, fromBase64url, fromUtf8, utf8 } from '../../shared/bytes.ts'
 import {
   contentDigest,
   readCall,
+  readCallHead,
   readTicket,
+  requireDigest,
   signCall,
   signTicket,
   verifyCall,
   type Call,
 } from '../../shared/http-signature.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'
-import { signBytes } from '../../shared/signature.ts'
+import { importVerifyKey, signBytes, verifySignature } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeEd25519, makeP256 } from '../lib/fixtures-keys.ts'
 import { makeIdentity, makeTenant, NOW, type Identity, type Tenant } from '../lib/fixtures.ts'
@@ -79,6 +82,82 @@ describe('what is signed', () => {
     const two = await makeIdentity(tenant.clients, 'client', 'two', await makeP256('two'))
     const headers = await signCall(call, two, NOW)
     await verifyCall(readCall(call, header(headers)), certificate(two), NOW, 60)
+  })
+})
+
+describe('a call whose body was not read yet', () => {
+  it('[relay-2] is over the digest that it claims, which has to be that of the body', async () => {
+    const head = readCallHead(call, header(good))
+    await verifyCall(head, certificate(), NOW, 60)
+    requireDigest(head, sha256(call.body))
+    await expectCode(() => requireDigest(head, sha256(utf8('{}'))), 'ERR_UNAUTHORIZED')
+    const other = { ...good, 'content-digest': contentDigest(utf8('{}')) }
+    const bent = readCallHead(call, header(other))
+    await expectCode(verifyCall(bent, certificate(), NOW, 60), 'ERR_UNAUTHORIZED')
+    for (const digest of ['sha-256=:AAAA:', `${good['content-digest']}, sha-512=:AAAA:`]) {
+      const read = () => readCallHead(call, header({ ...good, 'content-digest': digest }))
+      await expectCode(read, 'ERR_UNAUTHORIZED')
+    }
+  })
+})
+
+describe('examples of RFC 9421', () => {
+  const fromBase64 = (text: string) =>
+    fromBase64url(text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''))
+
+  // Their components are not those of the profile: what fits of them is the signature over a base, and how its lines are written.
+  it.each([
+    [
+      'B.2.6, Ed25519',
+      'MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=',
+      'wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==',
+      [
+        '"date": Tue, 20 Apr 2021 02:07:55 GMT',
+        '"@method": POST',
+        '"@path": /foo',
+        '"@authority": example.com',
+        '"content-type": application/json',
+        '"content-length": 18',
+        '"@signature-params": ("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473;keyid="test-key-ed25519"',
+      ],
+    ],
+    [
+      'B.2.4, P-256',
+      'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqIVYZVLCrPZHGHjP17CTW0/+D9Lfw0EkjqF7xB4FivAxzic30tMM4GF+hR6Dxh71Z50VGGdldkkDXZCnTNnoXQ==',
+      'wNmSUAhwb5LxtOtOpNa6W5xj067m5hFrj0XQ4fvpaCLx0NKocgPquLgyahnzDnDAUy5eCdlYUEkLIj+32oiasw==',
+      [
+        '"@status": 200',
+        '"content-type": application/json',
+        '"content-digest": sha-512=:mEWXIS7MaLRuGgxOBdODa3xqM1XdEvxoYhvlCFJ41QJgJc4GTsPp29l5oGX69wWdXymyU0rjJuahq4l5aGgfLQ==:',
+        '"content-length": 23',
+        '"@signature-params": ("@status" "content-type" "content-digest" "content-length");created=1618884473;keyid="test-key-ecc-p256"',
+      ],
+    ],
+  ])('%s: the signature verifies, over this base alone', async (_, spki, signature, lines) => {
+    const key = await importVerifyKey(fromBase64(spki))
+    const verify = (base: string) => verifySignature(key, fromBase64(signature), utf8(base))
+    expect(await verify(lines.join('\n'))).toBe(true)
+    expect(await verify(`${lines.join('\n')}\n`)).toBe(false)
+  })
+
+  it('§2.2: method, authority, path and query are written as there', async () => {
+    const lineOf = async (href: string, name: string) => {
+      const one = { method: 'POST', url: new URL(href), body: utf8('') }
+      const headers = await signCall(one, alice, NOW)
+      const lines = fromUtf8(readCall(one, header(headers)).base).split('\n')
+      return lines.find((line) => line.startsWith(`"${name}"`))
+    }
+    const path = 'https://www.example.com/path'
+    expect(await lineOf(`${path}?param=value`, '@method')).toBe('"@method": POST')
+    expect(await lineOf('https://WWW.example.com:443/path', '@authority')).toBe(
+      '"@authority": www.example.com',
+    )
+    expect(await lineOf(`${path}?param=value`, '@path')).toBe('"@path": /path')
+    expect(await lineOf(`${path}?param=value&foo=bar&baz=bat%2Dman`, '@query')).toBe(
+      '"@query": ?param=value&foo=bar&baz=bat%2Dman',
+    )
+    expect(await lineOf(`${path}?queryString`, '@query')).toBe('"@query": ?queryString')
+    expect(await lineOf(path, '@query')).toBe('"@query": ?')
   })
 })
 
@@ -280,6 +359,20 @@ describe('a ticket', () => {
       base64url(encodeJson({ certificates, input: good['signature-input'], signature })),
     )
     expect(ticket.length).toBeLessThan(2_000)
+    // Without a nonce, two tickets of one second would be one.
+    const { input: own } = JSON.parse(fromUtf8(fromBase64url(ticket))) as { input: string }
+    const bare = own.replace(/;nonce="[^"]+"/, '')
+    expect(bare).not.toBe(own)
+    await refused(
+      base64url(
+        encodeJson({
+          certificates: alice.certificates,
+          input: bare,
+          signature: new Uint8Array(64),
+        }),
+      ),
+    )
+    expect(await signTicket(url, alice, NOW)).not.toBe(await signTicket(url, alice, NOW))
   })
 
   it('[relay-2] a call is no ticket, and a ticket no call', async () => {
