@@ -35,7 +35,8 @@ const complaints: string[] = []
 async function open(name: string): Promise<Page> {
   const page = await openTab(browser, `${demo.origin}/?as=${name}`, (text, url) => {
     // Relay and web app refuse a revoked client, and Chromium writes every refusal down.
-    if (isRevoked && name === 'ben' && text.startsWith('Failed to load')) return
+    const isRefusal = /^(Failed to load|WebSocket connection to .* failed)/.test(text)
+    if (isRevoked && name === 'ben' && isRefusal) return
     complaints.push(`${name}: ${text} ${url}`)
   })
   await ready(page)
