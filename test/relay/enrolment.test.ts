@@ -112,11 +112,12 @@ describe('enrolment', () => {
     expect(readDelivery(await askDelivery(relay, world, client, [])).crls).toEqual([named])
   })
 
-  /** Lists of CAs that no trust document names. */
+  let made = 0
+  /** Lists of CAs that no trust document names, each of another name. */
   const strangers = (count: number): Promise<Bytes[]> =>
     Promise.all(
-      Array.from({ length: count }, async (_, i) => {
-        const ca = await makeCa('client', seconds(), 'Ed25519', `Other ${i}`)
+      Array.from({ length: count }, async () => {
+        const ca = await makeCa('client', seconds(), 'Ed25519', `Other ${made++}`)
         return ca.crl
       }),
     )
