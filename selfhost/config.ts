@@ -14,7 +14,7 @@ export interface WorkerShape {
 }
 
 /** Variables that are read from the environment when the relay starts: they are secrets, and stand in no file of the bundle. */
-export const SECRETS = ['INVITES'] as const
+export const SECRETS = ['INVITES', 'OPERATOR_SECRET'] as const
 
 const ENTRY = 'index.js'
 const WRANGLER = fileURLToPath(new URL('../wrangler.toml', import.meta.url))

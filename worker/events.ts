@@ -91,7 +91,7 @@ export class Events {
     const listener = readListener(request)
     if (this.size >= most) return new Response(null, { status: 429 })
     const { hash, expires } = listener.ticket
-    // PROTOCOL [relay-11]
+    // PROTOCOL [relay-12]
     if (!this.#tickets.use(fromBase64url(hash), expires)) return new Response(null, { status: 401 })
     const own = this.#ctx.getWebSockets(listener.fingerprint)
     for (const oldest of own.slice(0, Math.max(0, own.length + 1 - MAX_SOCKETS_EACH))) {

@@ -1,4 +1,4 @@
-/** Tickets open one socket each (docs/PROTOCOL.md [relay-11]): those that were used are kept until they would have run out. */
+/** Tickets open one socket each (docs/PROTOCOL.md [relay-12]): those that were used are kept until they would have run out. */
 import { lt } from 'drizzle-orm'
 import { type Bytes } from '../shared/bytes.ts'
 import { tickets } from './schema.ts'

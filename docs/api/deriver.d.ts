@@ -1,4 +1,4 @@
-export { ClientCa, ClientCaOptions, Deriver, ErrorCode, InitOptions, Inspection, KeyferryError, KeyringOptions, OpenOptions, Revoked, Service, ServiceEvent, ServiceSettings, Status, Store, appConfig, createKeyring, describe, importCrl, initTenant, inspect, isKeyferryError, issueClient, needsPassphrase, openClientCa, openDeriver, readStatus, revokeCertificate, revokeClient, revokeDevice, rotateKeyring }
+export { ClientCa, ClientCaOptions, Deriver, ErrorCode, InitOptions, Inspection, KeyferryError, KeyringOptions, OpenOptions, RelayReport, Revoked, Service, ServiceEvent, ServiceSettings, Status, Store, appConfig, createKeyring, describe, importCrl, initTenant, inspect, isKeyferryError, issueClient, needsPassphrase, openClientCa, openDeriver, readStatus, revokeCertificate, revokeClient, revokeDevice, rotateKeyring }
 
 // deriver/bound
 /** The parts of the bound and their sum. Seconds. */
@@ -104,6 +104,24 @@ interface CrlSource {
 // deriver/crls
 /** Takes in a CRL of a CA that the trust document anchors, or that a stored path names as issuer. Throws `ERR_CRL`, `ERR_ROLLBACK`. */
 function importCrl(store: Store, der: Bytes, issuers: readonly Bytes[], now: number): Promise<boolean>;
+
+// deriver/fsck
+/** What was found. `unreferenced` are objects that the head does not name: of the one before, or of the next. */
+interface RelayReport {
+    relay: string;
+    tenant: string;
+    trust: number;
+    head: {
+        incarnation: number;
+        version: number;
+    } | null;
+    crls: number;
+    objects: number;
+    bytes: number;
+    unreferenced: number;
+    requests: number;
+    problems: string[];
+}
 
 // deriver/index
 /** A deriver opened from its directory. */
@@ -219,6 +237,8 @@ interface Service {
     step(): Promise<void>;
     /** Runs until the signal; resolves when the last step is done. */
     run(signal: AbortSignal): Promise<void>;
+    /** Verifies everything that a relay stores of the tenant; changes nothing. */
+    check(url: string, progress?: (objects: number) => void): Promise<RelayReport>;
 }
 /** What the service reports, for a log or a screen. It never holds a key. */
 type ServiceEvent = {
@@ -459,6 +479,7 @@ const ERROR_CODES: {
     readonly ERR_CONFLICT: 'the head at the relay is another one';
     readonly ERR_INCOMPLETE: 'the head names objects that were not uploaded';
     readonly ERR_QUOTA: 'over a limit of the tenant';
+    readonly ERR_SUSPENDED: 'the operator of the relay has suspended the tenant';
     readonly ERR_MEDIA_TYPE: 'of another media type';
     readonly ERR_METHOD: 'this method is not allowed here';
     readonly ERR_INTERNAL: 'internal error';

@@ -63,6 +63,7 @@ const ERROR_CODES: {
     readonly ERR_CONFLICT: 'the head at the relay is another one';
     readonly ERR_INCOMPLETE: 'the head names objects that were not uploaded';
     readonly ERR_QUOTA: 'over a limit of the tenant';
+    readonly ERR_SUSPENDED: 'the operator of the relay has suspended the tenant';
     readonly ERR_MEDIA_TYPE: 'of another media type';
     readonly ERR_METHOD: 'this method is not allowed here';
     readonly ERR_INTERNAL: 'internal error';

@@ -228,7 +228,7 @@ describe('tickets', () => {
     })
   }
 
-  it('[relay-11] a ticket opens one socket, also after the object slept', async () => {
+  it('[relay-12] a ticket opens one socket, also after the object slept', async () => {
     const { world, alice } = await start()
     const url = new URL(paths.events(world.tenant), relay.url)
     const ticket = await signTicket(url, alice.signer, world.now)

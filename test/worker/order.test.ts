@@ -31,7 +31,7 @@ function noted(): Env {
         steps.push('rate')
         return env.RATE!.limit(options)
       },
-    } as RateLimit,
+    },
     TENANT: {
       getByName: (name: string) => {
         steps.push('object')

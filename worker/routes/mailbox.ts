@@ -82,7 +82,7 @@ async function listen(call: SignedCall): Promise<Response> {
   const response = await tenantOf(call).fetch(
     new Request(url, { headers: { upgrade: 'websocket' } }),
   )
-  // PROTOCOL [relay-11]
+  // PROTOCOL [relay-12]
   if (response.status === 401) throw new KeyferryError('ERR_UNAUTHORIZED', 'a used ticket')
   if (response.status !== 101)
     throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': RETRY_AFTER } })
