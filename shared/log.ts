@@ -19,7 +19,11 @@ const FIELDS = {
   'trust-published': { hash, number: int(1) },
   'incarnation-raised': { incarnation, since: int(), trust: int(1) },
   'catalog-signed': { number: int(1), root: hash },
-  'keyring-created': { keyring, kind: oneOf('recoverable', 'erasable', 'imported'), rules: text(MAX_LOG_LEAF) },
+  'keyring-created': {
+    keyring,
+    kind: oneOf('recoverable', 'erasable', 'imported'),
+    rules: text(MAX_LOG_LEAF),
+  },
   'generation-created': { generation: int(1), incarnation, keyring },
   'version-created': { incarnation, keyring, version },
   'bundle-made': {
