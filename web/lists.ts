@@ -85,9 +85,7 @@ export class Lists {
 
   /** What the accepted head names of these issuers. */
   #named(issuers: readonly Bytes[]): Named {
-    const { head } = this.#options.state()
-    if (head.length === 0) return []
-    const { crls } = decodeHead(decodeEnvelope(head))
+    const { crls } = decodeHead(decodeEnvelope(this.#options.state().head))
     return crls.filter(({ issuer }) => issuers.some((one) => equal(one, issuer)))
   }
 

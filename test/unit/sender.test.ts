@@ -246,6 +246,12 @@ describe('what lists say', () => {
     expect(await verify({ now: NOW + 7 * DAY }, old)).toMatchObject({ status: 'current' })
   })
 
+  it('[sign-6] more lists than a path may cost end it', async () => {
+    const crl = await makeCrl(tenant.clients)
+    expect(await verify(listed(Array.from({ length: 64 }, () => crl)))).toBeTruthy()
+    await refuses('ERR_PATH_INVALID', listed(Array.from({ length: 65 }, () => crl)))
+  })
+
   it('[sign-6] a list below lowestCrls is none; what it lists is revoked all the same', async () => {
     const issuer = await keyId(tenant.clients.key.spki)
     const lowest = (number: number) => under({ lowestCrls: [{ issuer, number }] })
