@@ -128,7 +128,10 @@ export interface StoredState {
   keyrings: Record<string, StoredKeyring>
   /** @internal */
   evidence: Evidence[]
-  /** Of the clients' CAs; none before the first sender is verified. */
+  /**
+   * Of the clients' CAs; none before the first sender is verified.
+   * @internal
+   */
   lists: StoredList[]
 }
 

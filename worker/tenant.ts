@@ -128,6 +128,7 @@ export class Tenant extends DurableObject<Env> {
 
   /** Heads kept after a number, encoded. */
   heads(after: number): { next: number; envelopes: Bytes[] } {
+    this.#serve()
     return listHeads(this.#db, after)
   }
 

@@ -465,13 +465,6 @@ interface Store {
      */
     turn?<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
-/** A revocation list that an accepted head named, to verify senders with. */
-interface StoredList {
-    /** Key id of its issuer. */
-    issuer: Bytes;
-    hash: Bytes;
-    der: Bytes;
-}
 /**
  * All of a client's durable state: structured-cloneable, and opaque but for these two fields. Values are replaced, never changed in place.
  */
@@ -479,8 +472,6 @@ interface StoredState {
     format: 1;
     /** Rises with every write. */
     revision: number;
-    /** Of the clients' CAs; none before the first sender is verified. */
-    lists: StoredList[];
 }
 
 // web/store-indexeddb

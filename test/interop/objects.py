@@ -44,7 +44,7 @@ entry_fields = {
     'trust-published': dict(hash=digest, number=number),
     'incarnation-raised': dict(incarnation=epoch, since=integer(), trust=number),
     'catalog-signed': dict(number=number, root=digest),
-    'keyring-created': dict(keyring=ring, kind=one_of('recoverable', 'erasable'), rules=text(MOST_LEAF)),
+    'keyring-created': dict(keyring=ring, kind=one_of('recoverable', 'erasable', 'imported'), rules=text(MOST_LEAF)),
     'generation-created': dict(generation=number, incarnation=epoch, keyring=ring),
     'version-created': dict(incarnation=epoch, keyring=ring, version=epoch),
     'bundle-made': dict(
@@ -60,6 +60,14 @@ entry_fields = {
     'request-refused': dict(keyring=ring, reason=text(300), recipient=digest, refusal=digest, uri=uri),
     'device-denied': dict(device=digest, uri=uri),
     'certificate-revoked': dict(serial=text(64), uri=uri),
+    'version-exported': dict(
+        incarnation=epoch, keyId=digest, keyring=ring, record=digest, targets=text(MOST_LEAF), version=epoch
+    ),
+    'import-proposed': dict(by=text(1024), name=text(1024)),
+    'version-imported': dict(by=text(2050), incarnation=epoch, keyId=digest, keyring=ring, version=epoch),
+    'root-added': dict(name=text(64), place=text(1024), root=number),
+    'root-used': dict(name=text(64), root=number),
+    'root-removed': dict(name=text(64), root=number),
 }
 released = {name: schema for name, schema in release_fields.items() if name != 'log'}
 entries = {
