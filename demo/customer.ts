@@ -103,6 +103,16 @@ function sentence(event: ServiceEvent): string | null {
       return `Removed ${event.devices} devices that the trust document no longer admits`
     case 'rotated':
       return `Rotated ${event.keyrings.join(', ')} on schedule`
+    case 'uncovered':
+      return `Removed ${event.devices} devices that no rule covers any more`
+    case 'rekeyed':
+      return `Replaced the keys of ${event.uris.map(nameOf).join(', ')}`
+    case 'rewelcomed':
+      return `Welcomed ${event.devices} devices anew`
+    case 'erased':
+      return `Erased the salts of ${event.version}`
+    case 'destroyed':
+      return `Destroyed ${event.version}`
     case 'crl':
       return `Took in revocation list ${event.number}`
     case 'crl-error':

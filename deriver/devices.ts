@@ -10,6 +10,7 @@ import { createHpke, KEM_ID } from '../shared/hpke.ts'
 import { channelIdInput, channelInput } from '../shared/kdf.ts'
 import { type KeyPackage } from '../shared/key-package.ts'
 import { keyId } from '../shared/signature.ts'
+import { type Suite } from '../shared/trust.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { isBuiltInCa } from './crls.ts'
 import { random } from './random.ts'
@@ -35,6 +36,8 @@ export interface DeviceRow {
   welcome_hash: Bytes
   /** Number of the root that the channel key comes from. */
   root: number
+  /** Public key of the package, for another welcome to it; `null` in rows of earlier formats. */
+  public_key: Bytes | null
 }
 
 /** A welcome that was made and is not yet in the database. */
@@ -58,22 +61,47 @@ export function channelKey(
 }
 
 /** Seals a new channel key to a verified key package. Throws `ERR_KEY_PACKAGE` for a key that cannot be sealed to. */
-export async function makeWelcome(
+export function makeWelcome(
   root: Root,
   number: number,
   tenant: string,
-  keyPackage: KeyPackage,
+  { body, hash }: KeyPackage,
 ): Promise<NewWelcome> {
-  const { suite, key, signer } = keyPackage.body
+  return sealWelcome(root, number, tenant, { ...body, hash })
+}
+
+async function sealWelcome(
+  root: Root,
+  number: number,
+  tenant: string,
+  { suite, key, signer, hash }: { suite: Suite; key: Bytes; signer: Bytes; hash: Bytes },
+): Promise<NewWelcome> {
   const salt = random(32)
   const id = fromBase32(tenant)
-  const channel = await root.ask(channelInput(id, keyPackage.hash, salt), number)
-  const info = welcomeInfo(id, signer, keyPackage.hash, suite)
+  const channel = await root.ask(channelInput(id, hash, salt), number)
+  const info = welcomeInfo(id, signer, hash, suite)
   const { encapsulated, ciphertext } = await createHpke(suite).seal(key, channel, info)
   const welcome = encodeWelcome({ kem: KEM_ID[suite], encapsulated, ciphertext })
   const channelId = macWith(channel, channelIdInput())
   channel.fill(0)
   return { root: number, salt, channelId, welcome }
+}
+
+/** A device's row with another channel, of root `number`, for the package that it has; `null` for a row that does not have its public key. */
+export async function rewelcome(
+  root: Root,
+  number: number,
+  tenant: string,
+  device: DeviceRow,
+): Promise<{ row: DeviceRow; made: NewWelcome } | null> {
+  const { suite, public_key: key, fingerprint: signer, package_hash: hash } = device
+  if (key === null) return null
+  const bytes = (blob: Bytes): Bytes => new Uint8Array(blob)
+  const named = { suite: suite as Suite, key: bytes(key), signer: bytes(signer), hash: bytes(hash) }
+  const made = await sealWelcome(root, number, tenant, named)
+  const { salt, channelId, welcome } = made
+  const channel = { channel_salt: salt, channel_id: channelId, welcome_hash: sha256(welcome) }
+  return { row: { ...device, ...channel, root: number }, made }
 }
 
 /** The row of a device with a new package and welcome. */
@@ -94,6 +122,7 @@ export async function deviceOf(
     channel_id: made.channelId,
     welcome_hash: sha256(made.welcome),
     root: made.root,
+    public_key: body.key,
   }
 }
 
@@ -123,11 +152,12 @@ function saveIssued(store: Store, d: DeviceRow): void {
   )
 }
 
-/** Writes a device's row. Call it in a transaction. */
+/** Writes a device's row, with a channel that has held no cell yet. Call it in a transaction. */
 export function saveDevice(store: Store, d: DeviceRow): void {
   saveIssued(store, d)
+  store.run('DELETE FROM held WHERE device = ?', d.key_id)
   store.run(
-    'INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    'INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     d.key_id,
     d.uri,
     d.fingerprint,
@@ -140,6 +170,7 @@ export function saveDevice(store: Store, d: DeviceRow): void {
     d.channel_id,
     d.welcome_hash,
     d.root,
+    d.public_key,
   )
 }
 

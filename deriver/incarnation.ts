@@ -8,10 +8,10 @@ import { type Issuer } from '../shared/issue.ts'
 import { keyId } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { listedName } from './crls.ts'
-import { addVersion } from './keyrings.ts'
 import { appendLog, shownLog } from './log.ts'
 import { renewGeneration, type Deriving } from './members.ts'
 import { markChanged, type Store } from './store.ts'
+import { moveOn } from './versions.ts'
 
 /**
  * Numbers of catalogs and manifests go on above this under an incarnation. A restored database does not know the last ones that it gave out, and
@@ -45,7 +45,7 @@ export async function takeUpIncarnation(
     store.run('UPDATE keyrings SET number = max(number, ?)', base)
     for (const { id } of store.all<{ id: Bytes }>('SELECT id FROM keyrings ORDER BY id')) {
       renewGeneration(store, deriving, id, now, () => true)
-      addVersion(store, id, now)
+      moveOn(store, id, now, true)
     }
     markChanged(store)
     return true

@@ -3,11 +3,15 @@ import { hex } from '../shared/bytes.ts'
 import { renewRoleCrl, type BuiltInCas } from './ca.ts'
 import { crlsByIssuer } from './crls.ts'
 import { expiredDevices, leavingDevices } from './revocation.ts'
-import { isDenied } from './devices.ts'
-import { rotateDue, type KeyringRow } from './keyrings.ts'
+import { isDenied, type DeviceRow } from './devices.ts'
 import { removeDevices, renewGeneration, type Deriving } from './members.ts'
 import { pruneObjects } from './objects.ts'
+import { forgetPending } from './pending.ts'
+import { finishRekeys } from './rekey.ts'
 import { forgetRequests } from './requests.ts'
+import { type KeyringRow } from './rows.ts'
+import { isGranted } from './rules.ts'
+import { rotateDue } from './schedule.ts'
 import { type Store } from './store.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { findUnadmitted, isCheckDue, stillUnadmitted } from './unadmitted.ts'
@@ -17,6 +21,8 @@ export type MaintenanceEvent =
   | { type: 'revoked'; devices: number; keyrings: number }
   | { type: 'unadmitted'; devices: number; keyrings: number }
   | { type: 'rotated'; keyrings: string[] }
+  | { type: 'uncovered'; devices: number; keyring: string }
+  | { type: 'rekeyed'; uris: string[]; keyrings: string[] }
 
 /** Seconds between two looks for devices whose time is over, when no revocation list and no denial changed. */
 const LOOK_AGAIN = 60
@@ -68,6 +74,26 @@ export function createMaintenance(
     checked = { at: now, under: number }
   }
 
+  /** Members whom no rule covers any more leave. */
+  async function removeUncovered(now: number): Promise<void> {
+    for (const row of store.all<KeyringRow>('SELECT * FROM keyrings WHERE rules_checked = 0')) {
+      const left = await deriving.root.transaction(store, () => {
+        const members = store.all<DeviceRow>(
+          'SELECT d.* FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ?',
+          row.id,
+        )
+        const leaving = new Set(
+          members.filter((one) => !isGranted(store, row, one)).map((one) => hex(one.key_id)),
+        )
+        store.run('UPDATE keyrings SET rules_checked = 1 WHERE id = ?', row.id)
+        if (leaving.size > 0)
+          renewGeneration(store, deriving, row.id, now, (one) => !leaving.has(hex(one.key_id)))
+        return leaving.size
+      })
+      if (left > 0) report({ type: 'uncovered', devices: left, keyring: row.name })
+    }
+  }
+
   /** A generation under another root than the present one is renewed at once: that is how a migration goes on. */
   async function renewGenerations(now: number): Promise<void> {
     const due = store.all<KeyringRow>(
@@ -98,10 +124,14 @@ export function createMaintenance(
       await renewRoleCrl(store, issuer, role, now)
     await removeLeaving(now)
     await removeUnadmitted(trust, now)
-    const rotated = rotateDue(store, now)
+    await removeUncovered(now)
+    const rotated = rotateDue(store, now, trust.body.headLifetime + trust.body.skew)
     if (rotated.length > 0) report({ type: 'rotated', keyrings: rotated })
+    const rekeyed = await finishRekeys(store, deriving, now)
+    if (rekeyed.uris.length > 0) report({ type: 'rekeyed', ...rekeyed })
     await renewGenerations(now)
     forgetRequests(store, now)
+    forgetPending(store, now)
     pruneObjects(store)
   }
 }

@@ -7,21 +7,19 @@ import { concat, equal, fromBase32, type Bytes } from '../shared/bytes.ts'
 import { kekInput } from '../shared/kdf.ts'
 import { encodePage, joinPages, PAGE_SIZE, pageRef, type PageRef } from '../shared/tree.ts'
 import { channelKey, type DeviceRow } from './devices.ts'
-import { addGeneration, addVersion, type KeyringRow } from './keyrings.ts'
+import { addGeneration } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { putObject } from './objects.ts'
 import { wrapKey, type Root } from './root.ts'
+import { keyringRow } from './rows.ts'
 import { markChanged, type Store } from './store.ts'
+import { moveOn, skipBundled } from './versions.ts'
 
 /** What deriving cells needs. */
 export interface Deriving {
   root: Root
   /** Tenant id, as text. */
   tenant: string
-}
-
-function keyringRow(store: Store, id: Bytes): KeyringRow {
-  return store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', id)!
 }
 
 /** The key-encryption key of a keyring's present generation: 32 bytes. */
@@ -88,6 +86,52 @@ export function keyringsOf(store: Store, device: Bytes): Bytes[] {
     .map((row) => row.keyring)
 }
 
+/** Notes that a device's channel key opens a cell of the keyring's present generation, and of those that follow. */
+function noteHeld(store: Store, id: Bytes, device: Bytes, generation: number): void {
+  store.run('INSERT OR IGNORE INTO held VALUES (?, ?, ?)', device, id, generation)
+}
+
+/** Adds devices to a keyring, or renews their leaves there. Call it in a transaction. Returns whether anything changed. */
+export function joinAll(
+  store: Store,
+  deriving: Deriving,
+  id: Bytes,
+  devices: readonly DeviceRow[],
+  now: number,
+): boolean {
+  const { members_size: size, generation } = keyringRow(store, id)
+  const kek = currentKek(store, deriving, id)
+  const touched = new Set<number>()
+  let end = size
+  for (const device of devices) {
+    const member = store.get<{ slot: number; leaf: Bytes }>(
+      'SELECT slot, leaf FROM members WHERE device = ? AND keyring = ?',
+      device.key_id,
+      id,
+    )
+    const bound = concat(device.package_hash, device.channel_id, device.welcome_hash)
+    if (member !== undefined && equal(member.leaf.subarray(0, 96), bound)) continue
+    const slot = member?.slot ?? end++
+    const { key_id, uri, package_hash } = device
+    const isSame = member !== undefined && equal(member.leaf.subarray(0, 32), package_hash)
+    const event =
+      member === undefined ? 'member-added' : isSame ? 'member-rewelcomed' : 'package-rotated'
+    appendLog(store, event, now, { keyring: id, device: key_id, uri, package: package_hash })
+    store.run(
+      'INSERT INTO members VALUES (?1, ?2, ?3, ?4) ON CONFLICT (keyring, slot) DO UPDATE SET leaf = ?4',
+      id,
+      slot,
+      key_id,
+      leafOf(deriving, kek, device),
+    )
+    noteHeld(store, id, key_id, generation)
+    touched.add(Math.floor(slot / PAGE_SIZE))
+  }
+  for (const page of touched) writePage(store, id, page)
+  if (touched.size > 0) writeIndex(store, id, end)
+  return touched.size > 0
+}
+
 /** Adds a device to a keyring, or renews its leaf there. Call it in a transaction. Returns whether anything changed. */
 export function joinKeyring(
   store: Store,
@@ -96,28 +140,7 @@ export function joinKeyring(
   device: DeviceRow,
   now: number,
 ): boolean {
-  const member = store.get<{ slot: number; leaf: Bytes }>(
-    'SELECT slot, leaf FROM members WHERE device = ? AND keyring = ?',
-    device.key_id,
-    id,
-  )
-  const bound = concat(device.package_hash, device.channel_id, device.welcome_hash)
-  if (member !== undefined && equal(member.leaf.subarray(0, 96), bound)) return false
-  const { members_size: size } = keyringRow(store, id)
-  const slot = member?.slot ?? size
-  store.run(
-    'INSERT INTO members VALUES (?1, ?2, ?3, ?4) ON CONFLICT (keyring, slot) DO UPDATE SET leaf = ?4',
-    id,
-    slot,
-    device.key_id,
-    leafOf(deriving, currentKek(store, deriving, id), device),
-  )
-  writePage(store, id, Math.floor(slot / PAGE_SIZE))
-  writeIndex(store, id, Math.max(size, slot + 1))
-  const event = member === undefined ? 'member-added' : 'package-rotated'
-  const { key_id, uri, package_hash } = device
-  appendLog(store, event, now, { keyring: id, device: key_id, uri, package: package_hash })
-  return true
+  return joinAll(store, deriving, id, [device], now)
 }
 
 /**
@@ -138,7 +161,10 @@ export function renewGeneration(
   const staying = devices.filter(stays)
   addGeneration(store, id, now)
   // PROTOCOL [deriver-3]
-  if (staying.length < devices.length) addVersion(store, id, now)
+  if (staying.length < devices.length) {
+    skipBundled(store, id)
+    moveOn(store, id, now, true)
+  }
   const kek = currentKek(store, deriving, id)
   store.run('DELETE FROM members WHERE keyring = ?', id)
   store.run('DELETE FROM pages WHERE keyring = ?', id)

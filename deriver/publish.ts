@@ -1,5 +1,6 @@
 /** From rows to a signed head: changed keyrings, the catalog over all manifests, and the head over everything. A heartbeat costs the same whatever there is. */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { verifyCatalog } from '../shared/catalog.ts'
 import {
   decodeEnvelope,
   documentHash,
@@ -8,7 +9,7 @@ import {
   signWithCertificate,
   type Envelope,
 } from '../shared/envelope.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type AnySigner } from '../shared/http-signature.ts'
 import { type HeadBody } from '../shared/release.ts'
@@ -21,6 +22,7 @@ import { publishKeyring, publishTrees, readTree } from './release.ts'
 import { type Root } from './root.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust } from './trust.ts'
+import { isAuthorityAway } from './versions.ts'
 
 /** Seconds: how long a catalog lives, and after which part of that it is signed again. */
 const CATALOG_LIFETIME = 7 * 86_400
@@ -57,15 +59,32 @@ function lastCatalog(store: Store): CatalogRow | undefined {
   return store.get<CatalogRow>('SELECT * FROM catalogs ORDER BY number DESC LIMIT 1')
 }
 
-/** The newest catalog, if it is over the manifests as they stand, under the newest trust document and not a day old. */
+/**
+ * The newest catalog, if it is over the manifests as they stand, under the newest trust document and, where the authority's keys are at hand, not a day old.
+ * A ceremony's counts as long as there is no other one: clients know its end themselves.
+ */
 function currentCatalog(store: Store, trust: TrustDocument, now: number): CatalogRow | undefined {
   const last = lastCatalog(store)
   const isCurrent =
     last !== undefined &&
-    last.expires - CATALOG_LIFETIME + CATALOG_RENEWAL > now &&
+    (isAuthorityAway(store) || last.expires - CATALOG_LIFETIME + CATALOG_RENEWAL > now) &&
     last.trust === trust.body.number &&
     equal(last.root, readTree(store, 'manifest').root)
   return isCurrent ? last : undefined
+}
+
+/** Takes the last catalog over to the newest trust document, if its signatures count under that. Returns whether it did. */
+async function adoptCatalog(store: Store, trust: TrustDocument): Promise<boolean> {
+  const last = lastCatalog(store)
+  if (last === undefined || !equal(last.root, readTree(store, 'manifest').root)) return false
+  try {
+    await verifyCatalog(decodeEnvelope(new Uint8Array(last.envelope)), trust)
+  } catch (error) {
+    if (!isKeyferryError(error, 'ERR_SIGNATURE')) throw error
+    return false
+  }
+  store.run('UPDATE catalogs SET trust = ? WHERE number = ?', trust.body.number, last.number)
+  return true
 }
 
 /** Throws `ERR_CONFLICT` for a trust document that is not the newest any more: a head under it would go back behind those of other processes. */
@@ -74,13 +93,28 @@ function requireNewest(store: Store, trust: TrustDocument): void {
     throw new KeyferryError('ERR_CONFLICT', 'a newer trust document is in force')
 }
 
+/** The keys among these that the trust document lists. */
+function listedKeys(keys: readonly AnySigningKey[], { body }: TrustDocument): AnySigningKey[] {
+  return keys.filter(({ spki }) => body.authority.keys.some((one) => equal(one, spki)))
+}
+
+/** Notes whether the keys at hand can sign catalogs: without them, the deriver goes by the catalog of the last ceremony. */
+export function noteAuthority(
+  store: Store,
+  keys: readonly AnySigningKey[],
+  trust: TrustDocument,
+): void {
+  const isAway = listedKeys(keys, trust).length < trust.body.authority.threshold
+  if (isAway !== isAuthorityAway(store)) store.set('authority-away', isAway ? 1 : 0)
+}
+
 /** The keys at hand that the trust document lists. Throws `ERR_SIGNATURE` where they are fewer than its threshold. */
 export function authoritySigners(
   keys: readonly AnySigningKey[],
   trust: TrustDocument,
 ): AnySigningKey[] {
-  const { keys: listed, threshold } = trust.body.authority
-  const signers = keys.filter(({ spki }) => listed.some((one) => equal(one, spki)))
+  const { threshold } = trust.body.authority
+  const signers = listedKeys(keys, trust)
   if (signers.length < threshold) {
     throw new KeyferryError(
       'ERR_SIGNATURE',
@@ -98,6 +132,7 @@ async function publishCatalog(
   now: number,
 ): Promise<void> {
   if (currentCatalog(store, trust, now) !== undefined) return
+  if (isAuthorityAway(store) && (await adoptCatalog(store, trust))) return
   const signers = authoritySigners(keys.authority, trust)
   const plan = store.transaction(() =>
     currentCatalog(store, trust, now) === undefined

@@ -13,18 +13,20 @@ import {
   KEYRING_LEAF,
   keyringLeaf,
   versionContext,
+  type KeyringKind,
   type Manifest,
 } from '../shared/manifest.ts'
 import { releaseLeaf } from '../shared/log.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'
 import { buildTree, type TreeHead } from '../shared/tree.ts'
-import { type KeyringRow, type VersionRow, type VersionState } from './keyrings.ts'
 import { openImport, saveImport, sealImport } from './imported.ts'
 import { appendLeaf, appendLog } from './log.ts'
 import { currentKek } from './members.ts'
 import { putObject, treePages } from './objects.ts'
 import { commit, wrapKey, type Root } from './root.ts'
+import { keyringRow, type KeyringRow, type VersionRow, type VersionState } from './rows.ts'
 import { type Store } from './store.ts'
+import { isAuthorityAway } from './versions.ts'
 
 export function versionSecret(
   root: Root,
@@ -77,47 +79,45 @@ function carryImport(
   return sealed
 }
 
-/** Builds manifest, bundle and release of one keyring. Call it in a transaction. */
-export function publishKeyring(
+function versionsOf(store: Store, keyring: Bytes): VersionRow[] {
+  return store.all<VersionRow>(
+    'SELECT * FROM versions WHERE keyring = ? ORDER BY incarnation, version',
+    keyring,
+  )
+}
+
+/** Commits to the versions that have no key id yet, and carries imported bytes to those that have none. Call it in a transaction. */
+function commitVersions(
   store: Store,
   root: Root,
-  tenant: string,
-  id: Bytes,
-  now: number,
+  names: Pick<Manifest, 'tenant' | 'keyring'>,
+  kind: KeyringKind,
+  rows: readonly VersionRow[],
 ): void {
-  const row = store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', id)!
-  const rows = store.all<VersionRow>(
-    'SELECT * FROM versions WHERE keyring = ? ORDER BY incarnation, version',
-    id,
-  )
-  const names = { tenant: fromBase32(tenant), keyring: id }
-  const kek = currentKek(store, { root, tenant }, id)
-  const entries = []
-  for (const [i, version] of rows.entries()) {
-    const secret = versionSecret(root, names, version)
-    if (version.key_id === null) {
-      version.key_id = commit(secret, versionContext(names, version))
-      store.run(
-        'UPDATE versions SET key_id = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
-        version.key_id,
-        id,
-        version.incarnation,
-        version.version,
-      )
-    }
-    if (row.kind === 'imported' && version.sealed === null)
-      version.sealed = carryImport(store, root, names, rows.slice(0, i), version, secret)
-    if (version.state !== 'skipped' && version.decrypt_until >= now) {
-      entries.push({
-        incarnation: version.incarnation,
-        version: version.version,
-        wrapped: wrapKey(kek, secret),
-        ...(version.sealed !== null && { sealed: new Uint8Array(version.sealed) }),
-      })
-    }
+  for (const [i, row] of rows.entries()) {
+    const isCarried = kind === 'imported' && row.sealed === null
+    if (row.key_id !== null && !isCarried) continue
+    const secret = versionSecret(root, names, row)
+    row.key_id ??= commit(secret, versionContext(names, row))
+    if (isCarried) row.sealed = carryImport(store, root, names, rows.slice(0, i), row, secret)
     secret.fill(0)
+    store.run(
+      'UPDATE versions SET key_id = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
+      row.key_id,
+      row.keyring,
+      row.incarnation,
+      row.version,
+    )
   }
-  const manifest = encodeManifest({
+}
+
+/** The manifest of a keyring as its rows have it, signed or not. Call it in a transaction. */
+export function draftManifest(store: Store, root: Root, tenant: string, id: Bytes): Bytes {
+  const row = keyringRow(store, id)
+  const rows = versionsOf(store, id)
+  const names = { tenant: fromBase32(tenant), keyring: id }
+  commitVersions(store, root, names, row.kind, rows)
+  return encodeManifest({
     ...names,
     number: row.number,
     kind: row.kind,
@@ -136,38 +136,81 @@ export function publishKeyring(
       ...(v.sealed !== null && { importHash: sha256(new Uint8Array(v.sealed)) }),
     })),
   })
-  const incarnation = store.counter('incarnation')
-  const name = wrapKey(kek, encodeName(row.name))
-  const bundle = encodeBundle({
-    keyring: id,
-    incarnation,
-    generation: row.generation,
-    name,
-    entries,
+}
+
+/** States in which nobody is given a version any more. */
+const UNUSED: readonly VersionState[] = ['skipped', 'destroying', 'destroyed']
+
+/** Who is given which versions: the bundle of the present generation. */
+function makeBundle(
+  store: Store,
+  root: Root,
+  tenant: string,
+  row: KeyringRow,
+  versions: readonly VersionRow[],
+): Bytes {
+  const names = { tenant: fromBase32(tenant), keyring: row.id }
+  const kek = currentKek(store, { root, tenant }, row.id)
+  const entries = versions.map((version) => {
+    const secret = versionSecret(root, names, version)
+    const wrapped = wrapKey(kek, secret)
+    secret.fill(0)
+    const sealed = version.sealed === null ? {} : { sealed: new Uint8Array(version.sealed) }
+    return { incarnation: version.incarnation, version: version.version, wrapped, ...sealed }
   })
+  const name = wrapKey(kek, encodeName(row.name))
   kek.fill(0)
-  const bundleHash = putObject(store, bundle)
-  if (row.bundle === null || !equal(row.bundle, bundleHash)) {
-    const { generation } = row
-    const versions = entries.map((one) => `${one.incarnation}.${one.version}`).join(' ')
-    const made = { bundle: bundleHash, generation, incarnation, keyring: id, versions }
-    appendLog(store, 'bundle-made', now, made)
+  const incarnation = store.counter('incarnation')
+  return encodeBundle({ keyring: row.id, incarnation, generation: row.generation, name, entries })
+}
+
+/**
+ * Builds manifest, bundle and release of one keyring; without the authority's keys, bundle and release under the manifest that it signed last. A keyring
+ * of which it never signed one waits for it. Call it in a transaction.
+ */
+export function publishKeyring(
+  store: Store,
+  root: Root,
+  tenant: string,
+  id: Bytes,
+  now: number,
+): void {
+  const isAway = isAuthorityAway(store)
+  const row = keyringRow(store, id)
+  if (isAway && row.manifest === null) {
+    store.run('UPDATE keyrings SET dirty = 0 WHERE id = ?', id)
+    return
   }
-  const inState = (state: VersionState): { incarnation: number; version: number }[] =>
-    rows
-      .filter((v) => v.state === state)
-      .map((v) => ({ incarnation: v.incarnation, version: v.version }))
+  // PROTOCOL [deriver-9]
+  const manifest = isAway
+    ? new Uint8Array(row.manifest!)
+    : putObject(store, draftManifest(store, root, tenant, id))
+  if (!isAway) store.run('UPDATE versions SET committed = 1 WHERE keyring = ?', id)
+  const rows = versionsOf(store, id).filter(({ committed }) => committed === 1)
+  const given = rows.filter(
+    (v) => v.bundled === 1 && !UNUSED.includes(v.state) && v.decrypt_until >= now,
+  )
+  const bundle = putObject(store, makeBundle(store, root, tenant, row, given))
+  const incarnation = store.counter('incarnation')
+  const { generation } = row
+  if (row.bundle === null || !equal(row.bundle, bundle)) {
+    const versions = given.map((one) => `${one.incarnation}.${one.version}`).join(' ')
+    appendLog(store, 'bundle-made', now, { bundle, generation, incarnation, keyring: id, versions })
+  }
+  const idsOf = (isIn: (v: VersionRow) => boolean): { incarnation: number; version: number }[] =>
+    rows.filter(isIn).map((v) => ({ incarnation: v.incarnation, version: v.version }))
   const contents: Omit<Release, 'log'> = {
-    bundle: bundleHash,
-    compromised: inState('compromised'),
-    deactivated: inState('deactivated'),
+    bundle,
+    // One that was skipped although members may have it is as good as known.
+    compromised: idsOf((v) => v.state === 'compromised' || v.state === 'skipped'),
+    deactivated: idsOf((v) => v.state === 'deactivated'),
     encrypt: { incarnation: row.encrypt_incarnation, version: row.encrypt_version },
-    generation: row.generation,
+    generation,
     incarnation,
     keyring: id,
-    manifest: putObject(store, manifest),
+    manifest,
     members: members(store, row),
-    skipped: inState('skipped'),
+    skipped: idsOf((v) => UNUSED.includes(v.state)),
     tenant,
   }
   const release: Release = { ...contents, log: logIndex(store, row, contents) }
@@ -194,7 +237,7 @@ function members(store: Store, row: KeyringRow): TreeHead {
 export function publishTrees(store: Store): void {
   for (const column of ['manifest', 'release'] as const) {
     const rows = store.all<{ id: Bytes; hash: Bytes }>(
-      `SELECT id, ${column} AS hash FROM keyrings ORDER BY id`,
+      `SELECT id, ${column} AS hash FROM keyrings WHERE ${column} IS NOT NULL ORDER BY id`,
     )
     const tree = buildTree(
       rows.map((row) => keyringLeaf(row.id, row.hash)),

@@ -4,16 +4,9 @@
  */
 import { type RequestBody } from '../shared/api.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
-import {
-  decodeEnvelope,
-  documentHash,
-  encodeEnvelope,
-  signWithCertificate,
-  type Envelope,
-} from '../shared/envelope.ts'
+import { decodeEnvelope, documentHash, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { type Crl } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { sha256 } from '../shared/hash.ts'
 import {
   requireRisingPackage,
   verifyKeyPackage,
@@ -34,12 +27,15 @@ import {
   type DeviceRow,
   type NewWelcome,
 } from './devices.ts'
-import { type KeyringRow } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { joinKeyring, keyringsOf, renewGeneration } from './members.ts'
 import { putObject } from './objects.ts'
+import { keepRequest, standing, type PendingRow } from './pending.ts'
 import { decide } from './policy.ts'
 import { type PublishKeys } from './publish.ts'
+import { signRefusal } from './refusals.ts'
+import { type KeyringRow, keyringRow } from './rows.ts'
+import { isGranted, manifestRules } from './rules.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust } from './trust.ts'
 
@@ -49,12 +45,10 @@ export interface Outcome {
   uri: string
   /** Names of keyrings. */
   granted: string[]
-  refused: { keyring: string; reason: string }[]
+  refused: { keyring: string; reason: string; kind: 'denied' | 'pending' }[]
   refusals: Envelope[]
 }
 
-/** Seconds that a refusal lives at most. */
-const REFUSAL_LIFETIME = 3_600
 /** How often a request is decided anew because something changed while its welcome was sealed. */
 const ATTEMPTS = 4
 
@@ -78,6 +72,7 @@ interface Verdict {
   row: KeyringRow | undefined
   /** Why not; `null` for a grant. */
   reason: string | null
+  kind: 'denied' | 'pending'
 }
 
 /** Throws `ERR_CONFLICT` where another process took a list or a trust document into force since the request was verified. */
@@ -118,10 +113,18 @@ function packageProblem({ store, keyPackage, device }: Case): string | null {
 
 function decideOne({ store, request, device }: Case, id: Bytes, problem: string | null): Verdict {
   const row = store.get<KeyringRow>('SELECT * FROM keyrings WHERE id = ?', id)
-  if (problem !== null) return { id, row, reason: problem }
-  const rules = row === undefined ? null : (JSON.parse(row.rules) as string[])
-  const decision = decide({ uri: request.path.uri, denied: isDenied(store, device), rules })
-  return { id, row, reason: decision.granted ? null : decision.reason }
+  if (problem !== null) return { id, row, reason: problem, kind: 'denied' }
+  const denied = isDenied(store, device)
+  const decision = decide({
+    uri: request.path.uri,
+    anchor: request.path.issuers.at(-1)!.keyId,
+    denied,
+    rules: row === undefined ? null : manifestRules(store, row),
+    policy: row === undefined ? [] : (JSON.parse(row.policy) as string[]),
+  })
+  if (decision.granted) return { id, row, reason: null, kind: 'denied' }
+  const waits = row?.approvals === 1 && !denied ? standing(store, device, id) : null
+  return { id, row, ...(waits ?? { kind: 'denied', reason: decision.reason }) }
 }
 
 /** Decisions on the keyrings asked for, and on those that the device is in already: a rotated package keeps only what is still granted. */
@@ -133,36 +136,21 @@ function decideAll(one: Case): { asked: Verdict[]; held: Verdict[]; problem: str
   return { asked, held, problem }
 }
 
-async function refuse(
+function refuse(
   { store, keys, trust, request, now }: Case,
-  keyring: Bytes,
-  reason: string,
+  { id, kind, reason }: Verdict,
 ): Promise<Envelope> {
-  const { key, certificates } = keys.signer
-  const body = {
-    expiresAt: now + Math.min(REFUSAL_LIFETIME, trust.body.headLifetime),
-    head: {
-      incarnation: store.counter('incarnation'),
-      version: Math.max(1, store.counter('head')),
-    },
-    issuedAt: now,
-    keyring,
-    kind: 'denied',
-    nonce: request.body.nonce,
-    reason,
-    recipient: request.body.signer,
-    release: '',
-    signer: sha256(certificates[0]!),
-    tenant: trust.tenant,
-  }
-  return signWithCertificate('refusal', body, key, certificates)
+  const { nonce, signer } = request.body
+  const word = { keyring: id, kind, nonce, release: new Uint8Array(), reason: reason! }
+  return signRefusal(store, keys, trust, { ...word, recipient: signer }, now)
 }
 
 /** The device as it is with this package: the row that is there, or a new one with the welcome that belongs to it. */
-async function prepare(one: Case): Promise<{ row: DeviceRow; made: NewWelcome | null }> {
+async function prepare(
+  one: Pick<Case, 'store' | 'keys' | 'trust' | 'keyPackage' | 'device'>,
+): Promise<{ row: DeviceRow; made: NewWelcome | null }> {
   const known = one.store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', one.device)
-  if (known !== undefined && equal(known.package_hash, one.keyPackage.hash))
-    return { row: known, made: null }
+  if (hasChannel(known, one.keyPackage)) return { row: known, made: null }
   const made = await makeWelcome(
     one.keys.root,
     one.store.counter('root'),
@@ -170,6 +158,11 @@ async function prepare(one: Case): Promise<{ row: DeviceRow; made: NewWelcome | 
     one.keyPackage,
   )
   return { row: await deviceOf(one.keyPackage, made), made }
+}
+
+/** Whether a device has a channel for this package whose salt was not erased. */
+function hasChannel(row: DeviceRow | undefined, { hash }: KeyPackage): row is DeviceRow {
+  return row !== undefined && equal(row.package_hash, hash) && row.channel_salt.length > 0
 }
 
 const reasonsOf = (verdicts: readonly Verdict[]): string =>
@@ -181,16 +174,15 @@ async function attempt(one: Case): Promise<Outcome | null> {
   const isNeeded = [...plan.asked, ...plan.held].some((verdict) => verdict.reason === null)
   const prepared = isNeeded ? await prepare(one) : null
   const refused = plan.asked.filter((verdict) => verdict.reason !== null)
-  const refusals = await Promise.all(
-    refused.map((verdict) => refuse(one, verdict.id, verdict.reason!)),
-  )
+  const refusals = await Promise.all(refused.map((verdict) => refuse(one, verdict)))
   const deriving = { root: keys.root, tenant: trust.tenant }
   const outcome: Outcome = {
     uri: request.path.uri,
     granted: plan.asked.flatMap((verdict) => (verdict.reason === null ? [verdict.row!.name] : [])),
-    refused: refused.map(({ row, id, reason }) => ({
+    refused: refused.map(({ row, id, reason, kind }) => ({
       keyring: row?.name ?? hex(id).slice(0, 8),
       reason: reason!,
+      kind,
     })),
     refusals,
   }
@@ -204,8 +196,7 @@ async function attempt(one: Case): Promise<Outcome | null> {
     const isSame =
       reasonsOf(present.asked) === reasonsOf(plan.asked) &&
       reasonsOf(present.held) === reasonsOf(plan.held) &&
-      (prepared?.made !== null ||
-        (known !== undefined && equal(known.package_hash, keyPackage.hash)))
+      (prepared?.made !== null || hasChannel(known, keyPackage))
     if (!isSame) return null
     if (present.problem === null) savePackage(store, device, keyPackage)
     if (prepared !== null) {
@@ -213,18 +204,24 @@ async function attempt(one: Case): Promise<Outcome | null> {
         saveDevice(store, prepared.row)
         putObject(store, prepared.made.welcome)
       }
+      // Its channel may have been replaced meanwhile.
+      const row = prepared.made === null ? known! : prepared.row
       for (const { id, reason } of [...present.held, ...present.asked]) {
         // PROTOCOL [request-4]
-        if (reason === null) joinKeyring(store, deriving, id, prepared.row, now)
+        if (reason === null) joinKeyring(store, deriving, id, row, now)
       }
     }
     for (const { id, reason } of present.held) {
       if (reason !== null)
         renewGeneration(store, deriving, id, now, (row) => !equal(row.key_id, device))
     }
-    for (const [i, { id, reason }] of refused.entries()) {
+    for (const [i, { id, reason, kind }] of refused.entries()) {
       const refusal = documentHash(refusals[i]!)
       const recipient = request.body.signer
+      if (kind === 'pending') {
+        keepRequest(store, device, id, keyPackage, request, now)
+        continue
+      }
       const details = { keyring: id, reason: reason!, recipient, refusal, uri: outcome.uri }
       appendLog(store, 'request-refused', now, details)
     }
@@ -263,6 +260,67 @@ export async function handleRequest(
     if (outcome !== null) return outcome
   }
   throw new KeyferryError('ERR_CONFLICT', 'the device changes faster than it is decided on')
+}
+
+/** Errors after which a kept request can never be granted. */
+const HOPELESS = [
+  'ERR_KEY_PACKAGE_STALE',
+  'ERR_KEY_PACKAGE',
+  'ERR_CERT_EXPIRED',
+  'ERR_CERT_REVOKED',
+]
+
+async function grantKept(
+  store: Store,
+  keys: PublishKeys,
+  trust: TrustDocument,
+  kept: PendingRow,
+  now: number,
+): Promise<boolean> {
+  const crls = parsedCrls(store)
+  const envelope = decodeEnvelope(new Uint8Array(kept.package))
+  const keyPackage = await verifyKeyPackage(envelope, { trust, now, crls })
+  const device = await keyId(keyPackage.path.spki)
+  const prepared = await prepare({ store, keys, trust, keyPackage, device })
+  return store.transaction(() => {
+    if (!isNewestTrust(store, trust) || parsedCrls(store) !== crls) return false
+    requireRisingPackage(keyPackage, lastPackage(store, device))
+    const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', device)
+    const isSame = prepared.made !== null || hasChannel(known, keyPackage)
+    const ring = keyringRow(store, kept.keyring)
+    if (!isSame || !isGranted(store, ring, prepared.row)) return false
+    const row = prepared.made === null ? known! : prepared.row
+    savePackage(store, device, keyPackage)
+    if (prepared.made !== null) {
+      saveDevice(store, row)
+      putObject(store, prepared.made.welcome)
+    }
+    const deriving = { root: keys.root, tenant: trust.tenant }
+    for (const id of [...keyringsOf(store, device), kept.keyring])
+      joinKeyring(store, deriving, id, row, now)
+    store.run('DELETE FROM pending WHERE id = ?', kept.id)
+    return true
+  })
+}
+
+/** Grants the requests that were kept and that rules cover by now. Returns what was granted. */
+export async function grantApproved(
+  store: Store,
+  keys: PublishKeys,
+  trust: TrustDocument,
+  now: number,
+): Promise<{ uri: string; keyrings: string[] }[]> {
+  const granted = []
+  for (const kept of store.all<PendingRow>("SELECT * FROM pending WHERE state = 'approved'")) {
+    try {
+      if (!(await grantKept(store, keys, trust, kept, now))) continue
+      granted.push({ uri: kept.uri, keyrings: [keyringRow(store, kept.keyring).name] })
+    } catch (error) {
+      if (!isKeyferryError(error)) throw error
+      if (HOPELESS.includes(error.code)) store.run('DELETE FROM pending WHERE id = ?', kept.id)
+    }
+  }
+  return granted
 }
 
 /** Forgets nonces of requests that are long expired. */

@@ -10,16 +10,21 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
 import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
+import { carryOut, type DestructionRow } from './destroy.ts'
 import { createBell, listen } from './events.ts'
 import { checkRelay, type RelayReport } from './fsck.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
-import { publish, type PublishKeys } from './publish.ts'
+import { dueDenials } from './pending.ts'
+import { noteAuthority, publish, type PublishKeys } from './publish.ts'
 import { pushToRelay } from './push.ts'
+import { signRefusal } from './refusals.ts'
+import { dueDemands } from './rekey.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
-import { handleRequest } from './requests.ts'
+import { grantApproved, handleRequest } from './requests.ts'
 import { isRootError, type Root } from './root.ts'
+import { keyringRow } from './rows.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
@@ -29,7 +34,10 @@ import { findForeign, type Foreign } from './witness.ts'
 export type ServiceEvent =
   | { type: 'head'; version: number; relay: string }
   | { type: 'granted'; uri: string; keyrings: string[] }
-  | { type: 'refused'; uri: string; keyring: string; reason: string }
+  | { type: 'refused'; uri: string; keyring: string; reason: string; kind: 'denied' | 'pending' }
+  | { type: 'rewelcomed'; devices: number }
+  | { type: 'erased'; version: string; completes: number }
+  | { type: 'destroyed'; version: string }
   | { type: 'invalid-request'; code: ErrorCode }
   | MaintenanceEvent
   | CrlEvent
@@ -74,6 +82,8 @@ const CHANGE_POLL = 250
 const MAILBOX_POLL = 15_000
 /** Milliseconds that changes are gathered before a head. */
 const GATHER = 250
+/** Refusals in one call: small enough for its limit of bytes. */
+const MAX_REFUSALS = 200
 
 /** A running or steppable deriver. */
 export interface Service {
@@ -138,6 +148,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()
+    noteAuthority(store, options.authority, trust())
     await maintain(now(), trust())
   }
 
@@ -148,6 +159,41 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       for (const url of relayUrls()) foreign ??= await findForeign(store, access(url), trust())
     }
     if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
+  }
+
+  const versionName = ({ keyring, version }: DestructionRow): string =>
+    `${keyringRow(store, keyring).name}@${version}`
+
+  /** What administrators ordered and needs a key of the deriver. */
+  async function doOrders(): Promise<void> {
+    for (const granted of await grantApproved(store, keys(), trust(), now()))
+      report({ type: 'granted', ...granted })
+    const { erased, destroyed } = await carryOut(store, keys(), trust(), now(), (devices) =>
+      report({ type: 'rewelcomed', devices }),
+    )
+    for (const row of erased)
+      report({ type: 'erased', version: versionName(row), completes: row.completes })
+    for (const row of destroyed) report({ type: 'destroyed', version: versionName(row) })
+  }
+
+  /** Says to clients what nobody asked for. */
+  async function tell(): Promise<void> {
+    const words = [...dueDenials(store, now()), ...dueDemands(store, now())]
+    if (words.length === 0) return
+    const refusals: Envelope[] = []
+    for (const { word } of words)
+      refusals.push(await signRefusal(store, keys(), trust(), word, now()))
+    let isTold = false
+    for (const url of relayUrls()) {
+      try {
+        for (let i = 0; i < refusals.length; i += MAX_REFUSALS)
+          await postAnswers(access(url), 0, refusals.slice(i, i + MAX_REFUSALS))
+        isTold = true
+      } catch (error) {
+        complain(url)(error)
+      }
+    }
+    if (isTold) for (const one of words) one.isTold()
   }
 
   function tellAlarms(): void {
@@ -206,7 +252,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
           refusals: more,
         } = await handleRequest(store, keys(), trust(), request, now())
         if (granted.length > 0) report({ type: 'granted', uri, keyrings: granted })
-        for (const { keyring, reason } of refused) report({ type: 'refused', uri, keyring, reason })
+        for (const one of refused) report({ type: 'refused', uri, ...one })
         refusals.push(...more)
       } catch (error) {
         if (!isKeyferryError(error)) throw error
@@ -251,6 +297,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function publishAndAnswer(): Promise<void> {
+    await doOrders()
     await publishDue()
     for (const url of relayUrls()) {
       try {
@@ -265,6 +312,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         complain(url)(error)
       }
     }
+    await tell()
   }
 
   /**

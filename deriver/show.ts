@@ -30,7 +30,7 @@ export function eventLine(event: ServiceEvent): string {
     case 'granted':
       return `granted ${event.keyrings.join(', ')} to ${event.uri}`
     case 'refused':
-      return `refused ${event.keyring} to ${event.uri}: ${event.reason}`
+      return `${event.kind === 'pending' ? 'kept a request for' : 'refused'} ${event.keyring} ${event.kind === 'pending' ? 'of' : 'to'} ${event.uri}: ${event.reason}`
     case 'invalid-request':
       return `a request was not valid (${event.code})`
     case 'revoked':
@@ -39,6 +39,16 @@ export function eventLine(event: ServiceEvent): string {
       return `removed ${event.devices} devices that the trust document no longer admits, re-keyed ${event.keyrings} keyrings`
     case 'rotated':
       return `rotated ${event.keyrings.join(', ')}`
+    case 'uncovered':
+      return `removed ${event.devices} devices that no rule covers any more, re-keyed ${event.keyring}`
+    case 'rekeyed':
+      return `re-keyed ${event.uris.join(', ')}: new package, then new generations of ${event.keyrings.join(', ')}`
+    case 'rewelcomed':
+      return `welcomed ${event.devices} devices anew`
+    case 'erased':
+      return `erased the salts of ${event.version}: destroyed on ${date(event.completes)}`
+    case 'destroyed':
+      return `destroyed ${event.version}`
     case 'crl':
       return `CRL ${event.number} from ${event.place} is in force`
     case 'crl-error':

@@ -97,6 +97,30 @@ ALTER TABLE devices ADD COLUMN root INTEGER NOT NULL DEFAULT 1;
 CREATE TABLE imports (name TEXT PRIMARY KEY, mark BLOB NOT NULL, by TEXT NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE exports (hash BLOB PRIMARY KEY, keyring BLOB NOT NULL, envelope BLOB NOT NULL) STRICT, WITHOUT ROWID;
 `,
+  // Life cycle: what is committed and bundled, who held cells of which generations, and what waits for somebody.
+  `
+ALTER TABLE keyrings ADD COLUMN policy TEXT NOT NULL DEFAULT '[]';
+UPDATE keyrings SET policy = rules;
+ALTER TABLE keyrings ADD COLUMN approvals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keyrings ADD COLUMN rules_checked INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE versions ADD COLUMN committed INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE versions ADD COLUMN bundled INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE versions ADD COLUMN activated INTEGER NOT NULL DEFAULT 0;
+UPDATE versions SET activated = encrypt_from;
+ALTER TABLE devices ADD COLUMN public_key BLOB;
+CREATE TABLE held (device BLOB NOT NULL, keyring BLOB NOT NULL, generation INTEGER NOT NULL, PRIMARY KEY (device, keyring)) STRICT, WITHOUT ROWID;
+INSERT INTO held SELECT d.key_id, k.id, 0 FROM devices d, keyrings k WHERE k.kind = 'erasable';
+CREATE TABLE destructions (
+  keyring BLOB NOT NULL, incarnation INTEGER NOT NULL, version INTEGER NOT NULL, ordered INTEGER NOT NULL, retention INTEGER NOT NULL,
+  generation INTEGER NOT NULL, erased INTEGER NOT NULL, scrubbed INTEGER NOT NULL, completes INTEGER NOT NULL, devices INTEGER NOT NULL, record BLOB,
+  PRIMARY KEY (keyring, incarnation, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rekeys (device BLOB PRIMARY KEY, package_hash BLOB NOT NULL, ordered INTEGER NOT NULL, told INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE pending (
+  id INTEGER PRIMARY KEY, device BLOB NOT NULL, keyring BLOB NOT NULL, uri TEXT NOT NULL, package BLOB NOT NULL, recipient BLOB NOT NULL,
+  nonce BLOB NOT NULL, asked INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, told INTEGER NOT NULL, UNIQUE (device, keyring)
+) STRICT;
+`,
 ]
 
 /** A row as node:sqlite returns it. */

@@ -28,6 +28,7 @@ const TYPES = [
   'request',
   'signature',
   'export',
+  'destruction',
 ] as const
 
 /** Kinds of signed documents. */

@@ -47,6 +47,7 @@ export const ERROR_CODES = {
   ERR_NOT_RECIPIENT: 'made for another recipient',
   ERR_KEYRING: 'of another keyring',
   ERR_KEY_VERSION: 'no such key version, or one that may not be used so',
+  ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed',
   ERR_COMMITMENT: 'the key is not the one the authority committed to',
   ERR_OPEN: 'cannot be opened',
   ERR_UNKNOWN_KEY: 'under a key that this keyring does not have',

@@ -166,7 +166,7 @@ const refusalSchema = object({
   head: object({ incarnation: int(1, 0xffffffff), version: int(1) }),
   issuedAt: int(),
   keyring: bytes(16),
-  kind: text(16, /^(denied|pending|removed)$/),
+  kind: text(16, /^(denied|package|pending|removed)$/),
   nonce: bytesOrEmpty(16),
   reason: text(300),
   recipient: bytes(32),
@@ -196,8 +196,8 @@ export async function verifyRefusal(
   const { body } = verified
   if (!equal(body.recipient, recipient)) throw new KeyferryError('ERR_NOT_RECIPIENT')
   // PROTOCOL [refusal-2]
-  const isRemoval = body.kind === 'removed'
-  const [named, empty] = isRemoval ? [body.release, body.nonce] : [body.nonce, body.release]
+  const isOfRequest = body.kind === 'denied' || body.kind === 'pending'
+  const [named, empty] = !isOfRequest ? [body.release, body.nonce] : [body.nonce, body.release]
   if (named.length === 0 || empty.length > 0)
     throw new KeyferryError('ERR_SCHEMA', `${body.kind} is bound to something else`)
   // PROTOCOL [refusal-3]

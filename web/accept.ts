@@ -18,7 +18,9 @@ import {
   findObject,
   isCurrent,
   keyringOf,
+  newestPackage,
   refuseKeyrings,
+  replacePackages,
   showKeyrings,
   writeView,
 } from './state.ts'
@@ -84,9 +86,10 @@ async function openRefusals(
         noncesOf: (id) => (isAsked(id) ? keyringOf(state, id).nonces : undefined),
         isMember: (id) => isCurrent(state, id),
         lastShown,
+        packageHash: newestPackage(state)?.hash ?? new Uint8Array(),
       })
       // What the head shows outweighs an answer to an earlier request.
-      if (!isCurrent(state, refusal.keyring)) refusals.push(refusal)
+      if (refusal.kind === 'package' || !isCurrent(state, refusal.keyring)) refusals.push(refusal)
     } catch (error) {
       // It is worth nothing, but the rest of the delivery does not hang on it.
       if (!isKeyferryError(error)) throw error
@@ -131,9 +134,12 @@ export async function acceptDelivery(
     head: encodeEnvelope(delivery.head),
     trusts: [...state.trusts, ...delivery.trust],
     package: views.length > 0 ? own!.hash : state.package,
-    packages: state.packages.map((one) => (equal(one.hash, own!.hash) ? own! : one)),
+    packages: state.packages.map((one) =>
+      own !== undefined && equal(one.hash, own.hash) ? own : one,
+    ),
   }
   const shown = { ...next, keyrings: showKeyrings(state, views, accepted.head) }
   const refusals = await openRefusals(delivery, shown, opened, context)
-  return { ...shown, keyrings: refuseKeyrings(shown, refusals) }
+  const packages = replacePackages(shown.packages, refusals)
+  return { ...shown, packages, keyrings: refuseKeyrings(shown, refusals) }
 }

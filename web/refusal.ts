@@ -9,14 +9,16 @@ import { verifyRefusal, type RefusalBody } from '../shared/release.ts'
 /** Kinds of refusals. */
 export type RefusalKind = 'denied' | 'pending' | 'removed'
 
-/** A refusal that was verified for this client and is bound to what this client did or accepted. */
+/** A refusal that was verified for this client and is bound to what this client did or accepted; `package` asks for another key package. */
 export interface BoundRefusal {
-  kind: RefusalKind
+  kind: RefusalKind | 'package'
   keyring: Bytes
   reason: string
   /** Seconds. */
   issuedAt: number
   expiresAt: number
+  /** Hash of the release or key package that it is about; empty for others. */
+  release: Bytes
 }
 
 /** What a refusal can be bound to. `crls` are those that the accepted head names. */
@@ -27,6 +29,8 @@ export interface RefusalContext extends VerifyContext {
   head: { incarnation: number; version: number }
   /** Nonces of the newest requests for a keyring; `undefined` for one that is not asked for. */
   noncesOf: (keyring: Bytes) => readonly Bytes[] | undefined
+  /** Hash of the newest key package; empty for none. */
+  packageHash: Bytes
   /** Whether a member leaf under the accepted head shows the client in the keyring. */
   isMember: (keyring: Bytes) => boolean
   /** Head and release hash that last showed the client a member; `undefined` if none did. */
@@ -39,6 +43,8 @@ function isBound(
   { kind, keyring, nonce, head, release }: RefusalBody,
   context: RefusalContext,
 ): boolean {
+  // PROTOCOL [refusal-4]
+  if (kind === 'package') return equal(release, context.packageHash)
   if (kind !== 'removed')
     return context.noncesOf(keyring)?.some((one) => equal(one, nonce)) === true
   const last = context.lastShown(keyring)
@@ -66,8 +72,8 @@ export async function openRefusal(
   // PROTOCOL [refusal-2]
   if (!isBound(body, context))
     throw new KeyferryError('ERR_UNPROVEN', 'a refusal of something else')
-  const { keyring, reason, issuedAt, expiresAt } = body
-  return { kind: body.kind as RefusalKind, keyring, reason, issuedAt, expiresAt }
+  const { keyring, reason, issuedAt, expiresAt, release } = body
+  return { kind: body.kind as BoundRefusal['kind'], keyring, reason, issuedAt, expiresAt, release }
 }
 
 /** Whether a refusal still counts. `now` in seconds. */

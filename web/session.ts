@@ -24,6 +24,7 @@ import {
   keptPackages,
   keyringState,
   packagesOf,
+  withoutEnded,
 } from './state.ts'
 import { createShared, emptyState, type Store, type StoredState } from './store.ts'
 import { type Post, type Transport } from './transport.ts'
@@ -78,7 +79,13 @@ export class Session {
   /** Takes over what is stored, also what another tab wrote. Throws `ERR_STATE` for the state of another tenant, `ERR_IO`. */
   async load(): Promise<void> {
     this.#adopt(completeState(await this.#options.store.read()))
+    if (this.#withoutEnded(this.#state) !== this.#state)
+      await this.#update((state) => this.#withoutEnded(state))
     this.#refreshed ??= this.#headName()
+  }
+
+  #withoutEnded(state: StoredState): StoredState {
+    return withoutEnded(state, this.#options.now())
   }
 
   /** The accepted head in a word. */
@@ -101,7 +108,10 @@ export class Session {
       throw new KeyferryError('ERR_STATE', 'the stored state went back')
     if (stored.tenant !== '' && stored.tenant !== this.#options.config.tenant)
       throw new KeyferryError('ERR_STATE', 'the store is of another tenant')
-    if (stored.revision > this.#state.revision) this.#state = stored
+    if (stored.revision > this.#state.revision) {
+      this.#state = stored
+      this.#unlocked.keep(stored)
+    }
     this.#takeRenewed(stored.identity)
   }
 
@@ -152,6 +162,7 @@ export class Session {
       // PROTOCOL [open-21]
       await store.write(written)
       this.#state = written
+      this.#unlocked.keep(written)
     })
   }
 
@@ -187,6 +198,8 @@ export class Session {
     if (this.#state.accepted === null) throw new KeyferryError('ERR_RELAY', 'the relay has no head')
     await this.#preparePackage()
     await this.#fetchAll(keyrings, 'current', signal)
+    // The deriver may want another package.
+    await this.#preparePackage()
     const missing = keyrings.filter((id) => !isCurrent(this.#state, id))
     if (missing.length > 0 && this.isRotating) await this.#fetchAll(missing, 'next', signal)
     this.#absent = new Set(keyrings.filter((id) => !isCurrent(this.#state, id)).map(hex))

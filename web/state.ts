@@ -113,6 +113,22 @@ export function packagesOf(state: StoredState): {
   return { current, next: state.packages.find((one) => one.version > above) }
 }
 
+/** The package that a request names: the one on its way, or else the one in use. */
+export function newestPackage(state: StoredState): StoredPackage | undefined {
+  const { current, next } = packagesOf(state)
+  return next ?? current
+}
+
+/** The packages, where those that the deriver wants replaced are due at once. */
+export function replacePackages(
+  packages: readonly StoredPackage[],
+  refusals: readonly BoundRefusal[],
+): StoredPackage[] {
+  const isDemanded = ({ hash }: StoredPackage): boolean =>
+    refusals.some(({ kind, release }) => kind === 'package' && equal(release, hash))
+  return packages.map((one) => (isDemanded(one) ? { ...one, issuedAt: 0 } : one))
+}
+
 /** The packages that are still needed: in use, on their way, or holding the keys of a view. */
 export function keptPackages(state: StoredState): StoredPackage[] {
   const { current, next } = packagesOf(state)
@@ -123,6 +139,36 @@ export function keptPackages(state: StoredState): StoredPackage[] {
       one === next ||
       views.some(({ member }) => equal(member.packageHash, one.hash)),
   )
+}
+
+/**
+ * The state without the packages that have ended and held keys of an erasable keyring, and without everything that was delivered under them: a version that
+ * was destroyed meanwhile must not outlive them here. The same state where there are none.
+ */
+export function withoutEnded(state: StoredState, now: number): StoredState {
+  const skew = state.accepted?.trust.body.skew ?? 0
+  const views = Object.entries(state.keyrings).flatMap(([id, one]) =>
+    one.view === null ? [] : [{ id, view: one.view }],
+  )
+  const isEnded = ({ hash, expiresAt }: StoredPackage): boolean =>
+    // PROTOCOL [package-5]
+    now > expiresAt + skew &&
+    views.some(
+      ({ view }) =>
+        equal(view.member.packageHash, hash) && decodeManifest(view.manifest).kind === 'erasable',
+    )
+  const ended = state.packages.filter(isEnded)
+  if (ended.length === 0) return state
+  const isUnder = (view: StoredView | null): boolean =>
+    view !== null && ended.some(({ hash }) => equal(hash, view.member.packageHash))
+  const keyrings = Object.fromEntries(
+    Object.entries(state.keyrings).map(([id, one]) => [
+      id,
+      isUnder(one.view) ? { ...one, view: null } : one,
+    ]),
+  )
+  const packages = state.packages.filter((one) => !ended.includes(one))
+  return { ...state, keyrings, packages }
 }
 
 /** An object that is kept, by its hash. */
@@ -161,6 +207,7 @@ export function refuseKeyrings(
 ): Record<string, StoredKeyring> {
   const keyrings = { ...state.keyrings }
   for (const { keyring, kind, reason, issuedAt, expiresAt } of refusals) {
+    if (kind === 'package') continue
     const known = keyrings[hex(keyring)] ?? keyringOf(state, keyring)
     if (known.refusal !== null && known.refusal.issuedAt > issuedAt) continue
     keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, issuedAt, expiresAt } }

@@ -17,6 +17,7 @@ export interface StoredPackage {
   hash: Bytes
   envelope: Envelope
   version: number
+  /** 0 where the deriver wants it replaced. */
   issuedAt: number
   expiresAt: number
   /** Fingerprint of the certificate that signed it; the welcome is bound to it. */

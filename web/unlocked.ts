@@ -1,4 +1,5 @@
 /** Keyrings opened out of the stored state: views and keys, each made once for what they are made of. */
+import { type MemberLeaf } from '../shared/bundle.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfig } from '../shared/config.ts'
 import { KeyferryError } from '../shared/errors.ts'
@@ -19,6 +20,11 @@ export interface OpenKeyring {
   head: StoredView['head']
 }
 
+/** What names a key-encryption key: the channel and the cell. */
+function kekId({ welcomeHash, cell }: MemberLeaf): string {
+  return hex(welcomeHash) + hex(cell)
+}
+
 export class Unlocked {
   readonly #config: AppConfig
   readonly #names: ReadonlyMap<string, string>
@@ -36,6 +42,16 @@ export class Unlocked {
   /** Whether the app config names the keyring of this id (hex). */
   isNamed(id: string): boolean {
     return this.#names.has(id)
+  }
+
+  /** Forgets the keys of everything that is not in the state any more: what was destroyed meanwhile is not to live on in memory. */
+  keep(state: StoredState): void {
+    const views = Object.values(state.keyrings).flatMap(({ view }) => view ?? [])
+    const drop = (map: Map<string, unknown>, used: ReadonlySet<string>): void => {
+      for (const name of map.keys()) if (!used.has(name)) map.delete(name)
+    }
+    drop(this.#keys, new Set(views.map(keysId)))
+    drop(this.#keks, new Set(views.map(({ member }) => kekId(member))))
   }
 
   /** A keyring as it was last shown; `null` if it never was. */
@@ -64,9 +80,8 @@ export class Unlocked {
 
   /** One key-encryption key serves every bundle of its generation. */
   async #openKeys(view: KeyringView, channel: CryptoKey): Promise<Keys> {
-    const { cell, welcomeHash } = view.member
-    const name = hex(welcomeHash) + hex(cell)
-    const kek = this.#keks.get(name) ?? (await unwrapCell(channel, cell))
+    const name = kekId(view.member)
+    const kek = this.#keks.get(name) ?? (await unwrapCell(channel, view.member.cell))
     if (this.#keks.size >= MAX_CACHED) this.#keks.clear()
     this.#keks.set(name, kek)
     return openKeys(view, kek)

@@ -34,6 +34,7 @@ export async function tenantWith(count: number): Promise<{ tenant: TestTenant; k
         channel_id: random(32),
         welcome_hash: random(32),
         root: 1,
+        public_key: random(32),
       }
       saveDevice(store, device)
       store.run(

@@ -1,4 +1,5 @@
 /** A seeded sample of the matrices of test/properties, in a browser: types in slots, bits of whole deliveries, lengths. */
+import { verifyDestruction } from '../../shared/destruction.ts'
 import { beforeAll, expect, it } from 'vitest'
 import { deliverySchema, type Delivery } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
@@ -19,7 +20,7 @@ import { verifyHead, verifyRefusal } from '../../shared/release.ts'
 import { signData, verifyData } from '../../shared/sender.ts'
 import { verifyGenesis, verifySuccessor, type TrustDocument } from '../../shared/trust.ts'
 import { toJson } from '../lib/calls.ts'
-import { makeRefusal, makeRequest } from '../lib/documents.ts'
+import { makeDestruction, makeRefusal, makeRequest } from '../lib/documents.ts'
 import { outcome } from '../lib/fixtures-expect.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import {
@@ -137,6 +138,7 @@ it('[env-2] every type of document is taken in its own slot and in no other', as
         lists: () => Promise.resolve(crlsOf(world).map((der) => parseCrl(der))),
       }),
     export: (envelope) => verifyExport(envelope, trust),
+    destruction: (envelope) => verifyDestruction(envelope, verify),
   }
   keyPackage = await verifyKeyPackage(alice.package, verify)
   const { head, catalog } = await publish(world, [])
@@ -163,6 +165,7 @@ it('[env-2] every type of document is taken in its own slot and in no other', as
       },
       world.authority,
     ),
+    destruction: await makeDestruction(world),
   }
   for (const [type, envelope] of Object.entries(documents)) {
     for (const [slot, take] of Object.entries(slots)) {

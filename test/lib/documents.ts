@@ -1,10 +1,11 @@
 /** Requests and refusals of a test world. */
 import { type Bytes } from '../../shared/bytes.ts'
+import { type DestructionBody } from '../../shared/destruction.ts'
 import { signWithCertificate, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'
 import { type RefusalBody } from '../../shared/release.ts'
-import { random, type Client, type World } from './world.ts'
+import { DAY, random, type Client, type World } from './world.ts'
 
 /** Signs a key request. */
 export function makeRequest(
@@ -49,4 +50,25 @@ export function makeRefusal(
     ...changes,
   }
   return signWithCertificate('refusal', body, key, certificates)
+}
+
+/** Signs the record of a destroyed version. */
+export function makeDestruction(
+  world: World,
+  changes: Partial<DestructionBody> = {},
+): Promise<Envelope> {
+  const { key, certificates } = world.deriver
+  const body: DestructionBody = {
+    completedAt: world.now,
+    erasedAt: world.now - 31 * DAY,
+    keyId: random(32),
+    keyring: random(16),
+    orderedAt: world.now - 31 * DAY,
+    retention: 0,
+    signer: sha256(certificates[0]!),
+    tenant: world.tenant,
+    version: { incarnation: 1, version: 1 },
+    ...changes,
+  }
+  return signWithCertificate('destruction', body, key, certificates)
 }

@@ -24,6 +24,7 @@ export async function refusalVectors(world: World): Promise<object> {
     signer: deriver.fingerprint,
     tenant: tenant.trust.tenant,
   }
+  const wanted = { ...denied, kind: 'package', nonce: nothing, release: seeded('package') }
   const removed = { ...denied, kind: 'removed', nonce: nothing, release }
   const make = async (
     comment: string,
@@ -49,13 +50,14 @@ export async function refusalVectors(world: World): Promise<object> {
   const revoking = await makeCrl(tenant.derivers, 2, [serial])
   return {
     comment:
-      'A client that accepted `head` and asked for `keyring` with `nonce` is given each envelope. `crls` are those of the delivery that the head names; `isMember`: a leaf under the head shows the client; `shown`: what last did. What an input has replaces what the context has.',
+      'A client that accepted `head` and asked for `keyring` with `nonce` is given each envelope. `package` is the hash of its newest key package; `crls` are those of the delivery that the head names; `isMember`: a leaf under the head shows the client; `shown`: what last did. What an input has replaces what the context has.',
     context: {
       ...verifyContext(world),
       recipient: hex(alice.fingerprint),
       keyring: hex(KEYRINGS[0]!),
       nonce: hex(nonce),
       head: { incarnation: 1, version: 58 },
+      package: hex(seeded('package')),
       isMember: false,
       shown: null,
     },
@@ -120,6 +122,14 @@ export async function refusalVectors(world: World): Promise<object> {
         'ERR_UNPROVEN',
         shown(58),
       ),
+      await make('another key package is wanted', wanted, 'ok'),
+      await make('the same of a member', wanted, 'ok', { isMember: true }),
+      await make(
+        '[refusal-4] another one than a package that was replaced since',
+        { ...wanted, release: seeded('earlier package') },
+        'ERR_UNPROVEN',
+      ),
+      await make('[refusal-2] a package with a nonce', { ...wanted, nonce }, 'ERR_SCHEMA'),
       await say('[refusal-3] 3,601 s', { expiresAt: NOW + 3_591 }, 'ERR_STALE'),
       await say('at the end of its life and the skew', {}, 'ok', { now: NOW + 3_650 }),
       await say('[refusal-3] a second later', {}, 'ERR_STALE', { now: NOW + 3_651 }),

@@ -50,6 +50,7 @@ import { seeded } from '../lib/fixtures-keys.ts'
 import { makeSignature, senderContext, statementOf } from '../lib/fixtures-senders.ts'
 import { contextOf, NOW, requestBody, signAs, signSuccessor } from '../lib/fixtures.ts'
 import { type Delivery } from '../../shared/api.ts'
+import { verifyDestruction } from '../../shared/destruction.ts'
 
 // Tens of thousands of cases each.
 vi.setConfig({ testTimeout: 120_000 })
@@ -76,6 +77,7 @@ const slots: Record<DocumentType, (envelope: Envelope) => Promise<{ hash: Bytes 
     return { hash: documentHash(envelope) }
   },
   export: (envelope) => verifyExport(envelope, world.tenant.trust),
+  destruction: (envelope) => verifyDestruction(envelope, context),
 }
 const TYPES = Object.keys(slots) as DocumentType[]
 
@@ -97,6 +99,17 @@ beforeAll(async () => {
     release: '',
     signer: deriver.fingerprint,
     tenant: tenant.trust.tenant,
+  }
+  const destruction = {
+    completedAt: NOW,
+    erasedAt: NOW - 31 * 86_400,
+    keyId: seeded('key id'),
+    keyring: KEYRINGS[0],
+    orderedAt: NOW - 31 * 86_400,
+    retention: 0,
+    signer: deriver.fingerprint,
+    tenant: tenant.trust.tenant,
+    version: { incarnation: 1, version: 1 },
   }
   const request = requestBody(tenant, alice, keyPackage.hash, [KEYRINGS[0]!])
   Object.assign(documents, {
@@ -122,6 +135,7 @@ beforeAll(async () => {
       },
       tenant.authority.slice(0, 2),
     ),
+    destruction: await signAs(deriver, 'destruction', destruction),
   })
 })
 

@@ -44,6 +44,7 @@ const open = async (changes: Partial<RefusalBody>, context: Partial<RefusalConte
     head: { incarnation: 1, version: 5 },
     noncesOf: () => [nonce],
     isMember: () => false,
+    packageHash: new Uint8Array(),
     lastShown: () => undefined,
     ...context,
   })
@@ -199,7 +200,7 @@ describe('an older word', () => {
   it('[refusal-2] does not replace a newer one', async () => {
     const state = emptyState()
     const id = random(16)
-    const refusal = { keyring: id, reason: '', expiresAt: 9_000 }
+    const refusal = { keyring: id, reason: '', expiresAt: 9_000, release: nothing }
     const denied = refuseKeyrings(state, [{ ...refusal, kind: 'denied', issuedAt: 20 }])
     const after = refuseKeyrings({ ...state, keyrings: denied }, [
       { ...refusal, kind: 'pending', issuedAt: 10 },

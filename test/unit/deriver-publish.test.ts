@@ -1,7 +1,8 @@
 /** Numbers, heads and objects: what is never used twice, and what a head shows. */
 import { describe, expect, it } from 'vitest'
 import { issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
-import { createKeyring, rotateDue, rotateKeyring } from '../../deriver/keyrings.ts'
+import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
+import { rotateDue } from '../../deriver/schedule.ts'
 import { emptyLog, readLog } from '../../deriver/log.ts'
 import { renewGeneration } from '../../deriver/members.ts'
 import { pruneObjects } from '../../deriver/objects.ts'
@@ -84,8 +85,8 @@ describe('numbers', () => {
   it('a version is rotated before it ends, and a new generation keeps members in order', async () => {
     const { store, clock } = tenant
     for (const name of ['a', 'b', 'c']) await ask(await makeClient(tenant, name))
-    expect(rotateDue(store, clock.now)).toEqual([])
-    expect(rotateDue(store, clock.now + 82 * 86_400)).toEqual(['notes'])
+    expect(rotateDue(store, clock.now, 3_660)).toEqual([])
+    expect(rotateDue(store, clock.now + 82 * 86_400, 3_660)).toEqual(['notes'])
     const order = leaves().map((one) => hex(one.device))
     store.transaction(() => {
       renewGeneration(store, deriving(), notes, clock.now, () => true)

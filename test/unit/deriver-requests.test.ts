@@ -26,7 +26,9 @@ describe('requests', () => {
     ).id
     const outcome = await ask(await makeClient(tenant, 'ada'), [notes, secret])
     expect(outcome.granted).toEqual(['notes'])
-    expect(outcome.refused).toEqual([{ keyring: 'secret', reason: 'no rule covers this client' }])
+    expect(outcome.refused).toEqual([
+      { keyring: 'secret', kind: 'denied', reason: 'no rule covers this client' },
+    ])
     expect(outcome.refusals).toHaveLength(1)
     expect(tenant.store.all('SELECT * FROM members WHERE keyring = ?', secret)).toEqual([])
   })

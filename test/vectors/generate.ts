@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { makeWorld } from '../lib/fixtures-delivery.ts'
 import { httpVectors, keyPackageVectors } from '../lib/fixtures-vectors-calls.ts'
 import { deliveryVectors } from '../lib/fixtures-vectors-delivery.ts'
+import { destructionVectors } from '../lib/fixtures-vectors-destruction.ts'
 import { enrolmentVectors } from '../lib/fixtures-vectors-enrolment.ts'
 import { evidenceVectors } from '../lib/fixtures-vectors-evidence.ts'
 import { formatVectors } from '../lib/fixtures-vectors-formats.ts'
@@ -40,6 +41,7 @@ export async function makeVectors(): Promise<Record<string, string>> {
     keys: await keyVectors(world),
     delivery: await deliveryVectors(world),
     refusal: await refusalVectors(world),
+    destruction: await destructionVectors(world),
     evidence: await evidenceVectors(world),
     sender: await senderVectors(world),
     enrolment: await enrolmentVectors(),

@@ -30,6 +30,7 @@ runCases<Partial<Context> & { envelope: unknown }, { kind: string }>(
       noncesOf: (keyring) =>
         equal(keyring, fromHex(context.keyring)) ? [fromHex(context.nonce)] : undefined,
       isMember: () => isMember,
+      packageHash: fromHex(context.package),
       lastShown: () => (shown === null ? undefined : { ...shown, release: fromHex(shown.release) }),
     })
     return { kind }

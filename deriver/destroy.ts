@@ -1,0 +1,368 @@
+/**
+ * Destruction of versions of erasable keyrings (docs/PROTOCOL.md [deriver-10], "Destruction"): their salts go, with those of every key-encryption key and channel
+ * key through which an archived bundle could still be opened. Each step is a transaction that leaves the next one to be done, by whichever process comes.
+ */
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
+import { destructionEnd, verifyDestruction } from '../shared/destruction.ts'
+import { encodeEnvelope, signWithCertificate } from '../shared/envelope.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { parsedCrls } from './crls.ts'
+import { isDenied, rewelcome, saveDevice, type DeviceRow } from './devices.ts'
+import { appendLog } from './log.ts'
+import { joinAll, keyringsOf, removeDevices, renewGeneration, type Deriving } from './members.ts'
+import { putObject } from './objects.ts'
+import { type PublishKeys } from './publish.ts'
+import { type KeyringRow, type VersionRow } from './rows.ts'
+import { markChanged, type Store } from './store.ts'
+import { findVersion, moveOn, setVersionState } from './versions.ts'
+
+/** How many devices are welcomed anew in one transaction. */
+const BATCH = 64
+
+/** A row of `destructions`. Times are seconds; those that are to come are 0, and so is `generation` before the keyring has left the one that bundled it. */
+export interface DestructionRow {
+  keyring: Bytes
+  incarnation: number
+  version: number
+  ordered: number
+  /** How long backups are kept. */
+  retention: number
+  generation: number
+  erased: number
+  scrubbed: number
+  completes: number
+  devices: number
+  /** The signed record's envelope, once it is destroyed. */
+  record: Bytes | null
+}
+
+/** What a destruction costs, stated before it is paid. */
+export interface Price {
+  /** Devices that are welcomed anew: one HPKE seal each. */
+  devices: number
+  /** Keyrings in which these devices stand. */
+  keyrings: number
+  /** Cells that are wrapped anew. */
+  cells: number
+  /** Bytes of welcomes that relays are sent, and each of these devices fetches one of. */
+  welcomes: number
+}
+
+/** What destroying versions of these keyrings costs. */
+export function priceOf(store: Store, keyrings: readonly Bytes[]): Price {
+  const devices = new Map<string, DeviceRow>()
+  for (const id of keyrings)
+    for (const row of store.all<DeviceRow>(
+      'SELECT d.* FROM held h JOIN devices d ON d.key_id = h.device WHERE h.keyring = ? AND length(d.channel_salt) > 0',
+      id,
+    ))
+      devices.set(hex(row.key_id), row)
+  const touched = new Map<string, Bytes>(keyrings.map((id) => [hex(id), id]))
+  let [cells, members] = [0, 0]
+  for (const { key_id } of devices.values()) {
+    const own = keyringsOf(store, key_id)
+    for (const id of own) touched.set(hex(id), id)
+    cells += own.length
+    if (own.length > 0) members++
+  }
+  const length = (one: DeviceRow): number =>
+    store.get<{ n: number }>(
+      'SELECT length(body) AS n FROM objects WHERE hash = ?',
+      one.welcome_hash,
+    )?.n ?? 0
+  const welcomes = [...devices.values()].reduce((sum, one) => sum + length(one), 0)
+  return { devices: members, keyrings: touched.size, cells, welcomes }
+}
+
+/** Throws `ERR_RECOVERABLE`, `ERR_EXISTS`, `ERR_CONFLICT` where a version cannot be destroyed. */
+export function requireDestructible(text: string, ring: KeyringRow, row: VersionRow): void {
+  if (ring.kind !== 'erasable')
+    throw new KeyferryError(
+      'ERR_RECOVERABLE',
+      `${ring.name} is ${ring.kind}: the master secret gives its versions again, so that they cannot be destroyed`,
+    )
+  if (row.state === 'destroying' || row.state === 'destroyed')
+    throw new KeyferryError('ERR_EXISTS', `${text} is being destroyed already`)
+  if (row.key_id === null)
+    throw new KeyferryError('ERR_CONFLICT', `${text} was not published yet: run keyferry run`)
+}
+
+/**
+ * Orders the destruction of versions, named `notes@3`. Their own salts go at once; the rest is for {@link carryOut}. `retention` is how long backups of the
+ * database are kept, in seconds. Throws what `requireDestructible` throws, `ERR_NOT_FOUND`, `ERR_USAGE`; then nothing is done.
+ */
+export function orderDestruction(
+  store: Store,
+  texts: readonly string[],
+  retention: number,
+  now: number,
+): void {
+  store.transaction(() => {
+    for (const text of texts) {
+      const { ring, row } = findVersion(store, text)
+      requireDestructible(text, ring, row)
+      const { id: keyring } = ring
+      const { incarnation, version, key_id } = row
+      const { devices } = priceOf(store, [keyring])
+      appendLog(store, 'destruction-ordered', now, {
+        keyring,
+        incarnation,
+        version,
+        keyId: key_id!,
+        retention,
+      })
+      // PROTOCOL [deriver-10]
+      setVersionState(store, row, 'destroying')
+      store.run(
+        "UPDATE versions SET salt = X'' WHERE keyring = ? AND incarnation = ? AND version = ?",
+        keyring,
+        incarnation,
+        version,
+      )
+      store.run(
+        'INSERT INTO destructions VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, NULL)',
+        keyring,
+        incarnation,
+        version,
+        now,
+        retention,
+        devices,
+      )
+      const isEncrypting =
+        ring.encrypt_incarnation === incarnation && ring.encrypt_version === version
+      if (isEncrypting) moveOn(store, keyring, now, false)
+      markChanged(store, keyring)
+    }
+  })
+}
+
+function rows(store: Store, where: string): DestructionRow[] {
+  return store.all<DestructionRow>(
+    `SELECT * FROM destructions WHERE ${where} ORDER BY keyring, incarnation, version`,
+  )
+}
+
+/** All destructions, finished or not. */
+export function listDestructions(store: Store): DestructionRow[] {
+  return rows(store, 'TRUE')
+}
+
+/** Puts an end to the generations that bundled the version. */
+function leaveGenerations(store: Store, deriving: Deriving, now: number): void {
+  if (rows(store, 'generation = 0').length === 0) return
+  store.transaction(() => {
+    const keyrings = new Map(
+      rows(store, 'generation = 0').map(({ keyring }) => [hex(keyring), keyring]),
+    )
+    for (const id of keyrings.values()) {
+      renewGeneration(
+        store,
+        deriving,
+        id,
+        now,
+        (one) => !isDenied(store, one.key_id) && one.expires >= now,
+      )
+      store.run(
+        'UPDATE destructions SET generation = (SELECT generation FROM keyrings WHERE id = ?1) WHERE keyring = ?1 AND generation = 0',
+        id,
+      )
+    }
+  })
+}
+
+/** Devices whose channel key opens a cell of a generation that bundled what is being destroyed. */
+function holders(store: Store): DeviceRow[] {
+  return store.all<DeviceRow>(
+    `SELECT * FROM devices d WHERE length(channel_salt) > 0 AND EXISTS (
+       SELECT 1 FROM held h JOIN destructions x ON x.keyring = h.keyring
+       WHERE h.device = d.key_id AND x.erased = 0 AND h.generation < x.generation
+     ) ORDER BY key_id LIMIT ?`,
+    BATCH,
+  )
+}
+
+/** The channel salt of a device that needs none goes; with its next request it is welcomed anew. Call it in a transaction. */
+function forgetChannel(store: Store, device: Bytes): void {
+  store.run("UPDATE devices SET channel_salt = X'' WHERE key_id = ?", device)
+  store.run('DELETE FROM held WHERE device = ?', device)
+}
+
+/** Gives some devices another channel, in all their keyrings. */
+async function rewelcomeSome(
+  store: Store,
+  deriving: Deriving,
+  devices: readonly DeviceRow[],
+  now: number,
+): Promise<void> {
+  const made = await Promise.all(
+    devices.map((one) =>
+      keyringsOf(store, one.key_id).length === 0
+        ? null
+        : rewelcome(deriving.root, deriving.tenant, one),
+    ),
+  )
+  store.transaction(() => {
+    const fresh: DeviceRow[] = []
+    for (const [i, device] of devices.entries()) {
+      const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', device.key_id)
+      // A new package came meanwhile, or another process was faster.
+      if (known === undefined || !equal(known.channel_salt, device.channel_salt)) continue
+      const one = made[i]
+      if (one == null) {
+        // Of a row of an earlier format the key to seal to is not known: such a device has to ask again.
+        if (keyringsOf(store, device.key_id).length > 0)
+          removeDevices(store, deriving, [device], now)
+        forgetChannel(store, device.key_id)
+        continue
+      }
+      saveDevice(store, one.row)
+      putObject(store, one.made.welcome)
+      fresh.push(one.row)
+    }
+    const keyrings = new Map<string, { id: Bytes; of: DeviceRow[] }>()
+    for (const device of fresh)
+      for (const id of keyringsOf(store, device.key_id)) {
+        const one = keyrings.get(hex(id)) ?? { id, of: [] }
+        one.of.push(device)
+        keyrings.set(hex(id), one)
+      }
+    for (const { id, of } of keyrings.values()) joinAll(store, deriving, id, of, now)
+  })
+}
+
+/** Erases the salts of the generations that are left, once no channel key opens a cell of them any more. */
+function eraseGenerations(store: Store, skew: number, now: number): void {
+  store.transaction(() => {
+    if (holders(store).length > 0) return
+    for (const row of rows(store, 'generation > 0 AND erased = 0')) {
+      const { keyring, incarnation, version, generation, retention } = row
+      const completes = destructionEnd(now, retention, skew)
+      appendLog(store, 'salts-erased', now, { keyring, incarnation, version, completes })
+      // PROTOCOL [deriver-10]
+      store.run(
+        "UPDATE generations SET salt = X'' WHERE keyring = ? AND generation < ?",
+        keyring,
+        generation,
+      )
+      store.run(
+        'UPDATE destructions SET erased = ?, completes = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
+        now,
+        completes,
+        keyring,
+        incarnation,
+        version,
+      )
+    }
+  })
+}
+
+/**
+ * Writes the database anew and empties its write-ahead log, so that no page of either still holds what was erased. Returns false while another process reads an
+ * older state: then the next call does it.
+ */
+function scrub(store: Store): boolean {
+  try {
+    store.run('VACUUM main')
+    const { busy } = store.get<{ busy: number }>('PRAGMA main.wal_checkpoint(TRUNCATE)')!
+    return busy === 0
+  } catch (error) {
+    // SQLITE_BUSY: somebody else is at work.
+    if ((error as { errcode?: number }).errcode === 5) return false
+    throw error
+  }
+}
+
+/** Signs the records of what is destroyed by now. Returns the names. */
+async function complete(
+  store: Store,
+  { signer }: PublishKeys,
+  trust: TrustDocument,
+  now: number,
+): Promise<DestructionRow[]> {
+  const due = rows(store, 'scrubbed = 1 AND record IS NULL').filter((one) => now >= one.completes)
+  const { key, certificates } = signer
+  for (const row of due) {
+    const { keyring, incarnation, version } = row
+    const { key_id } = store.get<VersionRow>(
+      'SELECT * FROM versions WHERE keyring = ? AND incarnation = ? AND version = ?',
+      keyring,
+      incarnation,
+      version,
+    )!
+    const body = {
+      completedAt: now,
+      erasedAt: row.erased,
+      keyId: key_id!,
+      keyring,
+      orderedAt: row.ordered,
+      retention: row.retention,
+      signer: sha256(certificates[0]!),
+      tenant: trust.tenant,
+      version: { incarnation, version },
+    }
+    const record = await signWithCertificate('destruction', body, key, certificates)
+    await verifyDestruction(record, { trust, crls: parsedCrls(store) })
+    store.transaction(() => {
+      appendLog(store, 'version-destroyed', now, { keyring, incarnation, version, keyId: key_id! })
+      setVersionState(store, row, 'destroyed')
+      store.run(
+        'UPDATE destructions SET record = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
+        encodeEnvelope(record),
+        keyring,
+        incarnation,
+        version,
+      )
+      markChanged(store)
+    })
+  }
+  return due
+}
+
+/** How far the destructions are. */
+export interface Progress {
+  /** Devices that were welcomed anew by this call. */
+  rewelcomed: number
+  /** Versions whose salts are erased by now. */
+  erased: DestructionRow[]
+  /** Versions that are destroyed by now. */
+  destroyed: DestructionRow[]
+}
+
+/**
+ * Carries destructions on as far as they can go now; it may be cut off anywhere and is then taken up again. `progress` is told of devices welcomed anew.
+ * The date of the end counts from the second at which the last salt was erased.
+ */
+export async function carryOut(
+  store: Store,
+  keys: PublishKeys,
+  trust: TrustDocument,
+  now: number,
+  progress: (rewelcomed: number) => void = () => {},
+): Promise<Progress> {
+  const done: Progress = { rewelcomed: 0, erased: [], destroyed: [] }
+  if (rows(store, 'record IS NULL').length === 0) return done
+  const deriving = { root: keys.root, tenant: trust.tenant }
+  leaveGenerations(store, deriving, now)
+  for (let some = holders(store); some.length > 0; some = holders(store)) {
+    await rewelcomeSome(store, deriving, some, now)
+    done.rewelcomed += some.length
+    progress(done.rewelcomed)
+  }
+  if (rows(store, 'generation > 0 AND erased = 0').length > 0)
+    eraseGenerations(store, trust.body.skew, now)
+  const unscrubbed = rows(store, 'erased > 0 AND scrubbed = 0')
+  if (unscrubbed.length > 0 && scrub(store)) {
+    done.erased = unscrubbed
+    for (const { keyring, incarnation, version } of unscrubbed)
+      store.run(
+        'UPDATE destructions SET scrubbed = 1 WHERE keyring = ? AND incarnation = ? AND version = ?',
+        keyring,
+        incarnation,
+        version,
+      )
+  }
+  done.destroyed = await complete(store, keys, trust, now)
+  return done
+}
