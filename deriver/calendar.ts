@@ -5,7 +5,9 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { parseAnchor, parseCertificate } from '../shared/x509.ts'
 import { listSources } from './crl-sources.ts'
 import { crlsByIssuer } from './crls.ts'
+import { rotationOf } from './schedule.ts'
 import { type Store } from './store.ts'
+import { isAuthorityAway } from './versions.ts'
 
 const DAY = 86_400
 /** What a running service renews is not due before it had this much time. Seconds. */
@@ -78,18 +80,19 @@ function keyringLines(store: Store): Line[] {
     name: string
     until: number
     period: number
+    activated: number
     made: number
     age: number
   }>(
-    `SELECT k.name, v.encrypt_until AS until, k.cryptoperiod AS period, g.made, k.generation_max_age AS age FROM keyrings k
+    `SELECT k.name, v.encrypt_until AS until, k.cryptoperiod AS period, v.activated, g.made, k.generation_max_age AS age FROM keyrings k
      JOIN versions v ON v.keyring = k.id AND v.incarnation = k.encrypt_incarnation AND v.version = k.encrypt_version
      JOIN generations g ON g.keyring = k.id AND g.generation = k.generation ORDER BY k.name`,
   )
-  return rows.flatMap(({ name, until, period, made, age }): Line[] => [
+  return rows.flatMap(({ name, until, period, activated, made, age }): Line[] => [
     {
       what: `version of ${name}`,
       until,
-      renewsAt: Math.ceil(until - period / 10),
+      renewsAt: rotationOf({ cryptoperiod: period }, { encrypt_until: until, activated }),
       by: SERVICE,
     },
     { what: `generation of ${name}`, until: made + age + DAY, renewsAt: made + age, by: SERVICE },
@@ -123,7 +126,16 @@ export function readCalendar(store: Store, trust: TrustDocument, now: number): C
   )
   if (catalog !== undefined) {
     const { expires } = catalog
-    lines.push({ what: 'catalog', until: expires, renewsAt: expires - 6 * DAY, by: SERVICE })
+    lines.push(
+      isAuthorityAway(store)
+        ? {
+            what: 'catalog',
+            until: expires,
+            renewsAt: expires - 30 * DAY,
+            by: 'you and the authority, by catalog propose',
+          }
+        : { what: 'catalog', until: expires, renewsAt: expires - 6 * DAY, by: SERVICE },
+    )
   }
   const head = store.get<{ issued: number; expires: number }>(
     'SELECT issued, expires FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',

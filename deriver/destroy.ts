@@ -199,7 +199,7 @@ async function rewelcomeSome(
   const made = await Promise.all(
     devices.map((one) =>
       keyringsOf(store, one.key_id).length === 0
-        ? null
+        ? Promise.resolve(null)
         : rewelcome(deriving.root, deriving.tenant, one),
     ),
   )

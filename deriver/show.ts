@@ -4,6 +4,7 @@ import { type CrlSource } from './crl-sources.ts'
 import { type Revoked } from './revocation.ts'
 import { type ServiceEvent } from './service.ts'
 import { type Status } from './status.ts'
+import { type DestructionStatus } from './version-status.ts'
 
 /** Minutes, UTC. */
 export const date = (time: number): string =>
@@ -105,6 +106,18 @@ export function rootLines({ roots }: Pick<Status, 'roots'>): string[] {
   )
 }
 
+/** A destruction: a date, and the word destroyed only when it is so. */
+export function destructionLine({ version, phase, completes, ordered }: DestructionStatus): string {
+  switch (phase) {
+    case 'ordered':
+      return `${version} is to be destroyed since ${date(ordered)}: keyferry run erases its salts, then not before ${date(completes)}`
+    case 'erased':
+      return `${version} is being destroyed: its salts are erased, and nobody can have it from ${date(completes)} on`
+    case 'destroyed':
+      return `${version} is destroyed since ${date(completes)}`
+  }
+}
+
 export function statusLines(status: Status): string[] {
   const { head, catalog, trust } = status
   return [
@@ -117,6 +130,10 @@ export function statusLines(status: Status): string[] {
       : `head ${head.version} (incarnation ${head.incarnation}) until ${date(head.expiresAt)}`,
     ...status.relays.map((relay) => `relay ${relay.url} at head ${relay.version}`),
     ...keyringLines(status),
+    ...status.destructions.map(destructionLine),
+    ...status.rekeys.map(
+      ({ uri, ordered }) => `${uri} is to replace its keys since ${date(ordered)}`,
+    ),
     ...deviceLines(status),
     boundLine(status.bound),
     ...calendarLines(status),

@@ -5,10 +5,15 @@ import { revocationBound, type RevocationBound } from './bound.ts'
 import { readCalendar, type CalendarEntry } from './calendar.ts'
 import { listSources, type CrlSource } from './crl-sources.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
+import { listRequests } from './pending.ts'
+import { listRekeys, type Rekey } from './rekey.ts'
+import { countUnused, FEW_VERSIONS } from './schedule.ts'
 import { isDenied, lastPackage, type DeviceRow } from './devices.ts'
 import { listRoots, presentRoot, useOf, type RootUse } from './roots.ts'
 import { type Store } from './store.ts'
 import { newestTrust } from './trust.ts'
+import { destructionStatuses, type DestructionStatus } from './version-status.ts'
+import { isAuthorityAway } from './versions.ts'
 
 /** The JSON of an app config: all keyrings, or those named. Throws `ERR_NOT_FOUND`. */
 export async function appConfig(
@@ -51,7 +56,16 @@ export interface Status {
     members: number
     encryptUntil: number
     published: boolean
+    /** Versions that are committed to and unknown to everyone. */
+    unused: number
   }[]
+  /** Whether the authority's keys are elsewhere. */
+  authorityAway: boolean
+  destructions: DestructionStatus[]
+  /** Devices that are to replace their keys. */
+  rekeys: Rekey[]
+  /** Requests that wait for an administrator. */
+  waiting: number
   devices: {
     uri: string
     keyId: string
@@ -83,8 +97,16 @@ function problems(
   for (const relay of relays)
     if (head !== null && relay.version < head.version)
       out.push(`${relay.url} has head ${relay.version} of ${head.version}`)
-  for (const ring of keyrings)
+  for (const ring of keyrings) {
     if (ring.encryptUntil < now) out.push(`no version of ${ring.name} may be encrypted under`)
+    if (status.authorityAway && ring.unused < FEW_VERSIONS)
+      out.push(
+        `${ring.unused} unused versions of ${ring.name} are left: call the authority (catalog propose)`,
+      )
+  }
+  for (const { uri, ordered } of status.rekeys)
+    if (ordered < now - 86_400) out.push(`${uri} has not replaced its keys since a day`)
+  if (status.waiting > 0) out.push(`${status.waiting} requests wait for you: request list`)
   return out
 }
 
@@ -160,8 +182,13 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
       generation: row.generation,
       members: row.members_size,
       encryptUntil: until(row),
-      published: row.dirty === 0,
+      published: row.dirty === 0 && row.release !== null,
+      unused: countUnused(store, row, now),
     })),
+    authorityAway: isAuthorityAway(store),
+    destructions: destructionStatuses(store, trust.body.skew, now),
+    rekeys: listRekeys(store),
+    waiting: listRequests(store).filter(({ state }) => state === 'waiting').length,
     devices: store.all<DeviceRow>('SELECT * FROM devices ORDER BY uri').map((row) => ({
       uri: row.uri,
       keyId: hex(row.key_id).slice(0, 16),

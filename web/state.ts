@@ -142,23 +142,17 @@ export function keptPackages(state: StoredState): StoredPackage[] {
 }
 
 /**
- * The state without the packages that have ended and held keys of an erasable keyring, and without everything that was delivered under them: a version that
- * was destroyed meanwhile must not outlive them here. The same state where there are none.
+ * The state without the packages that have ended, and without everything that was delivered under them, where an erasable keyring is held: a version that was
+ * destroyed meanwhile must not outlive them here. The same state where there are none.
  */
 export function withoutEnded(state: StoredState, now: number): StoredState {
   const skew = state.accepted?.trust.body.skew ?? 0
-  const views = Object.entries(state.keyrings).flatMap(([id, one]) =>
-    one.view === null ? [] : [{ id, view: one.view }],
-  )
-  const isEnded = ({ hash, expiresAt }: StoredPackage): boolean =>
-    // PROTOCOL [package-5]
-    now > expiresAt + skew &&
-    views.some(
-      ({ view }) =>
-        equal(view.member.packageHash, hash) && decodeManifest(view.manifest).kind === 'erasable',
-    )
+  const views = Object.values(state.keyrings).flatMap(({ view }) => view ?? [])
+  // PROTOCOL [package-5]
+  const isEnded = ({ expiresAt }: StoredPackage): boolean => now > expiresAt + skew
+  if (!state.packages.some(isEnded)) return state
+  if (!views.some(({ manifest }) => decodeManifest(manifest).kind === 'erasable')) return state
   const ended = state.packages.filter(isEnded)
-  if (ended.length === 0) return state
   const isUnder = (view: StoredView | null): boolean =>
     view !== null && ended.some(({ hash }) => equal(hash, view.member.packageHash))
   const keyrings = Object.fromEntries(

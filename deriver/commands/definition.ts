@@ -88,3 +88,22 @@ export function number(
 export function seconds(value: string | undefined, name: string): number | undefined {
   return number(value, name, 'seconds', 3_155_760_000)
 }
+
+const UNITS: Record<string, number> = {
+  s: 1,
+  m: 60,
+  h: 3_600,
+  d: 86_400,
+  w: 604_800,
+  y: 31_536_000,
+}
+
+/** A length of time, such as `90d` or `5y`; without a unit, seconds. */
+export function duration(value: string | undefined, name: string): number | undefined {
+  if (value === undefined) return undefined
+  const [, digits, unit = 's'] = /^(\d{1,10})([smhdwy])?$/.exec(value) ?? []
+  const length = digits === undefined ? Infinity : Number(digits) * UNITS[unit]!
+  if (length > 3_155_760_000)
+    usage(`--${name} is a length of time such as 90d, 12h or 5y, at most 100y`)
+  return length
+}

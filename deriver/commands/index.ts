@@ -1,8 +1,10 @@
 /** The commands of the command line, by name. */
+import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
 import { auditAskCommands } from './audit-ask.ts'
 import { byokCommands } from './byok.ts'
 import { caCommands } from './ca.ts'
+import { catalogCommands } from './catalog.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
 import { crlCommands } from './crls.ts'
@@ -11,26 +13,34 @@ import { inspectCommands } from './inspect.ts'
 import { keyringCommands } from './keyrings.ts'
 import { messageCommands } from './messages.ts'
 import { relayCommands } from './relay.ts'
+import { rekeyCommands } from './rekey.ts'
 import { rootCommands } from './roots.ts'
+import { ruleCommands } from './rules.ts'
 import { serviceCommands } from './service.ts'
 import { tenantCommands } from './tenant.ts'
 import { trustProposeCommands } from './trust-propose.ts'
 import { trustCommands } from './trust.ts'
+import { versionCommands } from './versions.ts'
 
 /** Commands by name, in the order of the usage text. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   ...tenantCommands,
   ...keyringCommands,
+  ...versionCommands,
+  ...ruleCommands,
   ...byokCommands,
   ...serviceCommands,
   ...rootCommands,
   ...clientCommands,
+  ...rekeyCommands,
+  ...approvalCommands,
   ...caCommands,
   ...crlCommands,
   ...trustCommands,
   ...trustProposeCommands,
   ...fsckCommands,
   ...relayCommands,
+  ...catalogCommands,
   ...auditCommands,
   ...auditAskCommands,
   ...inspectCommands,

@@ -4,8 +4,9 @@ import { keyringLines } from '../show.ts'
 import { newestTrust } from '../trust.ts'
 import {
   command,
+  duration,
+  FLAG,
   operand,
-  seconds,
   show,
   TEXT,
   TEXTS,
@@ -17,13 +18,29 @@ import {
 export const keyringCommands: Record<string, Command> = {
   'keyring create': command({
     summary: 'make a keyring',
-    options: { rule: TEXTS, kind: TEXT, offline: TEXT, cryptoperiod: TEXT },
-    help: `usage: keyferry keyring create NAME [--rule URI]… [--kind recoverable|erasable] [--offline SECONDS] [--cryptoperiod SECONDS]
+    options: {
+      rule: TEXTS,
+      kind: TEXT,
+      offline: TEXT,
+      'rotate-every': TEXT,
+      'decrypt-for': TEXT,
+      'generation-max-age': TEXT,
+      approvals: FLAG,
+      cryptoperiod: TEXT,
+    },
+    help: `usage: keyferry keyring create NAME [--rule URI]… [--kind recoverable|erasable] [--rotate-every TIME] [--decrypt-for TIME]
+         [--offline TIME] [--generation-max-age TIME] [--approvals] [--json]
 
 Makes a keyring that clients whose certificate URI matches a rule may have. A rule is a URI or ends in /*;
-without one, every client of the tenant may. It reaches clients when 'keyferry run' is up.
+without one, every client of the tenant may. It reaches clients when 'keyferry run' is up. A TIME is such as 90d, 12h or 5y.
+--kind                recoverable (as long as there is the master secret, no version is lost, and none can be destroyed) or erasable
+--rotate-every        how long a version encrypts (90d): 'keyferry run' rotates in the last tenth of it
+--decrypt-for         how long a version decrypts after that (5y)
+--offline             how long clients decrypt without a fresh head (1d)
+--generation-max-age  after which the key-encryption key is replaced by itself (30d)
+--approvals           requests that no rule covers wait for you (request list), instead of being denied
 
-example: keyferry keyring create notes --rule 'keyferry://client.acme.example/web/*'
+example: keyferry keyring create notes --rule 'keyferry://client.acme.example/web/*' --rotate-every 90d --decrypt-for 5y
 `,
     run: (invocation) =>
       withStore(invocation, async (store) => {
@@ -36,10 +53,18 @@ example: keyferry keyring create notes --rule 'keyferry://client.acme.example/we
           rules: options.rule ?? (await newestTrust(store)).body.clients.sans,
           kind,
         }
-        const offline = seconds(options.offline, 'offline')
-        const cryptoperiod = seconds(options.cryptoperiod, 'cryptoperiod')
+        const offline = duration(options.offline, 'offline')
+        const cryptoperiod = duration(
+          options['rotate-every'] ?? options.cryptoperiod,
+          'rotate-every',
+        )
+        const decryptPeriod = duration(options['decrypt-for'], 'decrypt-for')
+        const generationMaxAge = duration(options['generation-max-age'], 'generation-max-age')
         if (offline !== undefined) settings.offline = offline
         if (cryptoperiod !== undefined) settings.cryptoperiod = cryptoperiod
+        if (decryptPeriod !== undefined) settings.decryptPeriod = decryptPeriod
+        if (generationMaxAge !== undefined) settings.generationMaxAge = generationMaxAge
+        if (options.approvals === true) settings.approvals = true
         const { id, name } = createKeyring(store, settings, now())
         const idText = Buffer.from(id).toString('base64url')
         if (options.json === true) out(JSON.stringify({ name, id: idText, rules: settings.rules }))

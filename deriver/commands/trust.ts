@@ -32,11 +32,11 @@ import {
   type Invocation,
 } from './command.ts'
 
-export const changeLines = (changes: readonly TrustChange[]): string[] =>
+export const changeLines = (changes: readonly Pick<TrustChange, 'what' | 'widens'>[]): string[] =>
   changes.map(({ what, widens }) => `${what}${widens ? '   WIDENS TRUST' : ''}`)
 
 /** A trust document out of a file that the signer vouches for. */
-async function readCurrent(path: string): Promise<TrustDocument> {
+export async function readCurrent(path: string): Promise<TrustDocument> {
   const envelope = decodeEnvelope(readFile(path, MAX_DRAFT))
   const body = decodeTrust(envelope)
   await verifyByAuthorities(envelope, [body.authority])
@@ -44,7 +44,8 @@ async function readCurrent(path: string): Promise<TrustDocument> {
   return { body, envelope, hash: documentHash(envelope), tenant }
 }
 
-async function readAuthority(path: string, invocation: Invocation): Promise<AnySigningKey> {
+/** An authority key out of a key file or PKCS#8 (PEM). */
+export async function readAuthority(path: string, invocation: Invocation): Promise<AnySigningKey> {
   const isKeyFile = readFile(path)[0] === 0x7b
   if (!isKeyFile) return importPrivateKey(readDer(path, 'PRIVATE KEY')[0]!)
   const passphrase = isSealed(path) ? await invocation.passphrase() : null

@@ -1,20 +1,19 @@
 // What a copy of a device, or of the master secret, is good for, and for how long.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { channelKey, type DeviceRow } from '../../deriver/devices.ts'
+import { orderDestruction } from '../../deriver/destroy.ts'
 import { keyPath } from '../../deriver/key-files.ts'
 import { rotateKeyring } from '../../deriver/keyrings.ts'
-import { wrapKey } from '../../deriver/root.ts'
 import { readKeyFile } from '../../deriver/secret.ts'
-import { decodeBundle, MEMBER_LEAF, WRAPPED_KEY } from '../../shared/bundle.ts'
+import { readStatus } from '../../deriver/status.ts'
 import { hex, type Bytes } from '../../shared/bytes.ts'
-import { compareVersions } from '../../shared/manifest.ts'
-import { parsePage } from '../../shared/tree.ts'
+import { type StoredPackage } from '../../web/store.ts'
 import { closure, type Leaked } from '../lib/attacker.ts'
 import { checkLives, type Campaign } from '../lib/campaign.ts'
 import { commands, LIMIT } from '../lib/commands.ts'
-import { keysInUse, madeKeks, madeVersions } from '../lib/made-keys.ts'
+import { keysInUse, madeVersions } from '../lib/made-keys.ts'
 import { DAY, NAMES } from '../lib/whole-path.ts'
 
 /** Days: a package is replaced at half of its life, a generation 30 days after it was made; and the steps of the test in between. */
@@ -72,91 +71,111 @@ it(
   },
 )
 
-/** Salts that have to go for each version of a keyring to go: its own, of the generations that bundled it, of the channels with cells of those. */
-function saltsOf({ path, store }: Campaign, keyring: Bytes): Map<string, Bytes[]> {
-  const { tenant, relay } = path
-  const { root } = tenant.keys
-  const objects = [...relay.objects.values()]
-  const startsWith = (magic: string) => (one: Bytes) =>
-    Buffer.from(one.subarray(0, 7)).toString() === magic
-  const bundles = objects.filter(startsWith('KFBUNDL')).map(decodeBundle)
-  const leaves = objects
-    .filter(
-      (one) =>
-        startsWith('KFTPAGE')(one) &&
-        new DataView(one.buffer, one.byteOffset).getUint32(8) === MEMBER_LEAF,
-    )
-    .flatMap((one) => parsePage(one, MEMBER_LEAF).leaves)
-  const cells = new Set(leaves.map((leaf) => hex(leaf.subarray(-WRAPPED_KEY))))
-  const generations = store.all<{ generation: number; salt: Bytes }>(
-    'SELECT generation, salt FROM generations WHERE keyring = ? ORDER BY generation',
-    keyring,
-  )
-  const keks = madeKeks(tenant).filter(({ row }) => row.startsWith(`generation ${hex(keyring)}`))
-  const kekOf = (salt: Bytes): Bytes =>
-    new Uint8Array(Buffer.from(keks.find(({ row }) => row.endsWith(hex(salt)))!.secret, 'hex'))
-  const channels = store.all<DeviceRow>('SELECT * FROM devices').map((device) => ({
-    salt: device.channel_salt,
-    key: channelKey(root, tenant.trust.tenant, device.package_hash, device.channel_salt),
-  }))
-  const versions = madeVersions(tenant).filter((one) => hex(one.version.keyring) === hex(keyring))
-  return new Map(
-    versions.map(({ secret, version }) => {
-      const held = generations.filter(({ generation }) =>
-        bundles.some(
-          (one) =>
-            hex(one.keyring) === hex(keyring) &&
-            one.generation === generation &&
-            one.entries.some((entry) => compareVersions(entry, version) === 0),
-        ),
+/** Notes every salt that a database ever holds, in a temporary table beside it. Returns those that there were. */
+function noteSalts({ store }: Campaign): () => Bytes[] {
+  store.run('CREATE TEMP TABLE seen (salt BLOB PRIMARY KEY)')
+  for (const [table, column] of [
+    ['versions', 'salt'],
+    ['generations', 'salt'],
+    ['devices', 'channel_salt'],
+  ] as const) {
+    store.run(`INSERT OR IGNORE INTO temp.seen SELECT ${column} FROM main.${table}`)
+    for (const event of ['INSERT', `UPDATE OF ${column}`])
+      store.run(
+        `CREATE TEMP TRIGGER ${table}_${event.slice(0, 6)} AFTER ${event} ON main.${table} BEGIN INSERT OR IGNORE INTO seen VALUES (new.${column}); END`,
       )
-      const opening = channels.filter(({ key }) =>
-        held.some(({ salt }) => cells.has(hex(wrapKey(key, kekOf(salt))))),
-      )
-      return [
-        secret,
-        [version.salt, ...held.map(({ salt }) => salt), ...opening.map(({ salt }) => salt)],
-      ]
-    }),
-  )
+  }
+  return () =>
+    store
+      .all<{ salt: Bytes }>('SELECT salt FROM temp.seen WHERE length(salt) = 32')
+      .map(({ salt }) => new Uint8Array(salt))
+}
+
+/** Of all salts that ever were, those whose bytes stand anywhere in any file of the customer's directory, the write-ahead log and key files among them. */
+function saltsOnDisk({ path }: Campaign, seen: readonly Bytes[]): Bytes[] {
+  const { directory } = path.tenant
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name)))
+  return seen.filter((salt) => files.some((file) => file.includes(Buffer.from(salt))))
+}
+
+/** What every device's store holds now, also of those that were removed. */
+async function packagesNow({ devices }: Campaign): Promise<StoredPackage[]> {
+  const states = await Promise.all(devices.map(({ store }) => store.read()))
+  return states.flatMap((state) => state?.packages ?? [])
 }
 
 it(
-  '4 erasure (what is built: no command destroys a version yet): without its salts an erasable version follows from master secret, database and relay no more, and each of them gives it back',
+  '4 erasure: a destroyed version follows from master secret, disk, relay and all that clients hold no more from its date on, and before that nobody calls it destroyed',
   { timeout: LIMIT },
   async () => {
     const lives = commands(8, ['join', 'round', 'rotate', 'remove', 'step', 'wait'])
     await checkLives(lives, 3, async (campaign, life) => {
-      const { tenant } = campaign.path
+      const { path, store } = campaign
+      const seen = noteSalts(campaign)
       for (let i = 0; i < 2; i++) await campaign.join()
       for (const command of life) await campaign.run(command)
       await campaign.settle()
-      const master = readKeyFile(keyPath(tenant.directory, 'master'), 'master', null)
-      const salts = campaign.store
-        .all<{ salt: Bytes }>(
-          'SELECT salt FROM versions UNION ALL SELECT salt FROM generations UNION ALL SELECT channel_salt FROM devices',
-        )
-        .map(({ salt }) => new Uint8Array(salt))
-        .filter((salt) => salt.length > 0)
+      const master = readKeyFile(keyPath(path.tenant.directory, 'master'), 'master', null)
       const mail = campaign.keyrings().find(({ kind }) => kind === 'erasable')!
-      for (const [secret, own] of saltsOf(campaign, mail.id)) {
-        const gone = new Set(own.map(hex))
-        const left = salts.filter((salt) => !gone.has(hex(salt)))
-        expect((await reach(campaign, { master, salts: left })).secrets).not.toContain(secret)
-        for (const one of own)
-          expect((await reach(campaign, { master, salts: [...left, one] })).secrets).toContain(
-            secret,
-          )
+      const made = madeVersions(path.tenant).filter(
+        (one) => hex(one.version.keyring) === hex(mail.id) && one.version.bundled === 1,
+      )
+      // All but every third, so that some stay.
+      const [doomed, kept] = [
+        made.filter((_, i) => i % 3 !== 1),
+        made.filter((_, i) => i % 3 === 1),
+      ]
+      const names = doomed.map(({ version }) => `mail@${version.version}`)
+      const onDisk = () => saltsOnDisk(campaign, seen())
+      const customer = async () => (await reach(campaign, { master, salts: onDisk() })).secrets
+      const everyone = async () =>
+        (await reach(campaign, { master, salts: onDisk(), packages: await packagesNow(campaign) }))
+          .secrets
+      const before = await customer()
+      for (const { secret } of made) expect(before).toContain(secret)
+
+      const phases = async () =>
+        (await readStatus(store, campaign.now)).destructions.map(({ phase }) => phase)
+      orderDestruction(store, names, 40 * DAY, campaign.now)
+      expect(new Set(await phases())).toEqual(new Set(['ordered']))
+      await campaign.settle()
+      expect(new Set(await phases())).toEqual(new Set(['erased']))
+      const { completes } = (await readStatus(store, campaign.now)).destructions[0]!
+      expect(completes).toBeGreaterThanOrEqual(campaign.now + 30 * DAY)
+      // The customer's side and the relay have lost it; clients open what a relay kept until their packages end, and there is a date for that.
+      const erased = await customer()
+      const held = await everyone()
+      for (const { secret } of doomed) expect(erased).not.toContain(secret)
+      for (const { secret } of kept) expect(erased).toContain(secret)
+      expect(doomed.some(({ secret }) => held.has(secret))).toBe(true)
+
+      while (campaign.now + 3 * DAY < completes) {
+        await campaign.run({ do: 'wait', days: 3 })
+        expect(await phases()).not.toContain('destroyed')
       }
-      // A recoverable one needs none: it cannot be destroyed, and nobody says so.
-      const { secrets } = await reach(campaign, { master })
-      for (const { secret, version } of madeVersions(tenant))
-        expect(secrets.has(secret)).toBe(hex(version.keyring) !== hex(mail.id))
+      campaign.pass(completes - 1 - campaign.now)
+      await campaign.step()
+      expect(await phases()).not.toContain('destroyed')
+      campaign.pass(1)
+      await campaign.settle()
+      expect(new Set(await phases())).toEqual(new Set(['destroyed']))
+      const after = await everyone()
+      for (const { secret } of doomed) expect(after).not.toContain(secret)
+      for (const { secret } of kept) expect(after).toContain(secret)
+      // A recoverable one needs no salts: it cannot be destroyed, and nobody says so.
+      for (const { secret, version } of madeVersions(path.tenant))
+        if (hex(version.keyring) !== hex(mail.id) && version.bundled === 1)
+          expect(after).toContain(secret)
+      // The keyring itself goes on.
+      const [honest] = campaign.present
+      expect(await honest!.client.encryptsUnder('mail')).toBe(keysInUse(path.tenant, mail.id).keyId)
     })
   },
 )
 
-it('4 erasure (what is built: no command destroys a version yet): the salt and the private key of a package that was replaced are gone, at the deriver and at the client', async () => {
+it('4 erasure: the salt and the private key of a package that was replaced are gone, at the deriver and at the client', async () => {
   await checkLives(fc.constant([]), 1, async (campaign) => {
     const device = await campaign.join()
     const saltOf = (): Bytes =>
