@@ -5,7 +5,7 @@
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { destructionEnd, verifyDestruction } from '../shared/destruction.ts'
 import { encodeEnvelope, signWithCertificate } from '../shared/envelope.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { parsedCrls } from './crls.ts'
@@ -274,7 +274,7 @@ function scrub(store: Store): boolean {
   }
 }
 
-/** Signs the records of what is destroyed by now. Returns the names. */
+/** Signs the records of what is destroyed by now. Returns what is. */
 async function complete(
   store: Store,
   { signer }: PublishKeys,
@@ -282,6 +282,7 @@ async function complete(
   now: number,
 ): Promise<DestructionRow[]> {
   const due = rows(store, 'scrubbed = 1 AND record IS NULL').filter((one) => now >= one.completes)
+  const destroyed: DestructionRow[] = []
   const { key, certificates } = signer
   for (const row of due) {
     const { keyring, incarnation, version } = row
@@ -303,7 +304,14 @@ async function complete(
       version: { incarnation, version },
     }
     const record = await signWithCertificate('destruction', body, key, certificates)
-    await verifyDestruction(record, { trust, crls: parsedCrls(store) })
+    try {
+      await verifyDestruction(record, { trust, crls: parsedCrls(store) })
+    } catch (error) {
+      // With a certificate or a list that is about to be renewed nobody would believe it: the next call signs another one.
+      if (!isKeyferryError(error)) throw error
+      continue
+    }
+    destroyed.push(row)
     store.transaction(() => {
       appendLog(store, 'version-destroyed', now, { keyring, incarnation, version, keyId: key_id! })
       setVersionState(store, row, 'destroyed')
@@ -317,7 +325,7 @@ async function complete(
       markChanged(store)
     })
   }
-  return due
+  return destroyed
 }
 
 /** How far the destructions are. */
