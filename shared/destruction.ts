@@ -25,9 +25,12 @@ const destructionSchema = object({
 /** Body of a destruction record. Times and `retention` are seconds. */
 export type DestructionBody = Infer<typeof destructionSchema>
 
-/** The first second at which nobody can have the version any more: packages have ended, and backups are gone. */
+/**
+ * The first second at which nobody can have the version any more: the packages of that time have ended on every clock, those of clients that were early when they
+ * made them and are late now too, and backups are gone.
+ */
 export function destructionEnd(erasedAt: number, retention: number, skew: number): number {
-  return erasedAt + Math.max(MAX_PACKAGE_LIFETIME + skew, retention)
+  return erasedAt + Math.max(MAX_PACKAGE_LIFETIME + 2 * skew, retention)
 }
 
 /**

@@ -146,10 +146,9 @@ export function keptPackages(state: StoredState): StoredPackage[] {
  * destroyed meanwhile must not outlive them here. The same state where there are none.
  */
 export function withoutEnded(state: StoredState, now: number): StoredState {
-  const skew = state.accepted?.trust.body.skew ?? 0
   const views = Object.values(state.keyrings).flatMap(({ view }) => view ?? [])
   // PROTOCOL [package-5]
-  const isEnded = ({ expiresAt }: StoredPackage): boolean => now > expiresAt + skew
+  const isEnded = ({ expiresAt }: StoredPackage): boolean => now >= expiresAt
   if (!state.packages.some(isEnded)) return state
   if (!views.some(({ manifest }) => decodeManifest(manifest).kind === 'erasable')) return state
   const ended = state.packages.filter(isEnded)

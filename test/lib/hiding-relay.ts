@@ -34,6 +34,8 @@ export class HidingRelay {
   /** Every state that a deriver pushed, oldest first. */
   readonly pushes: Pushed[] = []
   readonly refusals: Envelope[] = []
+  /** It delivers the refusals of the last calls, to everybody and again and again. */
+  givesRefusals = false
   trusts: Envelope[] = []
   /** Index of the push that clients are shown; `undefined` for the newest. */
   shown: number | undefined
@@ -177,7 +179,7 @@ export class HidingRelay {
       crls: push.crls,
       head: push.head,
       keyrings: ask.keyrings.flatMap((id) => this.item(push, id, ask.package) ?? []),
-      refusals: [],
+      refusals: this.givesRefusals ? this.refusals.slice(-64) : [],
       trust: this.trusts.slice(ask.have.trust),
     }
     return new Response(toJson(await this.twist(delivery, ask)), {

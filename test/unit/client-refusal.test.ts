@@ -52,6 +52,17 @@ const open = async (changes: Partial<RefusalBody>, context: Partial<RefusalConte
 describe('a refusal', () => {
   const removed = { kind: 'removed', nonce: nothing, release, head: { incarnation: 1, version: 5 } }
 
+  it('[refusal-4] that wants another key package names the one that there is', async () => {
+    const wanted = { kind: 'package', nonce: nothing, release }
+    expect((await open(wanted, { packageHash: release, isMember: () => true })).kind).toBe(
+      'package',
+    )
+    await expectCode(open(wanted, { packageHash: random(32) }), 'ERR_UNPROVEN')
+    await expectCode(open(wanted), 'ERR_UNPROVEN')
+    await expectCode(open({ ...wanted, nonce }, { packageHash: release }), 'ERR_SCHEMA')
+    await expectCode(open({ ...wanted, release: nothing }), 'ERR_SCHEMA')
+  })
+
   it('is taken as it is meant', async () => {
     expect((await open({ nonce })).kind).toBe('denied')
     expect((await open(removed)).kind).toBe('removed')

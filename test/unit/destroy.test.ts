@@ -126,6 +126,32 @@ it('[deriver-9] a device of an earlier format, of which the public key is not kn
   expect((await ask(clients[0]!, [notes, mail])).granted).toEqual(['notes', 'mail'])
 })
 
+it('[deriver-9] what was cut off between any two transactions is taken up where it was', async () => {
+  const { mail } = await makeMail(70)
+  order(['mail@1'])
+  const died = new Error('killed')
+  await expect(
+    carry(() => {
+      throw died
+    }),
+  ).rejects.toBe(died)
+  // One batch has its new channels, the others wait, and no salt of a generation is gone before they have theirs.
+  const left = (): number =>
+    tenant.store.get<{ n: number }>(
+      'SELECT count(*) AS n FROM held h JOIN destructions x ON x.keyring = h.keyring WHERE h.generation < x.generation',
+    )!.n
+  expect(left()).toBe(6)
+  expect(saltLengths(mail)).toEqual([32, 32])
+  expect(row().erased).toBe(0)
+  // A head in between is whole.
+  await published()
+  tenant.store.close()
+  tenant.store = openStore(storePath(tenant.directory))
+  expect((await carry()).rewelcomed).toBe(6)
+  expect([left(), row().scrubbed]).toEqual([0, 1])
+  expect(saltLengths(mail)).toEqual([0, 32])
+})
+
 describe('the price', () => {
   it('is a welcome for each device that ever held a cell, and a cell in each of its keyrings', async () => {
     const { mail } = await makeMail(3)
