@@ -8,16 +8,27 @@ import { benchDeriver } from './deriver.ts'
 import { benchHeads, proofLines } from './heads.ts'
 import { benchRelay } from './relay.ts'
 import { bundleSize } from './bundle.ts'
+import { benchDestroy } from './destroy.ts'
 import { type Line } from './measure.ts'
 import { benchMessages, peerSizes } from './messages.ts'
 import { benchPaths } from './paths.ts'
 
-const PARTS = ['deriver', 'heads', 'audit', 'client', 'messages', 'page', 'paths', 'relay'] as const
+const PARTS = [
+  'deriver',
+  'destroy',
+  'heads',
+  'audit',
+  'client',
+  'messages',
+  'page',
+  'paths',
+  'relay',
+] as const
 type Part = (typeof PARTS)[number]
 
 const USAGE = `usage: npm run bench -- [--quick] [--json] [--only PART]…
 
-Measures the deriver (rotation, join and revocation by number of members; a heartbeat by number of keyrings and members), the audit log by number
+Measures the deriver (rotation, join and revocation by number of members; a destruction; a heartbeat by number of keyrings and members), the audit log by number
 of entries, a warm fetch of the client against the bare operations, the size of proofs by number of keyrings, messages beside other libraries and the bare cipher in Node and in Chromium, the time from a cold page
 to the first decrypted byte, path validation and revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client.
 --quick  fewer rounds, up to 1,000 members
@@ -39,6 +50,7 @@ const isWanted = (part: Part): boolean => values.only === undefined || values.on
 
 const LINES: Partial<Record<Part, () => Promise<Line[]>>> = {
   deriver: () => benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7),
+  destroy: () => benchDestroy(1_000, quick ? 2 : 5),
   heads: () => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),
   audit: () => benchAudit(quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000], quick ? 1 : 3),
   client: () => benchClient(quick ? 100 : 300),

@@ -21,7 +21,10 @@ import { parsedCrls } from '../../deriver/crls.ts'
 import { equal, hex, type Bytes } from '../../shared/bytes.ts'
 import { ask, maintenance, notes, tenant, useTenant } from '../lib/deriver.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
+import { makeDestruction } from '../lib/documents.ts'
+import { verifyGenesis } from '../../shared/trust.ts'
 import { makeClient, type TestClient } from '../lib/tenant.ts'
+import { issueSigner, makeWorld, uriOf } from '../lib/world.ts'
 
 useTenant()
 
@@ -161,7 +164,8 @@ describe('the price', () => {
       'SELECT length(body) AS n FROM objects WHERE hash = ?',
       devices()[0]!.welcome_hash,
     )
-    const price = { devices: 3, keyrings: 2, cells: 6, welcomes: 3 * welcome!.n }
+    expect(welcome!.n).toBe(92)
+    const price = { devices: 3, keyrings: 2, cells: 6, welcomes: 3 * 92 }
     expect(priceOf(tenant.store, [mail])).toEqual(price)
     order(['mail@1'])
     expect((await carry()).rewelcomed).toBe(price.devices)
@@ -184,6 +188,26 @@ describe('what cannot be destroyed', () => {
     })
     await expectCode(() => order(['mail@2']), 'ERR_CONFLICT')
   })
+})
+
+it('[destruction-1] a record is a deriver’s of this tenant, at the time that it names', async () => {
+  const world = await makeWorld()
+  const trust = await verifyGenesis(world.trusts[0]!, world.tenant)
+  const crls = [world.cas.deriver.crl]
+  const good = await makeDestruction(world)
+  expect((await verifyDestruction(good, { trust, crls })).body.completedAt).toBe(world.now)
+  await expectCode(verifyDestruction(good, { trust, crls: [] }), 'ERR_CRL')
+  const late = await makeDestruction(world, { completedAt: world.now + 60 * DAY })
+  await expectCode(verifyDestruction(late, { trust, crls }), 'ERR_CERT_EXPIRED')
+  const { deriver } = world
+  world.deriver = await issueSigner(world.cas.client, uriOf('client', 'kim'), world.now)
+  await expectCode(
+    verifyDestruction(await makeDestruction(world), { trust, crls }),
+    'ERR_PATH_INVALID',
+  )
+  world.deriver = deriver
+  const foreign = await makeDestruction(world, { tenant: 'a'.repeat(52) })
+  await expectCode(verifyDestruction(foreign, { trust, crls }), 'ERR_TENANT')
 })
 
 describe('the date', () => {
