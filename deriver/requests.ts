@@ -30,12 +30,12 @@ import {
 import { appendLog } from './log.ts'
 import { joinKeyring, keyringsOf, renewGeneration } from './members.ts'
 import { putObject } from './objects.ts'
-import { keepRequest, standing, type PendingRow } from './pending.ts'
+import { keepRequest, standing } from './pending.ts'
 import { decide } from './policy.ts'
 import { type PublishKeys } from './publish.ts'
 import { signRefusal } from './refusals.ts'
-import { type KeyringRow, keyringRow } from './rows.ts'
-import { isGranted, manifestRules } from './rules.ts'
+import { type KeyringRow } from './rows.ts'
+import { manifestRules } from './rules.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust } from './trust.ts'
 
@@ -146,7 +146,7 @@ function refuse(
 }
 
 /** The device as it is with this package: the row that is there, or a new one with the welcome that belongs to it. */
-async function prepare(
+export async function prepareDevice(
   one: Pick<Case, 'store' | 'keys' | 'trust' | 'keyPackage' | 'device'>,
 ): Promise<{ row: DeviceRow; made: NewWelcome | null }> {
   const known = one.store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', one.device)
@@ -161,7 +161,7 @@ async function prepare(
 }
 
 /** Whether a device has a channel for this package whose salt was not erased. */
-function hasChannel(row: DeviceRow | undefined, { hash }: KeyPackage): row is DeviceRow {
+export function hasChannel(row: DeviceRow | undefined, { hash }: KeyPackage): row is DeviceRow {
   return row !== undefined && equal(row.package_hash, hash) && row.channel_salt.length > 0
 }
 
@@ -172,7 +172,7 @@ async function attempt(one: Case): Promise<Outcome | null> {
   const { store, keys, trust, keyPackage, request, device, now } = one
   const plan = decideAll(one)
   const isNeeded = [...plan.asked, ...plan.held].some((verdict) => verdict.reason === null)
-  const prepared = isNeeded ? await prepare(one) : null
+  const prepared = isNeeded ? await prepareDevice(one) : null
   const refused = plan.asked.filter((verdict) => verdict.reason !== null)
   const refusals = await Promise.all(refused.map((verdict) => refuse(one, verdict)))
   const deriving = { root: keys.root, tenant: trust.tenant }
@@ -260,67 +260,6 @@ export async function handleRequest(
     if (outcome !== null) return outcome
   }
   throw new KeyferryError('ERR_CONFLICT', 'the device changes faster than it is decided on')
-}
-
-/** Errors after which a kept request can never be granted. */
-const HOPELESS = [
-  'ERR_KEY_PACKAGE_STALE',
-  'ERR_KEY_PACKAGE',
-  'ERR_CERT_EXPIRED',
-  'ERR_CERT_REVOKED',
-]
-
-async function grantKept(
-  store: Store,
-  keys: PublishKeys,
-  trust: TrustDocument,
-  kept: PendingRow,
-  now: number,
-): Promise<boolean> {
-  const crls = parsedCrls(store)
-  const envelope = decodeEnvelope(new Uint8Array(kept.package))
-  const keyPackage = await verifyKeyPackage(envelope, { trust, now, crls })
-  const device = await keyId(keyPackage.path.spki)
-  const prepared = await prepare({ store, keys, trust, keyPackage, device })
-  return store.transaction(() => {
-    if (!isNewestTrust(store, trust) || parsedCrls(store) !== crls) return false
-    requireRisingPackage(keyPackage, lastPackage(store, device))
-    const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', device)
-    const isSame = prepared.made !== null || hasChannel(known, keyPackage)
-    const ring = keyringRow(store, kept.keyring)
-    if (!isSame || !isGranted(store, ring, prepared.row)) return false
-    const row = prepared.made === null ? known! : prepared.row
-    savePackage(store, device, keyPackage)
-    if (prepared.made !== null) {
-      saveDevice(store, row)
-      putObject(store, prepared.made.welcome)
-    }
-    const deriving = { root: keys.root, tenant: trust.tenant }
-    for (const id of [...keyringsOf(store, device), kept.keyring])
-      joinKeyring(store, deriving, id, row, now)
-    store.run('DELETE FROM pending WHERE id = ?', kept.id)
-    return true
-  })
-}
-
-/** Grants the requests that were kept and that rules cover by now. Returns what was granted. */
-export async function grantApproved(
-  store: Store,
-  keys: PublishKeys,
-  trust: TrustDocument,
-  now: number,
-): Promise<{ uri: string; keyrings: string[] }[]> {
-  const granted = []
-  for (const kept of store.all<PendingRow>("SELECT * FROM pending WHERE state = 'approved'")) {
-    try {
-      if (!(await grantKept(store, keys, trust, kept, now))) continue
-      granted.push({ uri: kept.uri, keyrings: [keyringRow(store, kept.keyring).name] })
-    } catch (error) {
-      if (!isKeyferryError(error)) throw error
-      if (HOPELESS.includes(error.code)) store.run('DELETE FROM pending WHERE id = ?', kept.id)
-    }
-  }
-  return granted
 }
 
 /** Forgets nonces of requests that are long expired. */

@@ -10,21 +10,17 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
 import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
-import { carryOut, type DestructionRow } from './destroy.ts'
 import { createBell, listen } from './events.ts'
 import { checkRelay, type RelayReport } from './fsck.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
-import { dueDenials } from './pending.ts'
+import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
 import { noteAuthority, publish, type PublishKeys } from './publish.ts'
 import { pushToRelay } from './push.ts'
-import { signRefusal } from './refusals.ts'
-import { dueDemands } from './rekey.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
-import { grantApproved, handleRequest } from './requests.ts'
+import { handleRequest } from './requests.ts'
 import { isRootError, type Root } from './root.ts'
-import { keyringRow } from './rows.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
@@ -33,13 +29,10 @@ import { findForeign, type Foreign } from './witness.ts'
 /** What the service reports, for a log or a screen. It never holds a key. */
 export type ServiceEvent =
   | { type: 'head'; version: number; relay: string }
-  | { type: 'granted'; uri: string; keyrings: string[] }
   | { type: 'refused'; uri: string; keyring: string; reason: string; kind: 'denied' | 'pending' }
-  | { type: 'rewelcomed'; devices: number }
-  | { type: 'erased'; version: string; completes: number }
-  | { type: 'destroyed'; version: string }
   | { type: 'invalid-request'; code: ErrorCode }
   | MaintenanceEvent
+  | OrderEvent
   | CrlEvent
   | { type: 'alarm'; what: string; state: 'due' | 'overdue' | 'failed'; until: number; by: string }
   | { type: 'root'; state: 'away'; code: ErrorCode; message: string }
@@ -161,39 +154,18 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
   }
 
-  const versionName = ({ keyring, version }: DestructionRow): string =>
-    `${keyringRow(store, keyring).name}@${version}`
-
-  /** What administrators ordered and needs a key of the deriver. */
-  async function doOrders(): Promise<void> {
-    for (const granted of await grantApproved(store, keys(), trust(), now()))
-      report({ type: 'granted', ...granted })
-    const { erased, destroyed } = await carryOut(store, keys(), trust(), now(), (devices) =>
-      report({ type: 'rewelcomed', devices }),
-    )
-    for (const row of erased)
-      report({ type: 'erased', version: versionName(row), completes: row.completes })
-    for (const row of destroyed) report({ type: 'destroyed', version: versionName(row) })
-  }
-
   /** Says to clients what nobody asked for. */
   async function tell(): Promise<void> {
-    const words = [...dueDenials(store, now()), ...dueDemands(store, now())]
-    if (words.length === 0) return
-    const refusals: Envelope[] = []
-    for (const { word } of words)
-      refusals.push(await signRefusal(store, keys(), trust(), word, now()))
-    let isTold = false
-    for (const url of relayUrls()) {
+    const { refusals, isTold } = await signDueWords(store, keys(), trust(), now())
+    for (const url of refusals.length === 0 ? [] : relayUrls()) {
       try {
         for (let i = 0; i < refusals.length; i += MAX_REFUSALS)
           await postAnswers(access(url), 0, refusals.slice(i, i + MAX_REFUSALS))
-        isTold = true
+        isTold()
       } catch (error) {
         complain(url)(error)
       }
     }
-    if (isTold) for (const one of words) one.isTold()
   }
 
   function tellAlarms(): void {
@@ -297,7 +269,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function publishAndAnswer(): Promise<void> {
-    await doOrders()
+    await carryOutOrders(store, keys(), trust(), now(), report)
     await publishDue()
     for (const url of relayUrls()) {
       try {

@@ -1,5 +1,6 @@
 /** What destroying a version costs a deriver, by number of members. */
-import { carryOut, orderDestruction } from '../../deriver/destroy.ts'
+import { carryOut } from '../../deriver/carry-out.ts'
+import { orderDestruction } from '../../deriver/destroy.ts'
 import { rotateKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { publish } from '../../deriver/publish.ts'

@@ -28,7 +28,7 @@ function salts(): Bytes[] {
     .filter((salt) => salt.length > 0)
 }
 
-it('[deriver-9] kill -9 in the middle of a destruction · it goes on where it was, and nothing of what it erased is on the disk', async () => {
+it('[deriver-10] kill -9 in the middle of a destruction · it goes on where it was, and nothing of what it erased is on the disk', async () => {
   const { store, keys, trust, clock, directory } = tenant
   const rules = ['keyferry://client.acme.example/*']
   const { id } = createKeyring(store, { name: 'mail', rules, kind: 'erasable' }, clock.now)

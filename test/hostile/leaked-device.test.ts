@@ -95,7 +95,7 @@ async function reachesNext(campaign: Campaign, leaked: Leaked['packages']): Prom
   return (await reached(campaign, leaked)).has(keysInUse(campaign.path.tenant, id).version)
 }
 
-it('W13 [deriver-10] a leaked device · relay + thief of all that it held · reaches nothing new after client rekey, which a relay can delay and not fake', async () => {
+it('W13 [deriver-11] a leaked device · relay + thief of all that it held · reaches nothing new after client rekey, which a relay can delay and not fake', async () => {
   const campaign = await Campaign.start()
   try {
     const { relay } = campaign.path
@@ -136,7 +136,7 @@ it('W13 [deriver-10] a leaked device · relay + thief of all that it held · rea
   }
 })
 
-it('W13 [deriver-10] neither the next package nor the next generation alone takes a leaked device’s keys away', async () => {
+it('W13 [deriver-11] neither the next package nor the next generation alone takes a leaked device’s keys away', async () => {
   for (const alone of ['package', 'generation'] as const) {
     const campaign = await Campaign.start()
     try {

@@ -125,7 +125,7 @@ class Client:
         named = {one['hash'] for one in head['crls']}
         crls = [der for der in delivery['crls'] if sha256(der) in named]
         context = {'trust': self.state['trust'], 'tenant': self.tenant, 'now': now, 'crls': crls}
-        asked = {'recipient': self.fingerprint, 'keyrings': [keyring], 'head': head, 'is_member': False}
+        asked = {'recipient': self.fingerprint, 'keyrings': [keyring], 'head': head, 'is_member': False, 'package': b''}
         asked |= {'nonces': self.nonces.get(keyring, []), 'shown': self.shown.get(keyring)}
         for document in delivery['refusals']:
             try:

@@ -89,7 +89,7 @@ refusal_body = record(
     head=record(incarnation=integer(1, MOST_U32), version=integer(1)),
     issuedAt=integer(),
     keyring=raw(16),
-    kind=one_of('denied', 'pending', 'removed'),
+    kind=one_of('denied', 'package', 'pending', 'removed'),
     nonce=raw_or_empty(16),
     reason=text(300),
     recipient=raw(32),
@@ -263,14 +263,15 @@ def require_lists(path, head, trust, numbers):
 
 
 def verify_refusal(document, context, asked):
-    """`asked`: recipient, keyrings, nonces, head (a body), shown (version of the last head with a leaf or None), is_member, numbers."""
+    """`asked`: recipient, keyrings, nonces, head (a body), shown (version of the last head with a leaf or None), is_member, package, numbers."""
     refusal = verify_by_certificate(document, 'refusal', refusal_body, {**context, 'role': 'derivers'})
     body, trust, now = refusal.body, context['trust'].body, context['now']
     need(body['recipient'] == asked['recipient'], 'ERR_NOT_RECIPIENT')
     need(body['keyring'] in asked['keyrings'], 'ERR_KEYRING')
     # PROTOCOL [refusal-2]
     is_removal = body['kind'] == 'removed'
-    there, absent = ('release', 'nonce') if is_removal else ('nonce', 'release')
+    is_of_request = body['kind'] in ('denied', 'pending')
+    there, absent = ('nonce', 'release') if is_of_request else ('release', 'nonce')
     need(body[there] != b'' and body[absent] == b'', 'ERR_SCHEMA', 'bound to something else')
     # PROTOCOL [refusal-3]
     lives = body['expiresAt'] - body['issuedAt'] <= trust['headLifetime']
@@ -284,6 +285,9 @@ def verify_refusal(document, context, asked):
             named['version'] > shown['version'] and body['release'] != shown['release']
         )
         need(is_now and is_after and not asked['is_member'], 'ERR_UNPROVEN')
+    elif body['kind'] == 'package':
+        # PROTOCOL [refusal-4]
+        need(body['release'] == asked['package'], 'ERR_UNPROVEN', 'of another package')
     else:
         need(body['nonce'] in asked['nonces'], 'ERR_UNPROVEN', 'of another request')
     return refusal

@@ -94,6 +94,7 @@ def run_refusal(given, context):
         'head': own['head'],
         'shown': shown,
         'is_member': own['isMember'],
+        'package': un(own['package']),
     }
     wanted = {**context_of(context, given), 'crls': crls}
     return {'kind': verify_refusal(envelope(given['envelope']), wanted, asked).body['kind']}

@@ -1,7 +1,7 @@
 // What a destruction erases, in which order, what it costs, and what is said of it; the proof that nothing is left is invariant 4.
 import { describe, expect, it } from 'vitest'
+import { carryOut } from '../../deriver/carry-out.ts'
 import {
-  carryOut,
   listDestructions,
   orderDestruction,
   priceOf,
@@ -61,7 +61,7 @@ const saltLengths = (keyring: Bytes): number[] =>
     )
     .map(({ n }) => n)
 
-it('[deriver-9] the salts of the version, of its generations and of the channels that opened them go, in that order', async () => {
+it('[deriver-10] the salts of the version, of its generations and of the channels that opened them go, in that order', async () => {
   const { mail } = await makeMail(3)
   const before = devices()
   order(['mail@1'])
@@ -92,7 +92,7 @@ it('[deriver-9] the salts of the version, of its generations and of the channels
   await published()
 })
 
-it('[deriver-9] a channel that a request was prepared with, and that was replaced meanwhile, comes into no cell again', async () => {
+it('[deriver-10] a channel that a request was prepared with, and that was replaced meanwhile, comes into no cell again', async () => {
   const { mail, clients } = await makeMail(1)
   const other = createKeyring(tenant.store, { name: 'x', rules: RULES }, tenant.clock.now).id
   order(['mail@1'])
@@ -106,7 +106,7 @@ it('[deriver-9] a channel that a request was prepared with, and that was replace
     )
 })
 
-it('[deriver-9] who left the keyring keeps no salt, and is welcomed anew when it asks again', async () => {
+it('[deriver-10] who left the keyring keeps no salt, and is welcomed anew when it asks again', async () => {
   const { mail, clients } = await makeMail(2)
   const { store, clock } = tenant
   store.run("UPDATE devices SET expires = ? WHERE uri LIKE '%c0'", clock.now - 1)
@@ -118,7 +118,7 @@ it('[deriver-9] who left the keyring keeps no salt, and is welcomed anew when it
   expect(devices()[0]!.channel_salt).toHaveLength(32)
 })
 
-it('[deriver-9] a device of an earlier format, of which the public key is not known, loses its memberships and asks again', async () => {
+it('[deriver-10] a device of an earlier format, of which the public key is not known, loses its memberships and asks again', async () => {
   const { mail, clients } = await makeMail(2)
   tenant.store.run("UPDATE devices SET public_key = NULL WHERE uri LIKE '%c0'")
   order(['mail@1'])
@@ -129,7 +129,7 @@ it('[deriver-9] a device of an earlier format, of which the public key is not kn
   expect((await ask(clients[0]!, [notes, mail])).granted).toEqual(['notes', 'mail'])
 })
 
-it('[deriver-9] what was cut off between any two transactions is taken up where it was', async () => {
+it('[deriver-10] what was cut off between any two transactions is taken up where it was', async () => {
   const { mail } = await makeMail(70)
   order(['mail@1'])
   const died = new Error('killed')

@@ -63,7 +63,7 @@ const numbers = (list: readonly { version: number }[]): number[] =>
   list.map(({ version }) => version)
 
 describe('by the clock', () => {
-  it('[deriver-7] the next version is bundled a head lifetime and the skew before it is encrypted under, and not earlier', async () => {
+  it('[deriver-8] the next version is bundled a head lifetime and the skew before it is encrypted under, and not earlier', async () => {
     const { clock } = tenant
     const maintain = maintenance()
     const due = clock.now + 81 * DAY
@@ -167,7 +167,7 @@ describe('without the authority', () => {
       ({ name }) => name === 'notes',
     )!.unused
 
-  it('[deriver-8] heads go on for as long as the catalog lives, and removals take versions that nobody was given', async () => {
+  it('[deriver-9] heads go on for as long as the catalog lives, and removals take versions that nobody was given', async () => {
     const { store, clock } = tenant
     const clients = await Promise.all(['a', 'b', 'c'].map((name) => makeClient(tenant, name)))
     for (const one of clients) await ask(one)
@@ -195,7 +195,7 @@ describe('without the authority', () => {
     expect(await unused()).toBe(10)
   })
 
-  it('[deriver-8] where no committed version is left nothing is encrypted under, and a rotation says so', async () => {
+  it('[deriver-9] where no committed version is left nothing is encrypted under, and a rotation says so', async () => {
     const { store, clock } = tenant
     await ceremony(1)
     expect(rotateKeyring(store, 'notes', clock.now)).toBe(2)
@@ -211,7 +211,7 @@ describe('without the authority', () => {
     expect((await shown()).encrypt.version).toBe(3)
   })
 
-  it('[deriver-8] a keyring and a rule wait for the next catalog', async () => {
+  it('[deriver-9] a keyring and a rule wait for the next catalog', async () => {
     const { store, clock } = tenant
     await ceremony()
     const rules = ['keyferry://client.acme.example/*']

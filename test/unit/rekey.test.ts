@@ -27,7 +27,7 @@ async function rotate(client: TestClient): Promise<void> {
   await ask({ ...client, ...(await makePackage(tenant, client, client.version + 1)) })
 }
 
-it('[deriver-10] the generation follows the package, once for all devices that are done, and not before', async () => {
+it('[deriver-11] the generation follows the package, once for all devices that are done, and not before', async () => {
   const [ada, ben, cid] = [await join('ada'), await join('ben'), await join('cid')]
   const { generation } = ring()
   for (const { uri } of [ada, ben, cid]) order({ uri })
@@ -45,7 +45,7 @@ it('[deriver-10] the generation follows the package, once for all devices that a
   expect([listRekeys(tenant.store), ring().generation]).toEqual([[], generation + 2])
 })
 
-it('[deriver-10] the demand names the package, and is repeated until it is met', async () => {
+it('[deriver-11] the demand names the package, and is repeated until it is met', async () => {
   const ada = await join('ada')
   order({ uri: ada.uri })
   const [demand] = due()

@@ -10,7 +10,7 @@ import {
   listRequests,
 } from '../../deriver/pending.ts'
 import { signRefusal } from '../../deriver/refusals.ts'
-import { grantApproved } from '../../deriver/requests.ts'
+import { grantApproved } from '../../deriver/grants.ts'
 import { changedRules, changeRules, whoIsCovered, type RuleChange } from '../../deriver/rules.ts'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
