@@ -62,8 +62,8 @@ it('[deriver-11] the demand names the package, and is repeated until it is met',
 
 it('a device is named by its URI, or by digits that are those of one member', async () => {
   const [ada] = [await join('ada'), await join('ben')]
-  const key = hex(await keyId(ada!.key.spki))
-  expect(order({ device: key.slice(0, 12) })).toMatchObject([{ uri: ada!.uri, keyId: key }])
+  const key = hex(await keyId(ada.key.spki))
+  expect(order({ device: key.slice(0, 12) })).toMatchObject([{ uri: ada.uri, keyId: key }])
   await expectCode(() => order({ device: 'abc' }), 'ERR_USAGE')
   await expectCode(() => order({ device: '0'.repeat(20) }), 'ERR_NOT_FOUND')
   await expectCode(() => order({ uri: 'keyferry://client.acme.example/x' }), 'ERR_NOT_FOUND')
