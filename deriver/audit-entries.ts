@@ -3,6 +3,12 @@ import { base64url, equal, fromHex, hex, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { decodeEntry, type LogEntry } from '../shared/log.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import {
+  isVersionEntry,
+  VersionLives,
+  type DestructionSaid,
+  type ExportSaid,
+} from './audit-versions.ts'
 
 /** A device that could read a version. Times are seconds. */
 export interface Reader {
@@ -30,12 +36,27 @@ export interface Reading extends Reader {
   keyring: string
   /** As `incarnation.version`. */
   version: string
+  /** When the version was destroyed; `null` where it was not. */
+  destroyed: number | null
 }
 
 type KeyringEntry = Extract<LogEntry, { keyring: Bytes }>
 
+const MEMBER_EVENTS = [
+  'member-added',
+  'package-rotated',
+  'member-rewelcomed',
+  'member-removed',
+] as const
+type MemberEntry = Extract<LogEntry, { event: (typeof MEMBER_EVENTS)[number] }>
+
+function isMemberEntry(entry: LogEntry): entry is MemberEntry {
+  return (MEMBER_EVENTS as readonly string[]).includes(entry.event)
+}
+
 /** A keyring as far as the entries have come. */
 interface RingState {
+  kind: string
   generation: number
   version: number
   /** Devices of the members, in hex. */
@@ -58,7 +79,11 @@ export class Follower {
   #count = 0
   #published = 1
   #catalog = 0
+  #proposed = 0
   #incarnation = 1
+  /** Devices, in hex, that are to have another package. */
+  readonly #rekeys = new Set<string>()
+  readonly #lives = new VersionLives()
   /** Sizes of the log that the entries of raised incarnations name. */
   readonly raised: { incarnation: number; since: number }[] = []
 
@@ -75,7 +100,26 @@ export class Follower {
   /** Who could read what was asked about, those who first could first. */
   get readings(): Reading[] {
     const all = [...this.#readings.values()].flatMap((versions) => [...versions.values()])
-    return all.toSorted((a, b) => a.from - b.from)
+    return all
+      .map((one) => {
+        const destroyed = this.#lives.destructionOf(one.keyring, one.version)?.destroyed ?? null
+        return { ...one, destroyed }
+      })
+      .toSorted((a, b) => a.from - b.from)
+  }
+
+  /** Where copies of versions that are asked about went, in the order of the log. */
+  get exports(): ExportSaid[] {
+    return this.#lives.exports.filter((one) => this.#isAskedOf(one))
+  }
+
+  /** Destructions of versions that are asked about. */
+  get destructions(): DestructionSaid[] {
+    return this.#lives.destructions.filter((one) => this.#isAskedOf(one))
+  }
+
+  #isAskedOf({ keyring, version }: { keyring: string; version: string }): boolean {
+    return (this.#query?.keyring ?? keyring) === keyring && this.#isAsked(version)
   }
 
   /** Takes the next leaf. */
@@ -127,7 +171,13 @@ export class Follower {
     } else if (entry.event === 'catalog-signed') {
       if (entry.number <= this.#catalog) wrong(`catalog ${entry.number} after ${this.#catalog}`)
       this.#catalog = entry.number
-    }
+    } else if (entry.event === 'catalog-proposed') {
+      const last = Math.max(this.#proposed, this.#catalog)
+      if (entry.number <= last) wrong(`catalog ${entry.number} proposed after ${last}`)
+      this.#proposed = entry.number
+    } else if (entry.event === 'rekey-ordered') this.#rekeys.add(hex(entry.device))
+    else if (entry.event === 'device-rekeyed' && !this.#rekeys.delete(hex(entry.device)))
+      wrong(`device ${hex(entry.device)} is re-keyed, and nobody ordered that`)
   }
 
   #keyring(entry: KeyringEntry, wrong: (what: string) => void): void {
@@ -136,6 +186,7 @@ export class Follower {
     if (entry.event === 'keyring-created') {
       if (this.#rings.has(id)) wrong(`keyring ${id} is made again`)
       this.#rings.set(id, {
+        kind: entry.kind,
         generation: 0,
         version: 0,
         members: new Set(),
@@ -147,14 +198,13 @@ export class Follower {
     }
     const ring = this.#rings.get(id)
     if (ring === undefined) return wrong(`keyring ${id} was never made`)
-    if (entry.event === 'version-exported' || entry.event === 'version-imported') {
-      // Also of a version of an earlier incarnation.
-      if (entry.version > ring.version) wrong(`no version ${entry.version} was made`)
-      return
-    }
-    if ('incarnation' in entry && entry.incarnation !== this.#incarnation)
+    // Entries on one version are of the present incarnation only where it is encrypted under.
+    const isAny =
+      isVersionEntry(entry) && (entry.event !== 'version-activated' || entry.version === 0)
+    if (!isAny && 'incarnation' in entry && entry.incarnation !== this.#incarnation)
       wrong(`incarnation ${entry.incarnation} in ${this.#incarnation}`)
-    if (entry.event === 'generation-created') {
+    if (isVersionEntry(entry)) this.#lives.take(entry, ring.kind, ring.version, wrong)
+    else if (entry.event === 'generation-created') {
       if (entry.generation !== ring.generation + 1)
         wrong(`generation ${entry.generation} after ${ring.generation}`)
       ring.generation = entry.generation
@@ -167,22 +217,19 @@ export class Follower {
       if (entry.generation !== ring.generation)
         wrong(`a bundle of generation ${entry.generation} in ${ring.generation}`)
       ring.bundle = entry.bundle
-      for (const version of entry.versions.split(' ')) {
+      const versions = entry.versions.split(' ')
+      this.#lives.bundle(id, versions, wrong)
+      for (const version of versions) {
         if (version === '' || ring.bundled.has(version)) continue
         if (Number(version.split('.')[1]) > ring.version) wrong(`no version ${version} was made`)
         ring.bundled.add(version)
         if (!this.#isAsked(version)) continue
         for (const [device, uri] of ring.watched) this.#read(id, version, device, uri, entry.time)
       }
-    } else this.#member(id, ring, entry, wrong)
+    } else if (isMemberEntry(entry)) this.#member(id, ring, entry, wrong)
   }
 
-  #member(
-    id: string,
-    ring: RingState,
-    entry: Extract<KeyringEntry, { device: Bytes }>,
-    wrong: (what: string) => void,
-  ): void {
+  #member(id: string, ring: RingState, entry: MemberEntry, wrong: (what: string) => void): void {
     const device = hex(entry.device)
     const isMember = ring.members.has(device)
     const { event, uri, time } = entry
@@ -218,7 +265,16 @@ export class Follower {
     this.#readings.set(key, own)
     const known = own.get(version)
     if (known !== undefined) known.removed = null
-    else own.set(version, { keyring, version, device, uri, from: time, removed: null })
+    else
+      own.set(version, {
+        keyring,
+        version,
+        device,
+        uri,
+        from: time,
+        removed: null,
+        destroyed: null,
+      })
   }
 
   #release(
@@ -238,6 +294,7 @@ export class Follower {
     if (members.size !== ring.members.size)
       wrong(`a release of ${members.size} members, where ${ring.members.size} were added`)
     if (encrypt.version > ring.version) wrong(`no version ${encrypt.version} was made`)
+    this.#lives.release(id, encrypt, wrong)
   }
 }
 
@@ -246,6 +303,10 @@ const OTHERS = [
   '"event":"keyring-created"',
   '"event":"generation-created"',
   '"event":"bundle-made"',
+  '"event":"version-exported"',
+  '"event":"destruction-ordered"',
+  '"event":"salts-erased"',
+  '"event":"version-destroyed"',
 ]
 
 /** Whether an entry can change an answer. By its text: reading every entry of a long log would take most of the time. */
@@ -258,8 +319,8 @@ function concerns(leaf: Bytes, { keyring, uri }: ReadQuery): boolean {
 }
 
 /** Who could read what, as the entries of a log say; what does not fit is for a check to tell. */
-export function readingsOf(leaves: Iterable<Bytes>, query: ReadQuery): Reading[] {
+export function follow(leaves: Iterable<Bytes>, query: ReadQuery): Follower {
   const follower = new Follower(null, () => {}, query)
   for (const leaf of leaves) if (concerns(leaf, query)) follower.take(leaf)
-  return follower.readings
+  return follower
 }

@@ -4,7 +4,7 @@
  */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { destructionEnd, verifyDestruction } from '../shared/destruction.ts'
-import { encodeEnvelope, signWithCertificate } from '../shared/envelope.ts'
+import { documentHash, encodeEnvelope, signWithCertificate } from '../shared/envelope.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type TrustDocument } from '../shared/trust.ts'
@@ -15,6 +15,7 @@ import { appendLog } from './log.ts'
 import { joinAll, keyringsOf, removeDevices, renewGeneration, type Deriving } from './members.ts'
 import { putObject } from './objects.ts'
 import { type PublishKeys } from './publish.ts'
+import { type Root } from './root.ts'
 import { type VersionRow } from './rows.ts'
 import { markChanged, type Store } from './store.ts'
 import { setVersionState } from './versions.ts'
@@ -23,9 +24,9 @@ import { setVersionState } from './versions.ts'
 const BATCH = 64
 
 /** Puts an end to the generations that bundled the version. */
-function leaveGenerations(store: Store, deriving: Deriving, now: number): void {
+async function leaveGenerations(store: Store, deriving: Deriving, now: number): Promise<void> {
   if (destructionsWhere(store, 'generation = 0').length === 0) return
-  store.transaction(() => {
+  await deriving.root.transaction(store, () => {
     const keyrings = new Map(
       destructionsWhere(store, 'generation = 0').map(({ keyring }) => [hex(keyring), keyring]),
     )
@@ -73,10 +74,10 @@ async function rewelcomeSome(
     devices.map((one) =>
       keyringsOf(store, one.key_id).length === 0
         ? Promise.resolve(null)
-        : rewelcome(deriving.root, deriving.tenant, one),
+        : rewelcome(deriving.root, store.counter('root'), deriving.tenant, one),
     ),
   )
-  store.transaction(() => {
+  await deriving.root.transaction(store, () => {
     const fresh: DeviceRow[] = []
     for (const [i, device] of devices.entries()) {
       const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', device.key_id)
@@ -129,6 +130,12 @@ function eraseGenerations(store: Store, skew: number, now: number): void {
       )
     }
   })
+}
+
+/** Keys that were erased go from the memory of every process, too. */
+function forgetErased(store: Store, root: Root): void {
+  const { n } = store.get<{ n: number }>('SELECT count(*) AS n FROM destructions WHERE erased > 0')!
+  root.forget(n)
 }
 
 /**
@@ -188,7 +195,13 @@ async function complete(
     }
     destroyed.push(row)
     store.transaction(() => {
-      appendLog(store, 'version-destroyed', now, { keyring, incarnation, version, keyId: key_id! })
+      appendLog(store, 'version-destroyed', now, {
+        keyring,
+        incarnation,
+        version,
+        keyId: key_id!,
+        record: documentHash(record),
+      })
       setVersionState(store, row, 'destroyed')
       store.run(
         'UPDATE destructions SET record = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
@@ -225,9 +238,10 @@ export async function carryOut(
   progress: (rewelcomed: number) => void = () => {},
 ): Promise<Progress> {
   const done: Progress = { rewelcomed: 0, erased: [], destroyed: [] }
+  forgetErased(store, keys.root)
   if (destructionsWhere(store, 'record IS NULL').length === 0) return done
   const deriving = { root: keys.root, tenant: trust.tenant }
-  leaveGenerations(store, deriving, now)
+  await leaveGenerations(store, deriving, now)
   for (let some = holders(store); some.length > 0; some = holders(store)) {
     await rewelcomeSome(store, deriving, some, now)
     done.rewelcomed += some.length
@@ -235,6 +249,7 @@ export async function carryOut(
   }
   if (destructionsWhere(store, 'generation > 0 AND erased = 0').length > 0)
     eraseGenerations(store, trust.body.skew, now)
+  forgetErased(store, keys.root)
   const unscrubbed = destructionsWhere(store, 'erased > 0 AND scrubbed = 0')
   if (unscrubbed.length > 0 && scrub(store)) {
     done.erased = unscrubbed

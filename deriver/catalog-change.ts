@@ -28,7 +28,7 @@ import {
   type Manifest,
 } from '../shared/manifest.ts'
 import { bytes, int, list, object, oneOf, text } from '../shared/schema.ts'
-import { keyId, type SigningKey } from '../shared/signature.ts'
+import { keyId, type AnySigningKey } from '../shared/signature.ts'
 import { buildTree } from '../shared/tree.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { appendLog } from './log.ts'
@@ -174,16 +174,16 @@ function signedBefore(store: Store, { manifest }: KeyringRow): Bytes {
  * Proposes a catalog over all keyrings, each with `ahead` unused versions: their numbers, nonces and, in erasable keyrings, salts are made here, and the salts
  * never leave the database. `lifetime` in seconds. Throws `ERR_LIFETIME`.
  */
-export function proposeCatalog(
+export async function proposeCatalog(
   store: Store,
   root: Root,
   tenant: string,
   options: { ahead: number; lifetime: number },
   now: number,
-): Proposal {
+): Promise<Proposal> {
   if (options.lifetime < 1 || options.lifetime > MAX_AUTHORITY_LIFETIME)
     throw new KeyferryError('ERR_LIFETIME', 'a catalog lives at most 400 days')
-  return store.transaction(() => {
+  return root.transaction(store, () => {
     for (const row of store.all<KeyringRow>('SELECT * FROM keyrings'))
       commitAhead(store, row, now, options.ahead)
     const all = drafts(store, root, tenant)
@@ -217,7 +217,7 @@ export function proposeCatalog(
 export async function signProposal(
   proposal: Proposal,
   confirmed: string,
-  key: SigningKey,
+  key: AnySigningKey,
   trust: TrustDocument,
 ): Promise<Proposal> {
   if (confirmed !== fingerprintOf(proposal))
@@ -250,7 +250,7 @@ export async function publishProposal(
 ): Promise<CatalogBody> {
   const { body, hash, envelope } = await verifyCatalog(proposal.catalog, trust)
   if (body.expiresAt <= now) throw new KeyferryError('ERR_STALE', 'it is expired already')
-  store.transaction(() => {
+  await root.transaction(store, () => {
     const last = store.get<{ number: number; hash: Bytes }>(
       'SELECT number, hash FROM catalogs ORDER BY number DESC LIMIT 1',
     )

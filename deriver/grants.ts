@@ -36,7 +36,7 @@ async function grantKept(
   const keyPackage = await verifyKeyPackage(envelope, { trust, now, crls })
   const device = await keyId(keyPackage.path.spki)
   const prepared = await prepareDevice({ store, keys, trust, keyPackage, device })
-  return store.transaction(() => {
+  return keys.root.transaction(store, () => {
     if (!isNewestTrust(store, trust) || parsedCrls(store) !== crls) return false
     requireRisingPackage(keyPackage, lastPackage(store, device))
     const known = store.get<DeviceRow>('SELECT * FROM devices WHERE key_id = ?', device)

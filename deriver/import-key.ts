@@ -10,19 +10,15 @@ import { encodeJson } from '../shared/json.ts'
 import { pendingInput } from '../shared/kdf.ts'
 import { versionContext } from '../shared/manifest.ts'
 import { saveImport, sealImport } from './imported.ts'
-import {
-  addVersion,
-  insertKeyring,
-  type KeyringOptions,
-  type KeyringRow,
-  type VersionRow,
-} from './keyrings.ts'
+import { insertKeyring, type KeyringOptions } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { type Deriving } from './members.ts'
 import { versionSecret } from './release.ts'
 import { commit } from './root.ts'
 import { presentRoot } from './roots.ts'
+import { type KeyringRow, type VersionRow } from './rows.ts'
 import { type Store } from './store.ts'
+import { addVersion, isAuthorityAway, skipUnused } from './versions.ts'
 
 /** Seconds that a proposal waits for the second person. */
 const WAITS = 86_400
@@ -61,6 +57,14 @@ function requireFit(store: Store, { name, bytes, by }: ImportOptions): void {
       `keyring ${name} is ${row.kind}: nothing is imported into it`,
       {
         hint: 'name a keyring that does not exist yet: it is made with the import',
+      },
+    )
+  if (row !== undefined && isAuthorityAway(store))
+    throw new KeyferryError(
+      'ERR_SIGNATURE',
+      `an import makes a version of ${name} at once, and the authority that has to sign it is elsewhere`,
+      {
+        hint: 'import where the keys of the authority are, or into a keyring that does not exist yet',
       },
     )
 }
@@ -115,7 +119,7 @@ export function cancelImport(store: Store, name: string): void {
 
 /**
  * One confirmation of an import; with the second one the version is there, and the keyring, if there was none of this name. Throws `ERR_USAGE`,
- * `ERR_KEYRING`, `ERR_CONFLICT` for the same person twice, `ERR_COMMITMENT` where the two differ, and what a root throws.
+ * `ERR_KEYRING`, `ERR_SIGNATURE` where the authority is elsewhere, `ERR_CONFLICT` for the same person twice, `ERR_COMMITMENT` where the two differ, and what a root throws.
  */
 export async function importKey(
   store: Store,
@@ -134,6 +138,8 @@ export async function importKey(
     store.run('DELETE FROM imports WHERE name = ?', name)
     const row = store.get<{ id: Bytes }>('SELECT id FROM keyrings WHERE name = ?', name)
     const keyring = new Uint8Array((row ?? insertKeyring(store, options, 'imported', now)).id)
+    // Versions committed ahead have the bytes of the import before.
+    skipUnused(store, keyring)
     const number = addVersion(store, keyring, now)
     const sql = 'SELECT * FROM versions WHERE keyring = ? AND incarnation = ? AND version = ?'
     const version = store.get<VersionRow>(sql, keyring, store.counter('incarnation'), number)!

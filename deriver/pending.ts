@@ -53,17 +53,19 @@ export function standing(
   return all < MAX_PENDING && own < MAX_PER_DEVICE ? waits : null
 }
 
-/** Keeps a request, in place of an earlier one of the same device for the same keyring. Call it in a transaction. */
+/** Keeps a request, in place of an earlier one of the same device for the same keyring. `refusal` is the hash of the word that it waits. Call it in a transaction. */
 export function keepRequest(
   store: Store,
   device: Bytes,
   keyring: Bytes,
   keyPackage: KeyPackage,
   request: KeyRequest,
+  refusal: Bytes,
   now: number,
 ): void {
   const { uri } = request.path
-  appendLog(store, 'request-kept', now, { keyring, device, uri })
+  const recipient = request.body.signer
+  appendLog(store, 'request-kept', now, { keyring, device, recipient, refusal, uri })
   store.run(
     `INSERT INTO pending (device, keyring, uri, package, recipient, nonce, asked, state, reason, told) VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', '', 0)
        ON CONFLICT (device, keyring) DO UPDATE SET uri = excluded.uri, package = excluded.package, recipient = excluded.recipient,
@@ -72,7 +74,7 @@ export function keepRequest(
     keyring,
     uri,
     encodeEnvelope(keyPackage.envelope),
-    request.body.signer,
+    recipient,
     request.body.nonce,
     now,
   )

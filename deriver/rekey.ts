@@ -97,11 +97,11 @@ export function dueDemands(store: Store, now: number): { word: Word; isTold: () 
 }
 
 /** Begins new generations for devices whose new package has come. Returns what was finished, with the names of the keyrings. */
-export function finishRekeys(
+export async function finishRekeys(
   store: Store,
   deriving: Deriving,
   now: number,
-): { uris: string[]; keyrings: string[] } {
+): Promise<{ uris: string[]; keyrings: string[] }> {
   const isDone = (row: RekeyRow): boolean => {
     const device = deviceOf(store, row)
     const isMember = device !== undefined && keyringsOf(store, row.device).length > 0
@@ -109,7 +109,7 @@ export function finishRekeys(
     return !isMember || !equal(device.package_hash, row.package_hash)
   }
   if (!rows(store).some(isDone)) return { uris: [], keyrings: [] }
-  return store.transaction(() => {
+  return deriving.root.transaction(store, () => {
     const done = rows(store).filter(isDone)
     const keyrings = new Map(
       done.flatMap(({ device }) => keyringsOf(store, device).map((id) => [hex(id), id] as const)),

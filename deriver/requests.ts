@@ -217,11 +217,11 @@ async function attempt(one: Case): Promise<Outcome | null> {
     }
     for (const [i, { id, reason, kind }] of refused.entries()) {
       const refusal = documentHash(refusals[i]!)
-      const recipient = request.body.signer
       if (kind === 'pending') {
-        keepRequest(store, device, id, keyPackage, request, now)
+        keepRequest(store, device, id, keyPackage, request, refusal, now)
         continue
       }
+      const recipient = request.body.signer
       const details = { keyring: id, reason: reason!, recipient, refusal, uri: outcome.uri }
       appendLog(store, 'request-refused', now, details)
     }

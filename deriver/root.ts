@@ -29,6 +29,11 @@ export interface Root {
    * vain, to learn what for, and rolled back. So no transaction is open while an HSM or a KMS is waited for.
    */
   transaction<T>(store: Store, work: () => T): Promise<T>
+  /**
+   * Forgets what roots answered and was kept: what the database has erased must not live on here. `mark` rises with what is erased; one that was heard of before
+   * changes nothing.
+   */
+  forget(mark: number): void
 }
 
 /** Whether an error is of a root, or of a signing key beside it: nothing is wrong with what was asked of it. */
@@ -71,6 +76,7 @@ class InVain extends Error {}
 /** The roots of a deriver. `keys` may get more of them later. */
 export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
   const known = new Map<string, Bytes>()
+  let forgotten = 0
   let questions: Map<string, Question> | null = null
 
   function keyOf(number: number): MacKey {
@@ -89,9 +95,9 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
     return found.slice()
   }
 
-  function forget(): void {
+  function forget(most: number): void {
     for (const [name, key] of known) {
-      if (known.size <= MAX_KEPT) return
+      if (known.size <= most) return
       known.delete(name)
       key.fill(0)
     }
@@ -142,7 +148,7 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
             if (asked.size > 0) throw new InVain()
             return made
           })
-          forget()
+          forget(MAX_KEPT)
           return result
         } catch (error) {
           // With keys that are none yet, other errors mean nothing, either.
@@ -156,6 +162,10 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
         'ERR_CONFLICT',
         'other processes change the store faster than a root answers',
       )
+    },
+    forget(mark) {
+      if (mark > forgotten) forget(0)
+      forgotten = Math.max(mark, forgotten)
     },
   }
 }

@@ -9,7 +9,6 @@ import { awsKmsKey } from './aws-kms.ts'
 import { gcpKmsKey } from './gcp-kms.ts'
 import { decodeMaster, readCredential, readVariable } from './given-secret.ts'
 import { keyFilePath } from './key-files.ts'
-import { addVersion } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { pkcs11Key } from './pkcs11-keys.ts'
 import { parsePlace } from './place.ts'
@@ -17,6 +16,7 @@ import { holdRoots, memoryKey, type MacKey, type Root } from './root.ts'
 import { readKeyFile } from './secret.ts'
 import { markChanged, type Store } from './store.ts'
 import { vaultKey } from './vault.ts'
+import { addVersion, isAuthorityAway, skipUnused } from './versions.ts'
 
 /** A row of `roots`. */
 export interface RootRow {
@@ -101,11 +101,15 @@ export function useOf(store: Store, number: number, now: number): RootUse {
   const count = (sql: string, ...values: number[]): number =>
     store.get<{ n: number }>(`SELECT count(*) AS n FROM ${sql}`, number, ...values)!.n
   return {
-    versions: count("versions WHERE root = ? AND state <> 'skipped' AND decrypt_until >= ?", now),
+    // What is not published yet is still to be derived, for the commitment to it.
+    versions: count(
+      "versions WHERE root = ? AND (key_id IS NULL OR (state NOT IN ('skipped', 'destroying', 'destroyed') AND decrypt_until >= ?))",
+      now,
+    ),
     generations: count(
       'generations g JOIN keyrings k ON k.id = g.keyring AND k.generation = g.generation WHERE g.root = ?',
     ),
-    devices: count('devices WHERE root = ?'),
+    devices: count('devices WHERE root = ? AND length(channel_salt) > 0'),
   }
 }
 
@@ -132,7 +136,7 @@ export function addRoot(
 }
 
 /**
- * Derives everything new from this root: each keyring gets a new version at once; the generations follow with the next step of `keyferry run`, channels
+ * Derives everything new from this root: each keyring gets a new version at once, where the authority's keys are elsewhere with its next catalog; the generations follow with the next step of `keyferry run`, channels
  * with the packages of the devices. Throws `ERR_NOT_FOUND`.
  */
 export function useRoot(store: Store, name: string, now: number): void {
@@ -141,8 +145,11 @@ export function useRoot(store: Store, name: string, now: number): void {
     if (number === presentRoot(store)) return
     store.set('root', number)
     appendLog(store, 'root-used', now, { root: number, name })
-    for (const { id } of store.all<{ id: Bytes }>('SELECT id FROM keyrings ORDER BY id'))
+    const rings = store.all<{ id: Bytes }>('SELECT id FROM keyrings ORDER BY id')
+    for (const { id } of isAuthorityAway(store) ? [] : rings) {
+      skipUnused(store, id)
       addVersion(store, id, now)
+    }
     markChanged(store)
   })
 }

@@ -79,10 +79,11 @@ export function countUnused(store: Store, row: KeyringRow, now: number): number 
  */
 export function commitAhead(store: Store, row: KeyringRow, now: number, count: number): number {
   const there = store.all<VersionRow>(
-    "SELECT * FROM versions WHERE keyring = ? AND incarnation = ? AND state = 'pre-active' AND bundled = 0 AND encrypt_until > ?",
+    "SELECT * FROM versions WHERE keyring = ? AND incarnation = ? AND state = 'pre-active' AND bundled = 0 AND encrypt_until > ? AND root = ?",
     row.id,
     store.counter('incarnation'),
     now,
+    store.counter('root'),
   )
   const present = encrypting(store, row)
   let last = Math.max(now, present?.encrypt_until ?? 0, ...there.map((one) => one.encrypt_until))

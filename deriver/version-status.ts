@@ -88,7 +88,8 @@ export function versionStatuses(
   )
   const day = (seconds: number): string => new Date(seconds * 1000).toISOString().slice(0, 16)
   const note = (row: VersionRow): string => {
-    if (row.state === 'skipped') return 'never used: a member who left may have had it'
+    if (row.state === 'skipped')
+      return 'never used: a member who left may have had it, or its root or import was replaced'
     const destruction = destructions.get(`${ring.name}@${row.version}`)
     if (row.state !== 'destroying' || destruction === undefined) return ''
     return `being destroyed, for certain on ${day(destruction.completes).replace('T', ' ')}`

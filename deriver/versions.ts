@@ -80,22 +80,30 @@ export function addVersion(store: Store, keyring: Bytes, now: number): number {
   return version
 }
 
-/** Versions that may be activated at `now`, lowest first; those alone that no bundle ever held, if `isFresh`. */
+/**
+ * Versions that may be activated at `now`, lowest first; those alone that no bundle ever held, if `isFresh`. Versions of a root that is not in use any more are
+ * the last resort of a deriver whose authority is elsewhere.
+ */
 export function unusedVersions(
   store: Store,
   keyring: Bytes,
   now: number,
   isFresh: boolean,
 ): VersionRow[] {
+  const isAway = isAuthorityAway(store) ? 1 : 0
+  const root = store.counter('root')
   return store.all<VersionRow>(
     `SELECT * FROM versions WHERE keyring = ? AND incarnation = ? AND state = 'pre-active' AND encrypt_from <= ? AND encrypt_until > ?
-       AND bundled <= ? AND committed >= ? ORDER BY version`,
+       AND bundled <= ? AND committed >= ? AND (root = ? OR ?) ORDER BY root = ? DESC, version`,
     keyring,
     store.counter('incarnation'),
     now,
     now,
     isFresh ? 0 : 1,
-    isAuthorityAway(store) ? 1 : 0,
+    isAway,
+    root,
+    isAway,
+    root,
   )
 }
 
@@ -115,6 +123,14 @@ export function skipBundled(store: Store, keyring: Bytes): void {
   // PROTOCOL [deriver-3]
   store.run(
     "UPDATE versions SET state = 'skipped' WHERE keyring = ? AND state = 'pre-active' AND bundled = 1",
+    keyring,
+  )
+}
+
+/** Versions committed ahead are never used: what comes next is of another root, or of other imported bytes. Call it in a transaction. */
+export function skipUnused(store: Store, keyring: Bytes): void {
+  store.run(
+    "UPDATE versions SET state = 'skipped' WHERE keyring = ? AND state = 'pre-active'",
     keyring,
   )
 }

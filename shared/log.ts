@@ -12,20 +12,25 @@ const hash = bytes(32)
 const uri = text(16_384)
 const version = int(1, 0xffffffff)
 const member = { device: hash, keyring, package: hash, uri }
+const ofVersion = { incarnation, keyring, version }
+const rules = text(MAX_LOG_LEAF)
 
 /** Fields of the entries, beside `event` and `time`, by what happened. */
 const FIELDS = {
   'tenant-created': { authority: bytes(32, 128), tenant: text(52) },
   'trust-published': { hash, number: int(1) },
   'incarnation-raised': { incarnation, since: int(), trust: int(1) },
+  'catalog-proposed': { number: int(1), root: hash },
   'catalog-signed': { number: int(1), root: hash },
-  'keyring-created': {
-    keyring,
-    kind: oneOf('recoverable', 'erasable', 'imported'),
-    rules: text(MAX_LOG_LEAF),
-  },
+  'keyring-created': { keyring, kind: oneOf('recoverable', 'erasable', 'imported'), rules },
   'generation-created': { generation: int(1), incarnation, keyring },
-  'version-created': { incarnation, keyring, version },
+  'version-created': ofVersion,
+  'version-activated': { incarnation: int(0, 0xffffffff), keyring, version: int(0, 0xffffffff) },
+  'version-retired': ofVersion,
+  'version-compromised': ofVersion,
+  'destruction-ordered': { ...ofVersion, keyId: hash, retention: int() },
+  'salts-erased': { ...ofVersion, completes: int() },
+  'version-destroyed': { ...ofVersion, keyId: hash, record: hash },
   'bundle-made': {
     bundle: hash,
     generation: int(1),
@@ -35,8 +40,16 @@ const FIELDS = {
   },
   'member-added': member,
   'package-rotated': member,
+  'member-rewelcomed': member,
   'member-removed': { device: hash, keyring, uri },
   'request-refused': { keyring, reason: text(300), recipient: hash, refusal: hash, uri },
+  'request-kept': { device: hash, keyring, recipient: hash, refusal: hash, uri },
+  'request-approved': { device: hash, keyring, uri },
+  'request-denied': { device: hash, keyring, reason: text(300), uri },
+  'rules-changed': { added: rules, keyring, removed: rules },
+  'rule-allowed': { keyring, rules },
+  'rekey-ordered': { device: hash, package: hash, uri },
+  'device-rekeyed': { device: hash },
   'device-denied': { device: hash, uri },
   'certificate-revoked': { serial: text(64), uri },
   'version-exported': {

@@ -1,6 +1,7 @@
 /** Questions to the audit log: who could ever read a version, and what a client could ever read. One pass over the entries. */
 import { base64url, fromHex, hex } from '../../shared/bytes.ts'
-import { readingsOf, type Reading } from '../audit-entries.ts'
+import { follow, type Follower, type Reading } from '../audit-entries.ts'
+import { type DestructionSaid } from '../audit-versions.ts'
 import { auditStore, readAudit, type AuditSource } from '../audit-file.ts'
 import { findKeyring } from '../keyrings.ts'
 import { date } from '../show.ts'
@@ -52,14 +53,31 @@ async function withLog(
 const period = ({ from, removed }: Reading): string =>
   `from ${date(from)}${removed === null ? '' : `, removed ${date(removed)}`}`
 
+function destruction({ ordered, completes, destroyed }: DestructionSaid): string {
+  if (destroyed !== null) return `destroyed ${date(destroyed)}`
+  const until = completes === null ? 'its salts are not erased yet' : `complete ${date(completes)}`
+  return `to be destroyed since ${date(ordered)}, ${until}`
+}
+
+function whoHadLines({ readings, exports, destructions }: Follower): string[] {
+  const devices = readings.map((one) => `${one.uri}  ${period(one)}  device ${one.device}`)
+  return [
+    ...(devices.length === 0 ? ['nobody'] : devices),
+    ...exports.map(
+      ({ at, targets, record }) => `exported ${date(at)}  ${targets}  record ${record}`,
+    ),
+    ...destructions.map((one) => destruction(one)),
+  ]
+}
+
 export const auditAskCommands: Record<string, Command> = {
   'audit who-had': command({
-    summary: 'which devices could ever read a version of a keyring',
+    summary: 'which devices could ever read a version of a keyring, and where copies of it went',
     options: { file: TEXT },
     help: `usage: keyferry audit who-had KEYRING@VERSION [--file EXPORT] [--json]
 
 Every device that was ever a member in a generation whose bundles had this version: it could read it, and may have kept it. VERSION is its number, or
-INCARNATION.VERSION. Answers from the deriver's log, or from an export, where KEYRING is the id. Check the log first: audit verify.
+INCARNATION.VERSION. Then where the version was exported to, and its destruction. With --json: devices, exports, destructions. Answers from the deriver's log, or from an export, where KEYRING is the id. Check the log first: audit verify.
 
 example: keyferry audit who-had notes@2
 `,
@@ -68,10 +86,10 @@ example: keyferry audit who-had notes@2
         const { options, out } = invocation
         const match = /^(.+)@(\d+(?:\.\d+)?)$/.exec(operand(invocation, 'KEYRING@VERSION'))
         const [, name, version] = match ?? usage('a keyring and a version are needed: notes@2')
-        const found = readingsOf(source.leaves(), { keyring: idOf(name!), version: version! })
-        if (options.json === true) out(JSON.stringify(found))
-        else if (found.length === 0) out('nobody')
-        else for (const one of found) out(`${one.uri}  ${period(one)}  device ${one.device}`)
+        const found = follow(source.leaves(), { keyring: idOf(name!), version: version! })
+        const { readings: devices, exports, destructions } = found
+        if (options.json === true) out(JSON.stringify({ devices, exports, destructions }))
+        else for (const line of whoHadLines(found)) out(line)
         return 0
       }),
   }),
@@ -87,13 +105,17 @@ example: keyferry audit what-had keyferry://client.acme.example/me
     run: (invocation) =>
       withLog(invocation, ({ source, nameOf }) => {
         const { options, out } = invocation
-        const found = readingsOf(source.leaves(), { uri: operand(invocation, 'URI') })
+        const found = follow(source.leaves(), { uri: operand(invocation, 'URI') }).readings
         if (options.json === true)
           out(JSON.stringify(found.map((one) => ({ ...one, name: nameOf(one.keyring) }))))
         else if (found.length === 0) out('nothing')
         else
-          for (const one of found)
-            out(`${nameOf(one.keyring)}@${one.version}  ${period(one)}  device ${one.device}`)
+          for (const one of found) {
+            const gone = one.destroyed === null ? '' : `, destroyed ${date(one.destroyed)}`
+            out(
+              `${nameOf(one.keyring)}@${one.version}  ${period(one)}${gone}  device ${one.device}`,
+            )
+          }
         return 0
       }),
   }),

@@ -11,11 +11,11 @@ import {
   signProposal,
 } from '../catalog-change.ts'
 import { keyPath } from '../key-files.ts'
-import { createRoot } from '../root.ts'
-import { readKeyFile } from '../secret.ts'
-import { date } from '../show.ts'
-import { newestTrust } from '../trust.ts'
 import { type Root } from '../root.ts'
+import { openRoots } from '../roots.ts'
+import { date } from '../show.ts'
+import { type Store } from '../store.ts'
+import { newestTrust } from '../trust.ts'
 import {
   command,
   duration,
@@ -32,11 +32,9 @@ import {
 } from './command.ts'
 import { changeLines, readAuthority, readCurrent } from './trust.ts'
 
-async function readRoot(invocation: Invocation): Promise<Root> {
+async function readRoot(store: Store, tenant: string, invocation: Invocation): Promise<Root> {
   const passphrase = await passphraseIfSealed(invocation)
-  const master = readKeyFile(keyPath(invocation.directory, 'master'), 'master', passphrase)
-  const root = createRoot(master)
-  master.fill(0)
+  const { root } = await openRoots(store, tenant, { directory: invocation.directory, passphrase })
   return root
 }
 
@@ -59,8 +57,8 @@ example: keyferry catalog propose --ahead 24 --out catalog.json
         const ahead = number(options.ahead, 'ahead', 'versions', 1_000) ?? 16
         const lifetime = duration(options.expires, 'expires') ?? 400 * 86_400
         const { tenant } = await newestTrust(store)
-        const root = await readRoot(invocation)
-        const proposal = proposeCatalog(store, root, tenant, { ahead, lifetime }, now())
+        const root = await readRoot(store, tenant, invocation)
+        const proposal = await proposeCatalog(store, root, tenant, { ahead, lifetime }, now())
         writeFileWhole(path, encodeProposal(proposal))
         const changes = proposalChanges(proposal)
         const fingerprint = fingerprintOf(proposal)
@@ -124,7 +122,7 @@ example: keyferry catalog publish catalog.json
         const { options, out, now } = invocation
         const proposal = decodeProposal(readFile(operand(invocation, 'file'), MAX_PROPOSAL))
         const trust = await newestTrust(store)
-        const root = await readRoot(invocation)
+        const root = await readRoot(store, trust.tenant, invocation)
         const { number: catalog, expiresAt } = await publishProposal(
           store,
           root,

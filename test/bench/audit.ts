@@ -1,5 +1,5 @@
 /** What checking a log and asking it cost, by the number of its entries. CPU time of this process. */
-import { readingsOf, type ReadQuery } from '../../deriver/audit-entries.ts'
+import { follow, type ReadQuery } from '../../deriver/audit-entries.ts'
 import { auditStore } from '../../deriver/audit-file.ts'
 import { verifyAudit } from '../../deriver/audit-verify.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
@@ -44,7 +44,7 @@ async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring:
 
 /** One pass for a question. */
 async function ask(tenant: TestTenant, query: ReadQuery): Promise<unknown> {
-  return readingsOf((await auditStore(tenant.store)).leaves(), query)
+  return follow((await auditStore(tenant.store)).leaves(), query).readings
 }
 
 /** Check, start of a deriver, and both questions for each size of the log. */

@@ -6,12 +6,14 @@ import { seeded } from './fixtures-keys.ts'
 const keyring = seeded('keyring', 16)
 const device = seeded('device')
 const uri = 'keyferry://client.acme.example/ada'
+const version = { incarnation: 1, keyring, version: 2 }
 const member = { device, keyring, package: seeded('package'), uri }
 
 export const ENTRIES: { [E in LogEvent]: Details<E> } = {
   'tenant-created': { authority: seeded('authority', 44), tenant: 'a'.repeat(52) },
   'trust-published': { hash: seeded('trust'), number: 2 },
   'incarnation-raised': { incarnation: 2, since: 40, trust: 2 },
+  'catalog-proposed': { number: 8, root: seeded('root') },
   'catalog-signed': { number: 7, root: seeded('root') },
   'keyring-created': {
     keyring,
@@ -19,7 +21,13 @@ export const ENTRIES: { [E in LogEvent]: Details<E> } = {
     rules: 'keyferry://client.acme.example/* keyferry://client.acme.example/b',
   },
   'generation-created': { generation: 3, incarnation: 1, keyring },
-  'version-created': { incarnation: 1, keyring, version: 2 },
+  'version-created': version,
+  'version-activated': { incarnation: 0, keyring, version: 0 },
+  'version-retired': version,
+  'version-compromised': version,
+  'destruction-ordered': { ...version, keyId: seeded('key id'), retention: 7_776_000 },
+  'salts-erased': { ...version, completes: 1_797_592_600 },
+  'version-destroyed': { ...version, keyId: seeded('key id'), record: seeded('record') },
   'bundle-made': {
     bundle: seeded('bundle'),
     generation: 3,
@@ -29,6 +37,7 @@ export const ENTRIES: { [E in LogEvent]: Details<E> } = {
   },
   'member-added': member,
   'package-rotated': member,
+  'member-rewelcomed': member,
   'member-removed': { device, keyring, uri },
   'request-refused': {
     keyring,
@@ -37,6 +46,19 @@ export const ENTRIES: { [E in LogEvent]: Details<E> } = {
     refusal: seeded('refusal'),
     uri,
   },
+  'request-kept': {
+    device,
+    keyring,
+    recipient: seeded('certificate'),
+    refusal: seeded('refusal'),
+    uri,
+  },
+  'request-approved': { device, keyring, uri },
+  'request-denied': { device, keyring, reason: 'not one of us', uri },
+  'rules-changed': { added: uri, keyring, removed: '' },
+  'rule-allowed': { keyring, rules: uri },
+  'rekey-ordered': { device, package: seeded('package'), uri },
+  'device-rekeyed': { device },
   'device-denied': { device, uri },
   'certificate-revoked': { serial: '0a1b', uri },
   'version-exported': {

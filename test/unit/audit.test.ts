@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join as joinPath } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Follower, readingsOf, type ReadQuery } from '../../deriver/audit-entries.ts'
+import { follow, Follower, type ReadQuery } from '../../deriver/audit-entries.ts'
 import { evidenceOfHeads, evidenceOfLogs, unloggedOf } from '../../deriver/audit-evidence.ts'
 import { auditStore, readAudit, writeAudit, type AuditSource } from '../../deriver/audit-file.ts'
 import { verifyAudit } from '../../deriver/audit-verify.ts'
@@ -57,7 +57,7 @@ const ask = async (query: ReadQuery): Promise<string[]> => {
   for (const leaf of (await auditStore(tenant.store)).leaves()) follower.take(leaf)
   // What is passed over changes nothing.
   const { store } = tenant
-  expect(readingsOf((await auditStore(store)).leaves(), query)).toEqual(follower.readings)
+  expect(follow((await auditStore(store)).leaves(), query).readings).toEqual(follower.readings)
   return follower.readings.map(
     ({ uri, version, removed }) =>
       `${uri.split('/').at(-1)} ${version}${removed === null ? '' : ' removed'}`,

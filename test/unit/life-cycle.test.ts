@@ -145,7 +145,7 @@ describe('without the authority', () => {
       signed = await signProposal(signed, fingerprintOf(proposal), key, tenant.trust)
     return signed
   }
-  const propose = (ahead = 10): Proposal =>
+  const propose = (ahead = 10): Promise<Proposal> =>
     proposeCatalog(
       tenant.store,
       tenant.keys.root,
@@ -160,7 +160,7 @@ describe('without the authority', () => {
   async function ceremony(ahead = 10): Promise<void> {
     isAway = true
     noteAuthority(tenant.store, [], tenant.trust)
-    await take(carried(await sign(carried(propose(ahead)))))
+    await take(carried(await sign(carried(await propose(ahead)))))
   }
   const unused = async (): Promise<number> =>
     (await readStatus(tenant.store, tenant.clock.now)).keyrings.find(
@@ -254,7 +254,7 @@ describe('without the authority', () => {
     const { store, clock, keys, trust } = tenant
     const other = await generateSigningKey('Ed25519', true)
     await shown()
-    const proposal = propose()
+    const proposal = await propose()
     const print = fingerprintOf(proposal)
     const [key] = keys.authority
     expect(await codeOf(signProposal(proposal, print.replace(/.$/, '_'), key!, trust))).toBe(
@@ -274,8 +274,8 @@ describe('without the authority', () => {
     noteAuthority(store, [], trust)
     createKeyring(store, { name: 'x', rules: ['keyferry://client.acme.example/*'] }, clock.now)
     expect(await codeOf(take(signed))).toBe('ERR_CONFLICT')
-    const first = await sign(propose())
-    const later = await sign(propose())
+    const first = await sign(await propose())
+    const later = await sign(await propose())
     await take(later)
     expect(await codeOf(take(first))).toBe('ERR_ROLLBACK')
     clock.now += 301 * DAY
@@ -287,7 +287,7 @@ describe('without the authority', () => {
 
   it('a signer sees what a catalog changes, and what it widens', async () => {
     await ceremony()
-    const last = decodeManifest(propose().manifests[0]!.manifest)
+    const last = decodeManifest((await propose()).manifests[0]!.manifest)
     const rules = ['keyferry://client.acme.example/*', 'keyferry://client.other.example/*']
     const [v, ...rest] = last.versions
     const next = {
@@ -300,7 +300,7 @@ describe('without the authority', () => {
       'notes: + rule keyferry://client.other.example/*',
       'notes: version 1 is ANOTHER ONE than before',
     ])
-    expect(proposalChanges(propose(12))).toEqual([
+    expect(proposalChanges(await propose(12))).toEqual([
       { what: expect.stringContaining('notes: + 2 versions'), widens: false },
     ])
   })

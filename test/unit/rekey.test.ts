@@ -31,14 +31,14 @@ it('[deriver-11] the generation follows the package, once for all devices that a
   const [ada, ben, cid] = [await join('ada'), await join('ben'), await join('cid')]
   const { generation } = ring()
   for (const { uri } of [ada, ben, cid]) order({ uri })
-  expect(finish()).toEqual({ uris: [], keyrings: [] })
+  expect(await finish()).toEqual({ uris: [], keyrings: [] })
   expect(ring().generation).toBe(generation)
   await rotate(ada)
   await rotate(ben)
-  expect(finish()).toMatchObject({ keyrings: ['notes'] })
+  expect(await finish()).toMatchObject({ keyrings: ['notes'] })
   expect(ring().generation).toBe(generation + 1)
   expect(listRekeys(tenant.store)).toMatchObject([{ uri: cid.uri }])
-  expect(finish().uris).toEqual([])
+  expect((await finish()).uris).toEqual([])
   // Who leaves needs no generation of its own: it got one by that.
   revokeClient(tenant.store, cid.uri, tenant.clock.now)
   await maintenance()(tenant.clock.now)
