@@ -169,14 +169,14 @@ interface KeyringOptions {
     cryptoperiod?: number;
     /** How long a version decrypts after that. Default 5 years. */
     decryptPeriod?: number;
+    /** Requests that no rule covers wait for an administrator instead of being denied. */
+    approvals?: boolean;
 }
 /** Makes a keyring with its first version and generation. Throws `ERR_EXISTS`, `ERR_USAGE`. */
 function createKeyring(store: Store, options: KeyringOptions, now: number): {
     id: Bytes;
     name: string;
 };
-/** Makes a new version of a keyring the one to encrypt with; the others go on decrypting. Throws `ERR_NOT_FOUND`. */
-function rotateKeyring(store: Store, name: string, now: number): number;
 
 // deriver/maintain
 /** What was done. */
@@ -191,7 +191,43 @@ type MaintenanceEvent = {
 } | {
     type: 'rotated';
     keyrings: string[];
+} | {
+    type: 'uncovered';
+    devices: number;
+    keyring: string;
+} | {
+    type: 'rekeyed';
+    uris: string[];
+    keyrings: string[];
 };
+
+// deriver/orders
+/** What was done. `version` is such as `notes@3`, `completes` seconds. */
+type OrderEvent = {
+    type: 'granted';
+    uri: string;
+    keyrings: string[];
+} | {
+    type: 'rewelcomed';
+    devices: number;
+} | {
+    type: 'erased';
+    version: string;
+    completes: number;
+} | {
+    type: 'destroyed';
+    version: string;
+};
+
+// deriver/rekey
+/** A device that is being re-keyed. */
+interface Rekey {
+    uri: string;
+    /** Hex. */
+    keyId: string;
+    /** Seconds. */
+    ordered: number;
+}
 
 // deriver/revocation
 /** What a revocation did. */
@@ -246,18 +282,15 @@ type ServiceEvent = {
     version: number;
     relay: string;
 } | {
-    type: 'granted';
-    uri: string;
-    keyrings: string[];
-} | {
     type: 'refused';
     uri: string;
     keyring: string;
     reason: string;
+    kind: 'denied' | 'pending';
 } | {
     type: 'invalid-request';
     code: ErrorCode;
-} | MaintenanceEvent | CrlEvent | {
+} | MaintenanceEvent | OrderEvent | CrlEvent | {
     type: 'alarm';
     what: string;
     state: 'due' | 'overdue' | 'failed';
@@ -344,7 +377,16 @@ interface Status {
         members: number;
         encryptUntil: number;
         published: boolean;
+        /** Versions that are committed to and unknown to everyone. */
+        unused: number;
     }[];
+    /** Whether the authority's keys are elsewhere. */
+    authorityAway: boolean;
+    destructions: DestructionStatus[];
+    /** Devices that are to replace their keys. */
+    rekeys: Rekey[];
+    /** Requests that wait for an administrator. */
+    waiting: number;
     devices: {
         uri: string;
         keyId: string;
@@ -400,6 +442,23 @@ interface InitOptions {
  * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`, and what a root throws. Returns the tenant id.
  */
 function initTenant(options: InitOptions): Promise<string>;
+
+// deriver/version-status
+/** How far a destruction is; what it says of a date holds if `keyferry run` is up. */
+interface DestructionStatus {
+    /** `notes@3`. */
+    version: string;
+    phase: 'ordered' | 'erased' | 'destroyed';
+    ordered: number;
+    /** Seconds: from then on nobody has it. */
+    completes: number;
+    /** The signed record, as text; `null` before it is destroyed. */
+    record: string | null;
+}
+
+// deriver/versions
+/** Makes the next version of a keyring the one to encrypt with; the others go on decrypting. Throws `ERR_NOT_FOUND`, `ERR_KEY_VERSION`. */
+function rotateKeyring(store: Store, name: string, now: number): number;
 
 // shared/bytes
 /** Bytes as WebCrypto wants them. */
@@ -458,6 +517,7 @@ const ERROR_CODES: {
     readonly ERR_NOT_RECIPIENT: 'made for another recipient';
     readonly ERR_KEYRING: 'of another keyring';
     readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
+    readonly ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed';
     readonly ERR_COMMITMENT: 'the key is not the one the authority committed to';
     readonly ERR_OPEN: 'cannot be opened';
     readonly ERR_UNKNOWN_KEY: 'under a key that this keyring does not have';

@@ -57,6 +57,7 @@ const ERROR_CODES: {
     readonly ERR_NOT_RECIPIENT: 'made for another recipient';
     readonly ERR_KEYRING: 'of another keyring';
     readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
+    readonly ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed';
     readonly ERR_COMMITMENT: 'the key is not the one the authority committed to';
     readonly ERR_OPEN: 'cannot be opened';
     readonly ERR_UNKNOWN_KEY: 'under a key that this keyring does not have';
