@@ -57,11 +57,12 @@ describe('[log-2] the log', () => {
     await publishNow()
     expect(events(rotated)).toEqual([
       'version-created',
+      'version-activated',
       'bundle-made',
       'released',
       'catalog-signed',
     ])
-    expect(entries()[rotated + 1]).toMatchObject({ versions: '1.1 1.2', generation: 1 })
+    expect(entries()[rotated + 2]).toMatchObject({ versions: '1.1 1.2', generation: 1 })
   })
 
   it('has a release at the index that it names, computed from it alone; unchanged it keeps that', async () => {

@@ -197,6 +197,10 @@ describe('several roots', () => {
       now(),
       tenant.trust,
     )
+    // What is not published yet is still to be derived.
+    await expectCode(() => removeRoot(tenant.store, 'main', now()), 'ERR_CONFLICT')
+    tenant.keys.root = root
+    await publishNow()
     tenant.store.run('UPDATE versions SET decrypt_until = 1 WHERE root = 1')
     removeRoot(tenant.store, 'main', now())
     expect(presentRoot(tenant.store)).toBe(2)
