@@ -7,6 +7,20 @@ import { chromium, chromiumArgs } from './tools/chromium.ts'
 
 // The shared vectors, and other people's, run in all three engines: Node, workerd and Chromium.
 const vectors = ['test/vectors/**/*.test.ts', 'test/conformance/engines/*.test.ts']
+// The whole suite of the client, and what it stands on that has keys in it; the vectors and other people's suites come on top.
+const noble = [
+  'client-!(ca|ladder|size)',
+  'client',
+  'hpke',
+  'key-package',
+  'message',
+  'message-range',
+  'message-stream',
+  'open-keyring',
+  'signature',
+  'certificate-signature',
+  'unwrap',
+]
 const tests = (...folders: string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
 
 if (!hasSuites) console.warn(ABSENT)
@@ -26,6 +40,16 @@ export default defineConfig({
             ...vectors,
           ],
           testTimeout: 20_000,
+        },
+      },
+      {
+        // The client without WebCrypto: all that it is made of, again, on noble.
+        extends: true,
+        test: {
+          name: 'noble',
+          setupFiles: ['test/lib/without-webcrypto.ts'],
+          include: [...noble.map((name) => `test/unit/${name}.test.ts`), ...vectors],
+          testTimeout: 60_000,
         },
       },
       {

@@ -19,7 +19,8 @@ import {
 import { base64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { ERROR_CODES, KeyferryError, type ErrorCode } from '../shared/errors.ts'
-import { signCall, signTicket, type AnySigner } from '../shared/http-signature.ts'
+import { signCall, type AnySigner } from '../shared/http-signature.ts'
+import { signTicket } from '../shared/ticket.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_BATCH, MAX_ENVELOPE, MAX_HEADS_ANSWER } from '../shared/limits.ts'
 

@@ -7,6 +7,7 @@ import { type Bytes, concat, equal, fromHex, hex, utf8 } from './bytes.ts'
 import { readDer, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
+import { subtle } from './platform.ts'
 import {
   algorithmIdentifier,
   ecdsaFromDer,
@@ -136,11 +137,11 @@ async function verify(
 ): Promise<boolean> {
   let key: CryptoKey
   try {
-    key = await crypto.subtle.importKey('spki', spki, algorithm, false, ['verify'])
+    key = await subtle().importKey('spki', spki, algorithm, false, ['verify'])
   } catch (cause) {
     throw new KeyferryError('ERR_WEAK_KEY', undefined, { cause })
   }
-  return crypto.subtle.verify(algorithm, key, signature, data)
+  return subtle().verify(algorithm, key, signature, data)
 }
 
 function readEcdsa(signature: Bytes, octets: number, order: string): Bytes | undefined {

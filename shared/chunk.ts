@@ -4,6 +4,7 @@
  */
 import { concat, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
+import { subtle } from './platform.ts'
 
 /** Bytes of plaintext in every chunk but the last one, which is shorter and may be empty. */
 export const CHUNK_LENGTH = 16384
@@ -44,7 +45,7 @@ export async function deriveChunkStep(
   const info = concat(utf8(LABEL), salt, context)
   const t1 = await hmac(key, info, Uint8Array.of(1))
   const [aeadKey, t2] = await Promise.all([
-    crypto.subtle.importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage]),
+    subtle().importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage]),
     hmac(key, t1, info, Uint8Array.of(2)),
   ])
   const baseNonce = t1.slice(32, 44)
@@ -59,7 +60,7 @@ export async function deriveChunkStep(
     const low = new DataView(iv.buffer, 8)
     low.setUint32(0, low.getUint32(0) ^ index)
     try {
-      return new Uint8Array(await crypto.subtle[usage]({ name: 'AES-GCM', iv }, aeadKey, chunk))
+      return new Uint8Array(await subtle()[usage]({ name: 'AES-GCM', iv }, aeadKey, chunk))
     } catch (error) {
       throw usage === 'encrypt' ? error : new KeyferryError('ERR_OPEN')
     }
@@ -100,5 +101,5 @@ export async function runChunks(
 }
 
 async function hmac(key: CryptoKey, ...parts: Bytes[]): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.sign('HMAC', key, concat(...parts)))
+  return new Uint8Array(await subtle().sign('HMAC', key, concat(...parts)))
 }

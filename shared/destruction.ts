@@ -6,7 +6,7 @@ import {
   type VerifiedByCertificate,
 } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
-import { contextFor, type VerifyContext } from './key-package.ts'
+import { contextFor, type VerifyContext } from './verify-context.ts'
 import { MAX_PACKAGE_LIFETIME } from './limits.ts'
 import { bytes, int, object, text, type Infer } from './schema.ts'
 

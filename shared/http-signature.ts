@@ -5,9 +5,7 @@
 import { base64url, equal, fromBase64url, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
-import { encodeJson, parseJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
-import { bytes, list, object, text } from './schema.ts'
 import {
   importVerifyKey,
   signBytes,
@@ -18,7 +16,6 @@ import {
 } from './signature.ts'
 
 const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
-const TICKET = '("@method" "@authority" "@path")'
 const PARAMETERS =
   /^keyferry=(\([^)]*\));created=(\d{1,15});expires=(\d{1,15});keyid="([A-Za-z0-9_-]{43})"(?:;nonce="([A-Za-z0-9_-]{22})")?;tag="([a-z-]+)"$/
 
@@ -69,7 +66,7 @@ function fromSfBytes(item: string): Bytes {
 }
 
 /** Whatever is wrong with the form of a signature is `ERR_UNAUTHORIZED`. */
-function unauthorized<T>(what: string, read: () => T): T {
+export function unauthorized<T>(what: string, read: () => T): T {
   try {
     return read()
   } catch (cause) {
@@ -89,7 +86,8 @@ export function requireDigest({ digest }: Pick<CallSignature, 'digest'>, hash: B
     throw new KeyferryError('ERR_UNAUTHORIZED', 'digest of another body')
 }
 
-function signatureBase(
+/** The signature base (RFC 9421 §2.5) of these components. */
+export function signatureBase(
   components: string,
   parameters: string,
   { method, url }: Pick<Call, 'method' | 'url'>,
@@ -113,7 +111,8 @@ function spell(certificates: readonly Bytes[]): { keyid: string; header: string 
   return made
 }
 
-function makeInput(
+/** The signature's parameters, from `now` (seconds) on; `nonce`, 16 bytes, where one is to count once. */
+export function makeInput(
   components: string,
   tag: string,
   signer: AnySigner,
@@ -142,22 +141,8 @@ export async function signCall(
   }
 }
 
-/** A ticket that opens the event stream at `url` once, within a minute. `nonce`: 16 random bytes. */
-export async function signTicket(
-  url: URL,
-  signer: AnySigner,
-  now: number,
-  nonce: Bytes = crypto.getRandomValues(new Uint8Array(16)),
-): Promise<string> {
-  const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now, nonce)
-  const base = signatureBase(TICKET, parameters, { method: 'GET', url }, '')
-  const signature = await signBytes(signer.key, base)
-  return base64url(
-    encodeJson({ certificates: signer.certificates, input: `keyferry=${parameters}`, signature }),
-  )
-}
-
-function readInput(
+/** Reads `Signature-Input` of exactly these components and tag. Throws `ERR_UNAUTHORIZED`. */
+export function readInput(
   input: string,
   components: string,
   tag: string,
@@ -171,7 +156,7 @@ function readInput(
     match === null ||
     match[1] !== components ||
     match[6] !== tag ||
-    hasNonce !== (components === TICKET)
+    hasNonce !== (components !== CALL)
   ) {
     throw new KeyferryError('ERR_UNAUTHORIZED', 'signature input of another form')
   }
@@ -223,26 +208,6 @@ export function readCall(
   const signature = readCallHead(call, header)
   requireDigest(signature, sha256(call.body))
   return signature
-}
-
-const ticketSchema = object({
-  certificates: list(bytes(1, 16_384), 1, MAX_CERTIFICATES),
-  input: text(400),
-  signature: bytes(64),
-})
-
-/** Reads a ticket. Throws `ERR_UNAUTHORIZED`. */
-export function readTicket(ticket: string, url: URL): CallSignature {
-  // PROTOCOL [relay-2]
-  if (ticket.length > 32_768) throw new KeyferryError('ERR_UNAUTHORIZED', 'too long a ticket')
-  const { certificates, input, signature } = unauthorized('not a ticket', () =>
-    ticketSchema(parseJson(fromBase64url(ticket), 32_768), ''),
-  )
-  return {
-    ...readInput(input, TICKET, 'keyferry-ticket', { method: 'GET', url }, ''),
-    certificates,
-    signature,
-  }
 }
 
 /** Throws `ERR_UNAUTHORIZED` unless now is within the time of a signature, give or take `skew`. Times in seconds. */

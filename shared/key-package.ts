@@ -1,15 +1,7 @@
 /** Key packages and key requests: what a client signs (docs/PROTOCOL.md, "Key package and request"). */
 import { equal, type Bytes } from './bytes.ts'
-import { type Crl } from './crl.ts'
-import {
-  verifyByCertificate,
-  type CertificateContext,
-  type Envelope,
-  type VerifiedByCertificate,
-} from './envelope.ts'
-import { type CaVerifier } from './certificate-signature.ts'
+import { verifyByCertificate, type Envelope, type VerifiedByCertificate } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
-import { PUBLIC_KEY_LENGTH } from './hpke.ts'
 import {
   MAX_KEYRINGS_PER_REQUEST,
   MAX_PACKAGE_LIFETIME,
@@ -17,7 +9,9 @@ import {
   MAX_REQUEST_LIFETIME,
 } from './limits.ts'
 import { bytes, int, list, object, oneOf, text, type Infer } from './schema.ts'
-import { SUITES, type TrustDocument } from './trust.ts'
+import { PUBLIC_KEY_LENGTH } from './suites.ts'
+import { SUITES } from './trust.ts'
+import { contextFor, type VerifyContext } from './verify-context.ts'
 
 const packageSchema = object({
   expiresAt: int(),
@@ -47,25 +41,6 @@ export type KeyPackage = VerifiedByCertificate<KeyPackageBody>
 export type KeyRequestBody = Infer<typeof requestSchema>
 /** A verified key request. */
 export type KeyRequest = VerifiedByCertificate<KeyRequestBody>
-
-/** The trust document, time and CRLs to verify against. */
-export interface VerifyContext {
-  trust: TrustDocument
-  /** Seconds. */
-  now: number
-  /** CRLs, as DER or parsed. */
-  crls: readonly (Bytes | Crl)[]
-  /** See {@link CertificateContext}. */
-  verify?: CaVerifier | undefined
-}
-
-/** The context for documents of one role. */
-export function contextFor(
-  role: CertificateContext['role'],
-  { trust, now, crls, verify }: VerifyContext,
-): CertificateContext {
-  return { tenant: trust.tenant, trust: trust.body, role, now, crls, verify }
-}
 
 /** Verifies a key package but for its version. Throws `ERR_SUITE`, `ERR_KEY_PACKAGE`, `ERR_KEY_PACKAGE_STALE` and envelope codes. */
 export async function verifyKeyPackage(

@@ -16,7 +16,7 @@ import {
 } from './evidence.ts'
 import { sha256 } from './hash.ts'
 import { decodeJson, encodeJson } from './json.ts'
-import { type VerifyContext } from './key-package.ts'
+import { type VerifyContext } from './verify-context.ts'
 import { MAX_LOG_LEAF } from './limits.ts'
 import { releaseLeaf } from './log.ts'
 import { keyringLeaf } from './manifest.ts'

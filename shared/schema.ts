@@ -1,6 +1,8 @@
 /**
  * Schemas of JSON bodies: exact fields, no optional ones, base64url decoded on the way (docs/PROTOCOL.md [dec-3]).
  * A schema takes a parsed value and returns the typed one, or throws `ERR_SCHEMA` naming the field.
+ *
+ * The marks tell bundlers that a schema which is made and not used, such as one for relays, can be left out of a client.
  */
 import { fromBase64url, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
@@ -16,6 +18,7 @@ function refuse(path: string, what: string): never {
 }
 
 /** A string of at most `max` UTF-16 units that matches the pattern. */
+/* @__NO_SIDE_EFFECTS__ */
 export function text(max: number, pattern?: RegExp): Schema<string> {
   return (value, path) => {
     if (typeof value !== 'string' || value.length > max)
@@ -26,6 +29,7 @@ export function text(max: number, pattern?: RegExp): Schema<string> {
 }
 
 /** An integer from `min` to `max`. */
+/* @__NO_SIDE_EFFECTS__ */
 export function int(min = 0, max: number = Number.MAX_SAFE_INTEGER): Schema<number> {
   return (value, path) => {
     if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
@@ -36,6 +40,7 @@ export function int(min = 0, max: number = Number.MAX_SAFE_INTEGER): Schema<numb
 }
 
 /** base64url of `min` to `max` bytes. */
+/* @__NO_SIDE_EFFECTS__ */
 export function bytes(min: number, max: number = min): Schema<Bytes> {
   return (value, path) => {
     if (typeof value !== 'string' || value.length > Math.ceil((max * 4) / 3))
@@ -47,12 +52,14 @@ export function bytes(min: number, max: number = min): Schema<Bytes> {
 }
 
 /** The empty text, or base64url of exactly `length` bytes; empty `Bytes` for the former. */
+/* @__NO_SIDE_EFFECTS__ */
 export function bytesOrEmpty(length: number): Schema<Bytes> {
   const full = bytes(length)
   return (value, path) => (value === '' ? new Uint8Array() : full(value, path))
 }
 
 /** One of these texts. */
+/* @__NO_SIDE_EFFECTS__ */
 export function oneOf<const T extends string>(...values: readonly T[]): Schema<T> {
   return (value, path) => {
     if (!values.includes(value as T)) refuse(path, `not one of ${values.join(', ')}`)
@@ -61,6 +68,7 @@ export function oneOf<const T extends string>(...values: readonly T[]): Schema<T
 }
 
 /** An array of `min` to `max` items. */
+/* @__NO_SIDE_EFFECTS__ */
 export function list<T>(item: Schema<T>, min: number, max: number): Schema<T[]> {
   return (value, path) => {
     if (!Array.isArray(value) || value.length < min || value.length > max) {
@@ -71,11 +79,13 @@ export function list<T>(item: Schema<T>, min: number, max: number): Schema<T[]> 
 }
 
 /** `null`, or what the schema takes. Only for unsigned bodies: canonical JSON has no null. */
+/* @__NO_SIDE_EFFECTS__ */
 export function orNull<T>(schema: Schema<T>): Schema<T | null> {
   return (value, path) => (value === null ? null : schema(value, path))
 }
 
 /** An object with exactly these fields. */
+/* @__NO_SIDE_EFFECTS__ */
 export function object<F extends Record<string, Schema<unknown>>>(
   fields: F,
 ): Schema<{ [N in keyof F]: Infer<F[N]> }> {

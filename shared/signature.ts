@@ -11,6 +11,7 @@ import { type Bytes, concat, equal, fromHex, hex } from './bytes.ts'
 import { derBits, derInteger, derSequence, readDer, type DerReader, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 as smallSha256 } from './hash.ts'
+import { subtle } from './platform.ts'
 
 export type SignatureAlgorithm = 'Ed25519' | 'ES256'
 
@@ -100,7 +101,7 @@ export async function importVerifyKey(spki: Bytes): Promise<VerifyKey> {
   if (alg === 'Ed25519' && !isStrongEd25519(spki)) throw new KeyferryError('ERR_WEAK_KEY')
   const copy = spki.slice()
   try {
-    const key = await crypto.subtle.importKey('spki', copy, IMPORT[alg], true, ['verify'])
+    const key = await subtle().importKey('spki', copy, IMPORT[alg], true, ['verify'])
     return { alg, key, spki: copy }
   } catch (cause) {
     throw new KeyferryError('ERR_WEAK_KEY', undefined, { cause })
@@ -120,13 +121,13 @@ export async function verifySignature(
   if (key.alg === 'Ed25519') {
     if (!isStrongPoint(first) || hex(second.toReversed()) >= L) return false
   } else if ([first, second].map(hex).some((value) => value === ZERO || value >= N)) return false
-  return crypto.subtle.verify(SIGN[key.alg], key.key, signature, data)
+  return subtle().verify(SIGN[key.alg], key.key, signature, data)
 }
 
 /** Signature of `data`: 64 bytes, as {@link verifySignature} takes it. */
 export async function signBytes(key: AnySigningKey, data: Bytes): Promise<Bytes> {
   if ('sign' in key) return key.sign(data)
-  return new Uint8Array(await crypto.subtle.sign(SIGN[key.alg], key.key, data))
+  return new Uint8Array(await subtle().sign(SIGN[key.alg], key.key, data))
 }
 
 /** A new key pair from the platform's random source; `extractable` says whether the private key can leave it. */
@@ -135,15 +136,15 @@ export async function generateSigningKey(
   extractable: boolean,
 ): Promise<SigningKey> {
   const usages: KeyUsage[] = ['sign', 'verify']
-  const generated = await crypto.subtle.generateKey(IMPORT[alg], extractable, usages)
+  const generated = await subtle().generateKey(IMPORT[alg], extractable, usages)
   const pair = generated as CryptoKeyPair
-  const spki = new Uint8Array(await crypto.subtle.exportKey('spki', pair.publicKey))
+  const spki = new Uint8Array(await subtle().exportKey('spki', pair.publicKey))
   return { alg, key: pair.privateKey, spki }
 }
 
 /** SHA-256, the hash of every fingerprint and key id. */
 export async function sha256(bytes: Bytes): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return new Uint8Array(await subtle().digest('SHA-256', bytes))
 }
 
 /** Key id: SHA-256 of the DER SubjectPublicKeyInfo. */

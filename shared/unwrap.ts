@@ -1,13 +1,12 @@
 /**
- * From a welcome to keys that encrypt: everything after the welcome happens on WebCrypto keys that cannot be exported
- * (docs/PROTOCOL.md [open-15] to [open-20], "Messages"; AES-KW is RFC 3394).
+ * From a channel to keys that encrypt, on WebCrypto keys that cannot be exported; the welcome is before it, in welcome.ts
+ * (docs/PROTOCOL.md [open-16] to [open-20], "Messages"; AES-KW is RFC 3394).
  */
-import { decodeName, decodeWelcome, welcomeInfo, type Bundle, type BundleEntry } from './bundle.ts'
-import { equal, fromBase32, type Bytes } from './bytes.ts'
+import { decodeName, type Bundle, type BundleEntry } from './bundle.ts'
+import { equal, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
-import { createHpke, KEM_ID, type RecipientKey } from './hpke.ts'
-import { channelIdInput, commitInput, importInfo, messageInfo } from './kdf.ts'
+import { commitInput, importInfo, messageInfo } from './kdf.ts'
 import {
   compareVersions,
   versionContext,
@@ -15,9 +14,10 @@ import {
   type VersionEntry,
   type VersionId,
 } from './manifest.ts'
-import { type MlKem } from './x-wing.ts'
+import { subtle } from './platform.ts'
 
-const HMAC_256 = { name: 'HMAC', hash: 'SHA-256', length: 256 }
+/** Keys that compute HMAC-SHA-256. */
+export const HMAC_256 = { name: 'HMAC', hash: 'SHA-256', length: 256 }
 
 /** A channel key that only unwraps, and its id. */
 export interface Channel {
@@ -28,17 +28,6 @@ export interface Channel {
   welcomeHash: Bytes
 }
 
-/** Who a welcome is for. */
-export interface WelcomeRecipient {
-  /** Tenant id, as text. */
-  tenant: string
-  /** Fingerprint of the client's certificate. */
-  fingerprint: Bytes
-  packageHash: Bytes
-  key: RecipientKey
-  mlKem?: MlKem
-}
-
 async function unwrap<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -47,49 +36,9 @@ async function unwrap<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function mac(key: CryptoKey, input: Bytes): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.sign('HMAC', key, input))
-}
-
-/**
- * Opens a welcome whose hash stands in the member leaf. Throws `ERR_HASH`, `ERR_OPEN`, `ERR_SUITE` and decoding codes.
- * The channel key exists as bytes for the length of this call only.
- */
-export async function openWelcome(
-  bytes: Bytes,
-  leaf: { welcomeHash: Bytes; channelId: Bytes },
-  recipient: WelcomeRecipient,
-): Promise<Channel> {
-  // PROTOCOL [open-15]
-  if (!equal(sha256(bytes), leaf.welcomeHash))
-    throw new KeyferryError('ERR_HASH', 'not the welcome that was signed')
-  const welcome = decodeWelcome(bytes)
-  const { suite } = recipient.key
-  if (welcome.kem !== KEM_ID[suite])
-    throw new KeyferryError('ERR_SUITE', 'a welcome in another suite')
-  const info = welcomeInfo(
-    fromBase32(recipient.tenant),
-    recipient.fingerprint,
-    recipient.packageHash,
-    suite,
-  )
-  const raw = await createHpke(suite, recipient.mlKem).open(
-    recipient.key,
-    welcome.encapsulated,
-    welcome.ciphertext,
-    info,
-  )
-  try {
-    const key = await crypto.subtle.importKey('raw', raw, 'AES-KW', false, ['unwrapKey'])
-    const id = await mac(
-      await crypto.subtle.importKey('raw', raw, HMAC_256, false, ['sign']),
-      channelIdInput(),
-    )
-    requireChannel(id, leaf.channelId)
-    return { key, id, welcomeHash: leaf.welcomeHash }
-  } finally {
-    raw.fill(0)
-  }
+/** HMAC-SHA-256. */
+export async function mac(key: CryptoKey, input: Bytes): Promise<Bytes> {
+  return new Uint8Array(await subtle().sign('HMAC', key, input))
 }
 
 /** Throws `ERR_HASH` unless the channel is the one in the member leaf. */
@@ -103,15 +52,9 @@ export function requireChannel(id: Bytes, leafId: Bytes): void {
 export async function unwrapCell(channel: CryptoKey, cell: Bytes): Promise<CryptoKey> {
   // PROTOCOL [open-17]
   return unwrap(() =>
-    crypto.subtle.unwrapKey(
-      'raw',
-      cell,
-      channel,
-      'AES-KW',
-      { name: 'AES-KW', length: 256 },
-      false,
-      ['unwrapKey'],
-    ),
+    subtle().unwrapKey('raw', cell, channel, 'AES-KW', { name: 'AES-KW', length: 256 }, false, [
+      'unwrapKey',
+    ]),
   )
 }
 
@@ -119,10 +62,10 @@ export async function unwrapCell(channel: CryptoKey, cell: Bytes): Promise<Crypt
 export async function unwrapName(kek: CryptoKey, bundle: Bundle): Promise<string> {
   const block = await unwrap(async () => {
     const algorithm = { name: 'HMAC', hash: 'SHA-256', length: 512 }
-    const key = await crypto.subtle.unwrapKey('raw', bundle.name, kek, 'AES-KW', algorithm, true, [
+    const key = await subtle().unwrapKey('raw', bundle.name, kek, 'AES-KW', algorithm, true, [
       'sign',
     ])
-    return new Uint8Array(await crypto.subtle.exportKey('raw', key))
+    return new Uint8Array(await subtle().exportKey('raw', key))
   })
   return decodeName(block)
 }
@@ -151,7 +94,7 @@ export async function checkVersion(
 ): Promise<VersionEntry> {
   const version = requireVersion(manifest, id)
   const committed = await unwrap(() =>
-    crypto.subtle.unwrapKey('raw', wrapped, kek, 'AES-KW', HMAC_256, false, ['sign']),
+    subtle().unwrapKey('raw', wrapped, kek, 'AES-KW', HMAC_256, false, ['sign']),
   )
   const keyId = await mac(committed, commitInput(versionContext(manifest, version)))
   // PROTOCOL [open-20]
@@ -173,7 +116,7 @@ async function unwrapImport(
   keyId: Bytes,
 ): Promise<CryptoKey> {
   const info = importInfo(tenant, keyring, keyId)
-  const key = await crypto.subtle.deriveKey(
+  const key = await subtle().deriveKey(
     { name: 'HKDF', hash: 'SHA-512', salt: new Uint8Array(), info },
     secret,
     { name: 'AES-GCM', length: 256 },
@@ -183,7 +126,7 @@ async function unwrapImport(
   const algorithm = { name: 'AES-GCM', iv: sealed.slice(0, 12) }
   // PROTOCOL [import-2]
   return unwrap(() =>
-    crypto.subtle.unwrapKey('raw', sealed.slice(12), key, algorithm, 'HKDF', false, ['deriveKey']),
+    subtle().unwrapKey('raw', sealed.slice(12), key, algorithm, 'HKDF', false, ['deriveKey']),
   )
 }
 
@@ -195,7 +138,7 @@ export async function unwrapVersion(
 ): Promise<MessageKey> {
   const version = await checkVersion(kek, entry, manifest)
   const secret = await unwrap(() =>
-    crypto.subtle.unwrapKey('raw', entry.wrapped, kek, 'AES-KW', 'HKDF', false, ['deriveKey']),
+    subtle().unwrapKey('raw', entry.wrapped, kek, 'AES-KW', 'HKDF', false, ['deriveKey']),
   )
   const { keyId } = version
   const source =
@@ -211,7 +154,7 @@ export async function deriveMessageKey(
 ): Promise<CryptoKey> {
   const info = messageInfo(tenant, keyring, keyId)
   const algorithm = { name: 'HKDF', hash: 'SHA-512', salt: new Uint8Array(), info }
-  return crypto.subtle.deriveKey(
+  return subtle().deriveKey(
     algorithm,
     secret,
     { name: 'HMAC', hash: 'SHA-512', length: 256 },

@@ -11,9 +11,10 @@ import { type CaVerifier } from '../shared/certificate-signature.ts'
 import { sha256 } from '../shared/hash.ts'
 import { compareVersions } from '../shared/manifest.ts'
 import { openDelivery, type KeyringView, type Opened } from '../shared/open.ts'
-import { openWelcome, requireChannel } from '../shared/unwrap.ts'
+import { lazily } from '../shared/lazy.ts'
+import { requireChannel } from '../shared/unwrap.ts'
 import { type Keys } from './keys.ts'
-import { openRefusal, type BoundRefusal, type RefusalContext } from './refusal.ts'
+import type { BoundRefusal, RefusalContext } from './refusal.ts'
 import {
   findObject,
   isCurrent,
@@ -47,7 +48,7 @@ export interface AcceptContext {
 /** A channel with its key. */
 export type OpenChannel = NonNullable<StoredPackage['channel']> & { key: CryptoKey }
 
-/** The channel that a member leaf names: the one known, or out of the welcome. Throws `ERR_HASH`, `ERR_OPEN`, `ERR_SUITE`. */
+/** The channel that a member leaf names: the one known, or out of the welcome. Throws `ERR_HASH`, `ERR_OPEN`, `ERR_SUITE`, `ERR_IO`. */
 export async function openChannel(
   tenant: string,
   { hash, fingerprint, key, channel: known }: StoredPackage,
@@ -60,6 +61,7 @@ export async function openChannel(
   }
   const sealed = isSame ? known.welcome : welcome
   const recipient = { tenant, fingerprint, packageHash: hash, key }
+  const { openWelcome } = await lazily(() => import('../shared/welcome.ts'))
   return { ...(await openWelcome(sealed, member, recipient)), welcome: sealed }
 }
 
@@ -70,6 +72,8 @@ async function openRefusals(
   { keyrings, fingerprint, now, warn }: AcceptContext,
 ): Promise<BoundRefusal[]> {
   const refusals: BoundRefusal[] = []
+  if (delivery.refusals.length === 0) return refusals
+  const { openRefusal } = await lazily(() => import('./refusal.ts'))
   const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
   const lastShown = (id: Bytes): ReturnType<RefusalContext['lastShown']> => {
     const view = keyringOf(state, id).view

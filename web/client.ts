@@ -3,10 +3,10 @@ import { type Bytes } from '../shared/bytes.ts'
 import { parseAppConfig, type AppConfig, type AppConfigJson } from '../shared/config.ts'
 import { type Crl } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { lazily } from '../shared/lazy.ts'
 import { requireClock } from '../shared/use.ts'
 import { Agent } from './agent.ts'
 import { createEmitter, type ClientEvents } from './emitter.ts'
-import { listen } from './events.ts'
 import { checkIdentity, loadIdentity, type Identity } from './identity.ts'
 import { type KeyringHost } from './keyring-host.ts'
 import { Keyring } from './keyring.ts'
@@ -73,6 +73,8 @@ export class Keyferry {
   readonly #emitter = createEmitter<ClientEvents>()
   readonly #closing = new AbortController()
   readonly #began = performance.now()
+  /** Warns of a store that ends with the page. */
+  readonly #warnSession: () => void
   #listen: (() => void) | undefined
   #hasKey = false
   #caughtUp = -CATCH_UP_GAP
@@ -92,6 +94,10 @@ export class Keyferry {
     const call: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init))
     const transport = createTransport({ relays, fetch: call, signer: identity, now, warn })
     const { store } = options
+    const { sessionOnly } = store
+    this.#warnSession = () => sessionOnly && warn(sessionOnly)
+    if (sessionOnly !== undefined)
+      this.#emitter.keep('session', { code: sessionOnly.code, message: sessionOnly.message })
     this.#config = config
     this.#now = now
     this.#session = new Session({ config, identity, store, transport, now, warn })
@@ -102,8 +108,11 @@ export class Keyferry {
     this.#listen = () => {
       this.#listen = undefined
       const onHint: Agent['hint'] = (event) => this.#agent.hint(event)
-      if (Socket)
-        void listen({ relays, tenant, signer: identity, now, WebSocket: Socket, onHint, signal })
+      if (Socket) {
+        const all = { relays, tenant, signer: identity, now, WebSocket: Socket, onHint, signal }
+        // Without it there is only polling.
+        void lazily(() => import('./events.ts')).then(({ listen }) => listen(all), warn)
+      }
       globalThis.addEventListener?.('online', () => this.#agent.hint(null), { signal })
     }
     const close = (): void => this.close()
@@ -156,6 +165,7 @@ export class Keyferry {
     const id = this.#config.keyrings.get(name)
     if (id === undefined)
       throw new KeyferryError('ERR_KEYRING', `no keyring ${JSON.stringify(name)} in the config`)
+    this.#warnSession()
     const agent = this.#agent
     const wanted = agent.want(id, () => Keyring.of(name, this.#hostOf(id)))
     if (!isUsable(agent.stateOf(id))) {

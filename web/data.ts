@@ -1,6 +1,6 @@
 /** What an app gives to a keyring and what it becomes: bytes, streams, or a source to read parts of. */
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
-import { type MessageSource } from '../shared/message-range.ts'
+import type { MessageSource } from '../shared/message-range.ts'
 
 /** What can be encrypted: bytes, or text as UTF-8. */
 export type Data = string | Uint8Array | ArrayBuffer | Blob

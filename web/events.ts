@@ -1,7 +1,8 @@
 /** The event stream (docs/PROTOCOL.md, "HTTP"): hints to fetch, over a WebSocket that is opened again whenever it breaks. */
 import { eventSchema, paths, SUBPROTOCOL, type Event } from '../shared/api.ts'
 import { utf8 } from '../shared/bytes.ts'
-import { signTicket, type Signer } from '../shared/http-signature.ts'
+import { type Signer } from '../shared/http-signature.ts'
+import { signTicket } from '../shared/ticket.ts'
 import { parseJson } from '../shared/json.ts'
 import { abortable, sleep } from './bounded.ts'
 

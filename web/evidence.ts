@@ -1,26 +1,14 @@
-/** What a client keeps of a contradiction: a file with two heads that cannot both be honest, and with all that a stranger needs to check it. */
-import { type Delivery } from '../shared/api.ts'
-import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { type CaVerifier } from '../shared/certificate-signature.ts'
+/** Proof of a contradiction: a file with two heads that cannot both be honest, and with all that a stranger needs to check it. Loaded when there is one. */
+import { hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
-import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
-import { type KeyferryError } from '../shared/errors.ts'
+import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { decodeEvidence, encodeEvidence, verifyEvidence } from '../shared/evidence.ts'
+import { type Accepted } from '../shared/open.ts'
 import { verifyHeadSignature } from '../shared/release.ts'
 import { sha256 } from '../shared/signature.ts'
 import { followTrust, type TrustDocument } from '../shared/trust.ts'
+import type { Refused } from './contradiction.ts'
 import { type StoredState } from './store.ts'
-
-/** Files that are kept. */
-const MOST = 8
-
-/** A refused delivery, what it met, and when (seconds). */
-interface Refused {
-  delivery: Pick<Delivery, 'crls' | 'head' | 'trust'>
-  error: KeyferryError
-  now: number
-  verify: CaVerifier
-}
 
 /** The lists by which the signers of the heads are judged, each once: what else a relay delivers would only fill the store. Throws what verifying throws. */
 async function neededCrls(
@@ -53,30 +41,24 @@ async function prove(
   return { file, message: (await verifyEvidence(decodeEvidence(file), tenant)).what }
 }
 
-/**
- * The state with a head that contradicts what was accepted, or as it was: only what a deriver signed is evidence; a relay can make up the rest.
- */
-export async function withEvidence(state: StoredState, refused: Refused): Promise<StoredState> {
-  const { accepted, tenant, trusts, evidence } = state
-  const { delivery, error, now } = refused
-  const head = documentHash(delivery.head)
-  if (accepted === null || evidence.length >= MOST || equal(accepted.head.hash, head)) return state
-  if (evidence.some((one) => equal(one.head, head))) return state
-  const known = decodeEnvelope(state.head)
-  const keep = async (chain: Envelope[], newest: TrustDocument): Promise<StoredState> => {
-    const proven = await prove(known, tenant, chain, newest, refused)
-    return { ...state, evidence: [...evidence, { ...proven, code: error.code, at: now, head }] }
-  }
+/** The proof that a refused head contradicts the accepted one, or `null` where there is none. */
+export async function proveContradiction(
+  { head, tenant, trusts }: StoredState,
+  { trust }: Accepted,
+  refused: Refused,
+): Promise<{ file: Bytes; message: string } | null> {
+  const known = decodeEnvelope(head)
+  const brought = refused.delivery.trust
   try {
-    return await keep(trusts, accepted.trust)
+    return await prove(known, tenant, trusts, trust, refused)
   } catch {
-    if (delivery.trust.length === 0) return state
+    if (brought.length === 0) return null
   }
   try {
     // Then it is one under what came with it.
-    const newest = await followTrust(tenant, accepted.trust, delivery.trust, null, null)
-    return await keep([...trusts, ...delivery.trust], newest)
+    const newest = await followTrust(tenant, trust, brought, null, null)
+    return await prove(known, tenant, [...trusts, ...brought], newest, refused)
   } catch {
-    return state
+    return null
   }
 }

@@ -1,4 +1,5 @@
 /** A lock between processes of one machine: a file that only one can create. */
+import { randomUUID } from 'node:crypto'
 import { link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { KeyferryError } from '../shared/errors.ts'
 
@@ -37,7 +38,7 @@ async function readStale(path: string): Promise<string | null> {
 
 /** Takes a stale lock away, and puts it back if it was a new one: somebody else may have been faster. */
 async function takeAway(path: string, stale: string): Promise<void> {
-  const away = `${path}.${crypto.randomUUID()}`
+  const away = `${path}.${randomUUID()}`
   try {
     await rename(path, away)
     if ((await readFile(away, 'utf8')) !== stale) await link(away, path)
@@ -72,7 +73,7 @@ async function acquire(path: string, token: string): Promise<void> {
 
 /** Runs `work` while this process holds the lock. Throws `ERR_IO` if it cannot be had within 15 s. */
 export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
-  const token = `${process.pid} ${crypto.randomUUID()}`
+  const token = `${process.pid} ${randomUUID()}`
   await acquire(path, token)
   const timer = setInterval(() => {
     const now = new Date()

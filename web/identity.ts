@@ -2,6 +2,7 @@
 import { base64url, equal, utf8, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodePem } from '../shared/pem.ts'
+import { subtle } from '../shared/platform.ts'
 import {
   importVerifyKey,
   signBytes,
@@ -58,7 +59,7 @@ export async function identityFromPem(keyPem: string, certificatesPem: string): 
   const algorithm = alg === 'Ed25519' ? alg : { name: 'ECDSA', namedCurve: 'P-256' }
   let key: CryptoKey
   try {
-    key = await crypto.subtle.importKey('pkcs8', pkcs8, algorithm, false, ['sign'])
+    key = await subtle().importKey('pkcs8', pkcs8, algorithm, false, ['sign'])
   } catch (cause) {
     throw new KeyferryError('ERR_CERT_PROFILE', 'the certificate is for another key', { cause })
   }

@@ -2,7 +2,8 @@
 import { concat, equal, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { SALT_LENGTH } from '../shared/chunk.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { decryptMessageRange, type MessageSource } from '../shared/message-range.ts'
+import { lazily } from '../shared/lazy.ts'
+import type { MessageSource } from '../shared/message-range.ts'
 import { createDecryptStream, createStartedStream } from '../shared/message-stream.ts'
 import {
   decryptMessage,
@@ -210,6 +211,7 @@ export class Keyring {
     if (from !== undefined && from !== false)
       throw new KeyferryError('ERR_UNSUPPORTED', 'a range does not say who signed')
     const context = contextOf(options)
+    const { decryptMessageRange } = await lazily(() => import('../shared/message-range.ts'))
     return decryptMessageRange(sourceOf(source), context, this.#finder(options), start, end)
   }
 

@@ -1,28 +1,34 @@
-/** Key packages and key requests of a client: made, renewed, signed (docs/PROTOCOL.md, "Key package and request"). */
-import { equal, type Bytes } from '../shared/bytes.ts'
+/** Key packages and key requests of a client: made and signed (docs/PROTOCOL.md, "Key package and request"). With HPKE it is loaded when it is needed. */
+import { type Bytes } from '../shared/bytes.ts'
 import { documentHash, signWithCertificate, type Envelope } from '../shared/envelope.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { createHpke, type RecipientKey } from '../shared/hpke.ts'
 import { MAX_PACKAGE_LIFETIME, MAX_REQUEST_LIFETIME } from '../shared/limits.ts'
 import { type Suite, type TrustDocument } from '../shared/trust.ts'
 import { type Identity } from './identity.ts'
-import { packagesOf } from './state.ts'
+import { needsPackage, packagesOf } from './state.ts'
 import { type StoredPackage, type StoredState } from './store.ts'
 
-/** A key pair in the first of the tenant's suites that this platform can do. Throws `ERR_SUITE`. */
+/**
+ * A key pair in the first of the tenant's suites that this platform can do: X-Wing wherever there is X25519. Throws `ERR_SUITE`, and `ERR_IO` when a
+ * part of the client does not load, which is no reason to take a weaker suite.
+ */
 export async function generateRecipient(
   suites: readonly Suite[],
   extractable: boolean,
 ): Promise<RecipientKey> {
+  let cause: unknown
   for (const suite of suites) {
     try {
       return await createHpke(suite).generate(extractable)
-    } catch {
-      // Not on this platform: ML-KEM and X25519 are young in WebCrypto.
+    } catch (error) {
+      if (isKeyferryError(error)) throw error
+      // Not on this platform: X25519 is young in WebCrypto.
+      cause = error
     }
   }
-  throw new KeyferryError('ERR_SUITE', `this platform has none of ${suites.join(', ')}`)
+  throw new KeyferryError('ERR_SUITE', `this platform has none of ${suites.join(', ')}`, { cause })
 }
 
 /**
@@ -51,29 +57,6 @@ export async function createPackage(
   const envelope = await signWithCertificate('package', body, signingKey, certificates)
   const hash = documentHash(envelope)
   return { hash, envelope, version, issuedAt: now, expiresAt, fingerprint, key, channel: null }
-}
-
-/**
- * Whether a package is to be replaced: half of its life is over, the certificate is a new one, or its suite is no longer allowed.
- */
-export function isPackageDue(
-  { issuedAt, expiresAt, fingerprint, key }: StoredPackage,
-  identity: Identity,
-  trust: TrustDocument,
-  now: number,
-): boolean {
-  return (
-    now > (issuedAt + expiresAt) / 2 ||
-    !equal(fingerprint, sha256(identity.certificates[0]!)) ||
-    !trust.body.suites.includes(key.suite)
-  )
-}
-
-/** Whether a client with an accepted head needs a new package. `now` in seconds. */
-export function needsPackage(state: StoredState, identity: Identity, now: number): boolean {
-  const { current, next } = packagesOf(state)
-  const newest = next ?? current
-  return newest === undefined || isPackageDue(newest, identity, state.accepted!.trust, now)
 }
 
 /** The state with a new package, if one is due: in use at once if nothing hangs on the one before, else on its way. Throws `ERR_SUITE`. */

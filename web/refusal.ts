@@ -3,8 +3,8 @@ import { equal, type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { compareVersions } from '../shared/manifest.ts'
-import { type VerifyContext } from '../shared/key-package.ts'
-import { verifyRefusal, type RefusalBody } from '../shared/release.ts'
+import { type VerifyContext } from '../shared/verify-context.ts'
+import { verifyRefusal, type RefusalBody } from '../shared/refusal.ts'
 
 /** Kinds of refusals. */
 export type RefusalKind = 'denied' | 'pending' | 'removed'
@@ -74,10 +74,4 @@ export async function openRefusal(
     throw new KeyferryError('ERR_UNPROVEN', 'a refusal of something else')
   const { keyring, reason, issuedAt, expiresAt, release } = body
   return { kind: body.kind as BoundRefusal['kind'], keyring, reason, issuedAt, expiresAt, release }
-}
-
-/** Whether a refusal still counts. `now` in seconds. */
-export function isRefusalFresh(refusal: { expiresAt: number }, now: number, skew: number): boolean {
-  // PROTOCOL [refusal-3]
-  return now <= refusal.expiresAt + skew
 }

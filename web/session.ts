@@ -9,13 +9,13 @@ import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
+import { lazily } from '../shared/lazy.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { acceptDelivery } from './accept.ts'
-import { withEvidence } from './evidence.ts'
+import { withEvidence } from './contradiction.ts'
 import { checkIdentity, type Identity } from './identity.ts'
-import { needsPackage, signRequest, withPackage } from './package.ts'
 import {
   askKeyrings,
   completeState,
@@ -23,6 +23,7 @@ import {
   isCurrent,
   keptPackages,
   keyringState,
+  needsPackage,
   packagesOf,
   withoutEnded,
 } from './state.ts'
@@ -219,8 +220,9 @@ export class Session {
   /** Makes a package where one is due. Its version is stored before it leaves. */
   async #preparePackage(): Promise<void> {
     const { identity, now, store } = this.#options
-    if (needsPackage(this.#state, identity, now()))
-      await this.#update((state) => withPackage(state, identity, now(), store.exportsKeys))
+    if (!needsPackage(this.#state, identity, now())) return
+    const { withPackage } = await lazily(() => import('./package.ts'))
+    await this.#update((state) => withPackage(state, identity, now(), store.exportsKeys))
   }
 
   /** Asks until every keyring was answered for under one head: an answer may have no room for all, or another head than the one before. */
@@ -290,10 +292,7 @@ export class Session {
         return await acceptDelivery(delivery, state, context)
       } catch (error) {
         failure = error
-        const { now, verify } = context
-        return isKeyferryError(error)
-          ? withEvidence(state, { delivery, error, now, verify })
-          : state
+        return isKeyferryError(error) ? withEvidence(state, { ...context, delivery, error }) : state
       }
     })
     if (failure !== undefined) throw failure as Error
@@ -313,6 +312,7 @@ export class Session {
   /** Asks the deriver for keyrings, at most 64, in one request with the newest package. Throws what transport and store throw. */
   async request(keyrings: readonly Bytes[], signal: AbortSignal): Promise<void> {
     const { identity, transport, config, now } = this.#options
+    const { signRequest } = await lazily(() => import('./package.ts'))
     const nonce = crypto.getRandomValues(new Uint8Array(16))
     // Stored first, so that an answer counts also after a reload.
     await this.#update((state) => askKeyrings(state, keyrings, nonce))

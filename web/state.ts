@@ -6,7 +6,9 @@ import { decodeBundle } from '../shared/bundle.ts'
 import { decodeManifest } from '../shared/manifest.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { decodeRelease } from '../shared/release.ts'
-import { isRefusalFresh, type BoundRefusal } from './refusal.ts'
+import type { BoundRefusal } from './refusal.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { type Identity } from './identity.ts'
 import {
   emptyState,
   type StoredKeyring,
@@ -47,6 +49,12 @@ export function isCurrent(state: StoredState, keyring: Bytes): boolean {
   return (
     head !== undefined && under?.incarnation === head.incarnation && under.version === head.version
   )
+}
+
+/** Whether a refusal still counts. `now` in seconds. */
+function isRefusalFresh(refusal: { expiresAt: number }, now: number, skew: number): boolean {
+  // PROTOCOL [refusal-3]
+  return now <= refusal.expiresAt + skew
 }
 
 /** See {@link KeyringState}. `now` in seconds. */
@@ -127,6 +135,28 @@ export function replacePackages(
   const isDemanded = ({ hash }: StoredPackage): boolean =>
     refusals.some(({ kind, release }) => kind === 'package' && equal(release, hash))
   return packages.map((one) => (isDemanded(one) ? { ...one, issuedAt: 0 } : one))
+}
+
+/**
+ * Whether a package is to be replaced: half of its life is over, the certificate is a new one, or its suite is no longer allowed.
+ */
+export function isPackageDue(
+  { issuedAt, expiresAt, fingerprint, key }: StoredPackage,
+  identity: Identity,
+  trust: TrustDocument,
+  now: number,
+): boolean {
+  return (
+    now > (issuedAt + expiresAt) / 2 ||
+    !equal(fingerprint, sha256(identity.certificates[0]!)) ||
+    !trust.body.suites.includes(key.suite)
+  )
+}
+
+/** Whether a client with an accepted head needs a new package. `now` in seconds. */
+export function needsPackage(state: StoredState, identity: Identity, now: number): boolean {
+  const newest = newestPackage(state)
+  return newest === undefined || isPackageDue(newest, identity, state.accepted!.trust, now)
 }
 
 /** The packages that are still needed: in use, on their way, or holding the keys of a view. */

@@ -1,64 +1,14 @@
 /**
  * The store of Node: one JSON file, readable by its owner only. Node cannot keep a key without its bytes, so the file holds them: the private keys
- * of identity and key packages as PKCS#8. Whoever reads the file has what this client has; keep it as you would a TLS key. Channel and
- * message keys are not in it: they come out of the stored welcome again.
+ * of identity and key packages as PKCS#8 (store-text.ts). Whoever reads the file has what this client has; keep it as you would a TLS key.
  */
 import { createHash } from 'node:crypto'
 import { open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { base64url, fromBase64url } from '../shared/bytes.ts'
-import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { withFileLock } from './file-lock.ts'
+import { readState, writeState } from './store-text.ts'
 import { createQueue, type Store, type StoredState } from './store.ts'
-
-interface ExportedKey {
-  algorithm: { name: string; namedCurve?: string }
-  usages: KeyUsage[]
-  /** base64url; empty for a secret key, which is not kept. */
-  pkcs8: string
-}
-
-/** Keys that came out of a file are not extractable any more; their text is remembered to write it again. */
-const texts = new WeakMap<CryptoKey, ExportedKey>()
-
-async function exportKey(key: CryptoKey): Promise<ExportedKey> {
-  const known = texts.get(key)
-  if (known !== undefined) return known
-  if (key.type !== 'private') return { algorithm: { name: '' }, usages: [], pkcs8: '' }
-  if (!key.extractable) throw new KeyferryError('ERR_STATE', 'a file cannot keep this key')
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', key))
-  const { name, namedCurve } = key.algorithm as ExportedKey['algorithm']
-  const algorithm = namedCurve === undefined ? { name } : { name, namedCurve }
-  return { algorithm, usages: key.usages, pkcs8: base64url(pkcs8) }
-}
-
-async function importKey(text: ExportedKey): Promise<CryptoKey | null> {
-  if (text.pkcs8 === '') return null
-  const { algorithm, usages } = text
-  const bytes = fromBase64url(text.pkcs8)
-  const key = await crypto.subtle.importKey('pkcs8', bytes, algorithm, false, usages)
-  texts.set(key, text)
-  return key
-}
-
-/** JSON of a value in which bytes and keys are objects with one field. */
-async function toJson(value: unknown): Promise<unknown> {
-  if (value instanceof Uint8Array) return { $bytes: base64url(value) }
-  if (value instanceof CryptoKey) return { $key: await exportKey(value) }
-  if (Array.isArray(value)) return Promise.all(value.map(toJson))
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).map(async ([name, item]) => [name, await toJson(item)])
-  return Object.fromEntries((await Promise.all(entries)) as [string, unknown][])
-}
-
-async function fromJson(value: unknown): Promise<unknown> {
-  if (Array.isArray(value)) return Promise.all(value.map(fromJson))
-  if (typeof value !== 'object' || value === null) return value
-  if ('$bytes' in value) return fromBase64url(value.$bytes as string)
-  if ('$key' in value) return importKey(value.$key as ExportedKey)
-  const entries = Object.entries(value).map(async ([name, item]) => [name, await fromJson(item)])
-  return Object.fromEntries((await Promise.all(entries)) as [string, unknown][])
-}
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && (error as { code?: unknown }).code === code
@@ -91,7 +41,7 @@ async function printOf(path: string): Promise<string> {
   }
 }
 
-async function readState(path: string): Promise<StoredState | null> {
+async function readFileState(path: string): Promise<StoredState | null> {
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -99,14 +49,13 @@ async function readState(path: string): Promise<StoredState | null> {
     if (hasCode(cause, 'ENOENT')) return null
     throw new KeyferryError('ERR_IO', `${path} cannot be read`, { cause })
   }
+  let json: string
   try {
-    const state = (await fromJson(JSON.parse(withoutDigest(text)))) as StoredState
-    if (state.format !== 1) throw new KeyferryError('ERR_STATE', 'written by another version')
-    return state
+    json = withoutDigest(text)
   } catch (cause) {
-    if (isKeyferryError(cause, 'ERR_STATE')) throw cause
     throw new KeyferryError('ERR_STATE', `${path} is damaged`, { cause })
   }
+  return readState(json, path)
 }
 
 async function synced(handle: FileHandle, text?: string): Promise<void> {
@@ -141,7 +90,7 @@ export function createFileStore(path: string): Store {
   const read = async (): Promise<StoredState | null> => {
     // Before it is read: what is written in between is found newer, and read once more.
     const print = await printOf(path)
-    const state = await readState(path)
+    const state = await readFileState(path)
     seen = { print, revision: state?.revision ?? 0 }
     return state
   }
@@ -153,7 +102,7 @@ export function createFileStore(path: string): Store {
       const stored = await read()
       if (state.revision <= (stored?.revision ?? 0))
         throw new KeyferryError('ERR_STATE', 'the stored state has moved on')
-      const text = JSON.stringify(await toJson(state))
+      const text = await writeState(state)
       try {
         await replace(path, withDigest(text))
         seen = { print: await printOf(path), revision: state.revision }

@@ -1,8 +1,11 @@
 /**
  * The store of browsers: one record in IndexedDB. Keys are kept by structured clone and cannot be read out of it; tabs take turns with Web Locks,
- * and a write compares revisions in its own transaction, so that none goes back.
+ * and a write compares revisions in its own transaction, so that none goes back. A browser that keeps nothing, or no keys, gets a store for as long as the page
+ * lasts, which says so.
  */
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { lazily } from '../shared/lazy.ts'
+import { createMemoryStore } from './store-memory.ts'
 import { createQueue, type Store, type StoredState } from './store.ts'
 
 const TABLE = 'state'
@@ -47,8 +50,78 @@ function checkFormat(state: StoredState | undefined): StoredState | null {
   return state
 }
 
-/** Opens the store of this origin; clients of several tenants need several names. Throws `ERR_IO`. */
+/** Whether the browser has no IndexedDB for this page, which is another matter than one that is full or broken: behind that may be a state. */
+function isAbsent(error: unknown): boolean {
+  const { name = '' } = ((error as { cause?: unknown }).cause ?? error) as Partial<Error>
+  return (
+    globalThis.indexedDB === undefined || name === 'SecurityError' || name === 'InvalidStateError'
+  )
+}
+
+/** Whether the browser keeps keys. Where there is a state it did. */
+async function keepsKeys(database: IDBDatabase): Promise<boolean> {
+  const table = database.transaction(TABLE).objectStore(TABLE)
+  if ((await settle(table.get(KEY))) !== undefined) return true
+  const { tryKeys } = await lazily(() => import('./store-probe.ts'))
+  return tryKeys((samples) => {
+    const probe = database.transaction(TABLE, 'readwrite').objectStore(TABLE)
+    probe.put(samples, 'probe')
+    return settle(probe.delete('probe'))
+  })
+}
+
+/**
+ * Opens the store of this origin; clients of several tenants need several names. Where the browser keeps no keys, as in some private windows or with storage
+ * blocked, it is a store in memory, with `sessionOnly` saying why. Throws `ERR_IO`.
+ */
 export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Store> {
+  const connection = connectTo(name)
+  try {
+    await connection.open()
+  } catch (error) {
+    if (isAbsent(error)) return createSessionStore(error)
+    throw ioError(error)
+  }
+  try {
+    if (await keepsKeys(await connection.open())) return createStore(connection, name)
+  } catch (error) {
+    throw ioError(error)
+  }
+  ;(await connection.open()).close()
+  return createSessionStore(undefined)
+}
+
+function createSessionStore(cause: unknown): Store {
+  const message = 'this browser keeps no keys here: what this client has ends with the page'
+  return { ...createMemoryStore(), sessionOnly: new KeyferryError('ERR_IO', message, { cause }) }
+}
+
+/** A database that is opened again after others closed it: it may be there still, and if not, that has to be seen. */
+interface Connection {
+  open(): Promise<IDBDatabase>
+  /** Called when it was closed. */
+  onClose: () => void
+}
+
+function connectTo(name: string): Connection {
+  let opened: Promise<IDBDatabase> | undefined
+  const connection: Connection = {
+    open() {
+      if (opened !== undefined) return opened
+      const forget = (): void => {
+        opened = undefined
+        connection.onClose()
+      }
+      opened = openDatabase(name, forget)
+      opened.catch(forget)
+      return opened
+    },
+    onClose() {},
+  }
+  return connection
+}
+
+function createStore(connection: Connection, name: string): Store {
   const queue = createQueue()
   const news = new BroadcastChannel(`keyferry ${name}`)
   /** The highest revision that was written here or that another tab told of. */
@@ -57,18 +130,10 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
   news.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
     if (typeof data === 'number' && data > heard) heard = data
   })
-  let opened: Promise<IDBDatabase> | undefined
-  /** The database; opened again after it was closed by others: it may be there still, and if not, that has to be seen. */
-  const open = (): Promise<IDBDatabase> => {
-    if (opened !== undefined) return opened
-    const forget = (): void => {
-      opened = undefined
-      heard = 0
-    }
-    opened = openDatabase(name, forget)
-    opened.catch(forget)
-    return opened
+  connection.onClose = () => {
+    heard = 0
   }
+  const open = (): Promise<IDBDatabase> => connection.open()
   const get = async <T>(key: string): Promise<T | undefined> => {
     try {
       const table = (await open()).transaction(TABLE).objectStore(TABLE)
@@ -77,7 +142,6 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
       throw ioError(error)
     }
   }
-  await open()
   const write = (database: IDBDatabase, state: StoredState): Promise<void> =>
     new Promise((resolve, reject) => {
       const transaction = database.transaction(TABLE, 'readwrite', { durability: 'strict' })

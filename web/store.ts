@@ -5,11 +5,11 @@
 import { type MemberLeaf } from '../shared/bundle.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
-import { type ErrorCode } from '../shared/errors.ts'
-import { type RecipientKey } from '../shared/hpke.ts'
+import { type ErrorCode, type KeyferryError } from '../shared/errors.ts'
+import type { RecipientKey } from '../shared/hpke.ts'
 import { type Accepted } from '../shared/open.ts'
 import { type SigningKey } from '../shared/signature.ts'
-import { type RefusalKind } from './refusal.ts'
+import type { RefusalKind } from './refusal.ts'
 
 /** A key package with its private key. Times are seconds. */
 export interface StoredPackage {
@@ -140,6 +140,8 @@ export interface StoredState {
 export interface Store {
   /** True if private keys are written as text and must therefore be extractable when they are made. */
   readonly exportsKeys: boolean
+  /** Why nothing of it outlives the page, although it was meant to; the client tells it as the event `session`. */
+  readonly sessionOnly?: KeyferryError
   /** What was written last, by anyone; `null` at first. Throws `ERR_STATE`, `ERR_IO`. */
   read(): Promise<StoredState | null>
   /**

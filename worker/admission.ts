@@ -10,12 +10,12 @@ import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors
 import { sha256 } from '../shared/hash.ts'
 import {
   readCallHead,
-  readTicket,
   requireDigest,
   requireSignature,
   requireTime,
   type CallSignature,
 } from '../shared/http-signature.ts'
+import { readTicket } from '../shared/ticket.ts'
 import { type VerifiedPath } from '../shared/path.ts'
 import { importVerifyKey, type VerifyKey } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'

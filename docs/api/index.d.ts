@@ -244,6 +244,14 @@ interface ClientEvents {
         code: ErrorCode;
         message: string;
     };
+    /**
+     * Nothing of this client outlives the page: the browser keeps no keys (`store.sessionOnly`). Whoever starts to listen is told once, whenever that is; it is
+     * also a warning, at the first keyring.
+     */
+    session: {
+        code: ErrorCode;
+        message: string;
+    };
     /** The certificate, good until `expiresAt` (seconds), was renewed, or could not be: `failure`, and it is tried again. */
     renewal: {
         expiresAt: number;
@@ -447,6 +455,8 @@ interface Evidence {
 interface Store {
     /** True if private keys are written as text and must therefore be extractable when they are made. */
     readonly exportsKeys: boolean;
+    /** Why nothing of it outlives the page, although it was meant to; the client tells it as the event `session`. */
+    readonly sessionOnly?: KeyferryError;
     /** What was written last, by anyone; `null` at first. Throws `ERR_STATE`, `ERR_IO`. */
     read(): Promise<StoredState | null>;
     /**
@@ -476,7 +486,10 @@ interface StoredState {
 }
 
 // web/store-indexeddb
-/** Opens the store of this origin; clients of several tenants need several names. Throws `ERR_IO`. */
+/**
+ * Opens the store of this origin; clients of several tenants need several names. Where the browser keeps no keys, as in some private windows or with storage
+ * blocked, it is a store in memory, with `sessionOnly` saying why. Throws `ERR_IO`.
+ */
 function openIndexedDbStore(name?: string): Promise<Store>;
 
 // web/store-memory

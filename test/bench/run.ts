@@ -7,7 +7,7 @@ import { NOTES } from './contenders.ts'
 import { benchDeriver } from './deriver.ts'
 import { benchHeads, proofLines } from './heads.ts'
 import { benchRelay } from './relay.ts'
-import { bundleSize } from './bundle.ts'
+import { chunkSizes, mainSize } from './bundle.ts'
 import { benchDestroy } from './destroy.ts'
 import { type Line } from './measure.ts'
 import { benchMessages, peerSizes } from './messages.ts'
@@ -59,6 +59,8 @@ const LINES: Partial<Record<Part, () => Promise<Line[]>>> = {
   relay: () => benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500),
 }
 
+const CLIENT = ['web/index.ts']
+
 async function measure() {
   const lines: Line[] = []
   for (const [part, bench] of Object.entries(LINES)) {
@@ -67,7 +69,11 @@ async function measure() {
     lines.push(...(await bench()))
   }
   const page = isWanted('page') ? await benchColdPage(quick ? 3 : 9) : []
-  const size = await bundleSize(['web/index.ts', 'web/enroll.ts'])
+  const size = {
+    client: (await mainSize(CLIENT)).gzip,
+    withEnrolment: (await mainSize([...CLIENT, 'web/enroll.ts'])).gzip,
+    chunks: Object.fromEntries(await chunkSizes(CLIENT)),
+  }
   const peers = isWanted('messages') ? await peerSizes() : []
   return { lines, page, peers, size }
 }
@@ -88,7 +94,10 @@ function print({ lines, page, peers, size }: Awaited<ReturnType<typeof measure>>
     )
   if (isWanted('heads'))
     for (const line of proofLines([1, 10, 100, 1_000, 10_000, 100_000])) say(line)
-  say(`browser client: ${size.minified} bytes minified, ${size.gzip} with gzip`)
+  say(
+    `browser client: ${size.client} bytes with gzip, with enrolment ${size.withEnrolment}; loaded when needed:`,
+  )
+  for (const [name, bytes] of Object.entries(size.chunks)) say(`${name.padEnd(40)} ${bytes}`)
 }
 
 const unknown = values.only?.find((part) => !(PARTS as readonly string[]).includes(part))

@@ -1,13 +1,18 @@
 // The store of browsers, in a real one: keys survive a reload and cannot be read.
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { createHpke } from '../../shared/hpke.ts'
 import { generateRecipient } from '../../web/package.ts'
 import { openIndexedDbStore } from '../../web/store-indexeddb.ts'
-import { emptyState } from '../../web/store.ts'
+import { emptyState, type StoredState } from '../../web/store.ts'
+import { enrolled, load } from '../lib/browser-client.ts'
+import { ClientRelay } from '../lib/client-relay.ts'
 import { describeStore } from '../lib/client-store.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { reach } from '../lib/looking-for-keys.ts'
+
+const run = crypto.randomUUID()
 
 describe('in IndexedDB', () => {
-  const run = crypto.randomUUID()
   describeStore((name) => openIndexedDbStore(`${run} ${name}`))
 
   it('keeps the keys of the best suite that the browser has', async () => {
@@ -120,5 +125,98 @@ describe('a turn', () => {
     expect(await other.turn!(() => Promise.resolve('mine'), signal)).toBe('mine')
     finish()
     await hanging
+  })
+})
+
+describe('where the browser keeps no keys', () => {
+  const back: (() => void)[] = []
+  afterEach(() => back.splice(0).forEach((one) => one()))
+
+  /** Replaces a property of the platform until the test is over. */
+  const replace = (target: object, name: string, value: unknown): void => {
+    const before = Object.getOwnPropertyDescriptor(target, name)!
+    Object.defineProperty(target, name, { configurable: true, writable: true, value })
+    back.push(() => void Object.defineProperty(target, name, before))
+  }
+  const before = Object.getOwnPropertyDescriptor(IDBObjectStore.prototype, 'put')!
+  const put = before.value as (this: IDBObjectStore, ...all: [unknown]) => IDBRequest
+  const hasKey = (value: unknown): boolean => reach(value).keys.length > 0
+  const refusesKeys = (): void =>
+    replace(IDBObjectStore.prototype, 'put', function (this: IDBObjectStore, ...all: [unknown]) {
+      if (hasKey(all[0])) throw new DOMException('not cloneable', 'DataCloneError')
+      return put.apply(this, all)
+    })
+
+  it.each([
+    ['it refuses CryptoKeys', refusesKeys],
+    ['there is no IndexedDB', () => replace(globalThis, 'indexedDB', undefined)],
+    [
+      'IndexedDB is blocked',
+      () =>
+        replace(IDBFactory.prototype, 'open', () => {
+          throw new DOMException('denied', 'SecurityError')
+        }),
+    ],
+  ])('%s: the client lasts for the session, and says so', async (_why, prepare) => {
+    prepare()
+    const name = `${run} ${crypto.randomUUID()}`
+    const store = await openIndexedDbStore(name)
+    expect(store.sessionOnly?.code).toBe('ERR_IO')
+    const relay = await ClientRelay.start()
+    await enrolled(relay, store)
+    const client = await load(relay, store)
+    const told: string[] = []
+    client.on('session', ({ code }) => told.push(`early ${code}`))
+    client.on('warning', ({ code }) => told.push(`warning ${code}`))
+    client.on('session', () => told.push('never'))()
+    const notes = await client.keyring('notes')
+    await client.keyring('notes')
+    const message = await notes.encrypt('Hello')
+    expect(await notes.decrypt(message, { as: 'text' })).toBe('Hello')
+    client.on('session', () => told.push('late'))
+    await Promise.resolve()
+    expect(told.toSorted()).toEqual(['early ERR_IO', 'late', 'warning ERR_IO'])
+    back.splice(0).forEach((one) => one())
+    const again = await openIndexedDbStore(name)
+    expect([again.sessionOnly, await again.read()]).toEqual([undefined, null])
+  })
+
+  it('a database that is broken or full is no such place: nobody starts over beside a state', async () => {
+    for (const error of ['UnknownError', 'QuotaExceededError']) {
+      replace(IDBFactory.prototype, 'open', () => {
+        throw new DOMException('broken', error)
+      })
+      await expectCode(openIndexedDbStore(`${run} broken`), 'ERR_IO')
+      back.splice(0).forEach((one) => one())
+    }
+    replace(IDBObjectStore.prototype, 'put', () => {
+      throw new DOMException('full', 'QuotaExceededError')
+    })
+    await expectCode(openIndexedDbStore(`${run} full`), 'ERR_IO')
+  })
+
+  it('one that has a state keeps it, whatever it says to new keys', async () => {
+    const store = await openIndexedDbStore(`${run} older`)
+    await store.write({ ...emptyState(), revision: 1 })
+    refusesKeys()
+    const again = await openIndexedDbStore(`${run} older`)
+    expect([again.sessionOnly, (await again.read())!.revision]).toEqual([undefined, 1])
+    const pair = await crypto.subtle.generateKey('Ed25519', false, ['sign'])
+    const key = pair.publicKey
+    const identity = { key: { alg: 'Ed25519', key, spki: new Uint8Array() }, certificates: [] }
+    const state = { ...emptyState(), identity, revision: 2 } as StoredState
+    await expectCode(again.write(state), 'ERR_IO')
+  })
+
+  it('an ordinary store is not one, and nothing is left of the question', async () => {
+    const name = `${run} ordinary`
+    const store = await openIndexedDbStore(name)
+    expect([store.sessionOnly, await store.read()]).toEqual([undefined, null])
+    const request = indexedDB.open(name)
+    await new Promise((resolve) => request.addEventListener('success', resolve))
+    const keys = request.result.transaction('state').objectStore('state').getAllKeys()
+    await new Promise((resolve) => keys.addEventListener('success', resolve))
+    expect(keys.result).toEqual([])
+    request.result.close()
   })
 })

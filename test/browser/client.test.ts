@@ -1,43 +1,10 @@
 // The client where most of them live: a browser, with IndexedDB, Web Locks and keys that nobody can read.
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { type Bytes } from '../../shared/bytes.ts'
-import { decodePem, encodePem } from '../../shared/pem.ts'
-import { parseCsr } from '../../shared/csr.ts'
-import { issueLeaf } from '../../shared/issue.ts'
-import { createIdentity } from '../../web/enroll.ts'
-import { openIndexedDbStore, type Keyferry, type Store } from '../../web/index.ts'
+import { openIndexedDbStore } from '../../web/index.ts'
+import { enrolled, load } from '../lib/browser-client.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
-import { CLIENT_AUTH, DAY, random, uriOf } from '../lib/world.ts'
-
-async function enrolled(relay: ClientRelay): Promise<{ name: string; store: Store }> {
-  const name = crypto.randomUUID()
-  const store = await openIndexedDbStore(name)
-  const enroll = async (csrPem: string): Promise<string> => {
-    const { spki } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
-    const certificate = await issueLeaf({
-      issuer: relay.world.cas.client,
-      spki,
-      commonName: 'kim',
-      uri: uriOf('client', 'kim'),
-      eku: [CLIENT_AUTH],
-      notBefore: relay.now - 60,
-      notAfter: relay.now + 30 * DAY,
-      random,
-    })
-    return encodePem('CERTIFICATE', certificate)
-  }
-  await createIdentity({ name: 'kim', store, enroll })
-  return { name, store }
-}
-
-/** Connects as a page that was just loaded: with nothing but what the browser kept. */
-async function load(relay: ClientRelay, name: string): Promise<Keyferry> {
-  const store = await openIndexedDbStore(name)
-  const { identity } = (await store.read())!
-  const client = await relay.connect({ store, identity: identity! })
-  onTestFinished(() => client.close())
-  return client
-}
+import { random, uriOf } from '../lib/world.ts'
 
 /** Every `CryptoKey` in a value. */
 function keysIn(value: unknown): CryptoKey[] {

@@ -44,7 +44,16 @@ async function cryptoRows(): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), 'keyferry-conformance-'))
   const file = join(folder, 'counts.json')
   const args = ['tools/run.mjs', 'vitest', 'run', 'test/conformance/engines']
-  args.push('--project', 'unit', '--project', 'worker', '--project', 'browser*')
+  args.push(
+    '--project',
+    'unit',
+    '--project',
+    'worker',
+    '--project',
+    'browser*',
+    '--project',
+    'noble',
+  )
   args.push('--reporter', './test/conformance/count-reporter.mjs')
   try {
     await new Promise((resolve) => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import * as api from '../../shared/api.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES, isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
-import { readTicket } from '../../shared/http-signature.ts'
+import { readTicket } from '../../shared/ticket.ts'
 import {
   MAX_BATCH,
   MAX_DELIVERY,

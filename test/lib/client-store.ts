@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { equal } from '../../shared/bytes.ts'
 import { createHpke } from '../../shared/hpke.ts'
+import { subtle } from '../../shared/platform.ts'
 import { generateSigningKey, signBytes } from '../../shared/signature.ts'
 import { emptyState, type Store, type StoredState } from '../../web/store.ts'
 
@@ -21,7 +22,7 @@ export function describeStore(open: (name: string) => Promise<Store>): void {
     const key = await generateSigningKey('ES256', store.exportsKeys)
     const hpke = createHpke('P-256')
     const recipient = await hpke.generate(store.exportsKeys)
-    const channelKey = await crypto.subtle.generateKey({ name: 'AES-KW', length: 256 }, false, [
+    const channelKey = await subtle().generateKey({ name: 'AES-KW', length: 256 }, false, [
       'unwrapKey',
     ])
     const bytes = Uint8Array.of(1, 2, 3)

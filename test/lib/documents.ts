@@ -4,7 +4,7 @@ import { type DestructionBody } from '../../shared/destruction.ts'
 import { signWithCertificate, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'
-import { type RefusalBody } from '../../shared/release.ts'
+import { type RefusalBody } from '../../shared/refusal.ts'
 import { DAY, random, type Client, type World } from './world.ts'
 
 /** Signs a key request. */

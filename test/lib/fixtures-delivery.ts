@@ -16,7 +16,7 @@ import { type CatalogBody } from '../../shared/catalog.ts'
 import { parseCrl } from '../../shared/crl.ts'
 import { documentHash, signWithAuthority, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { KEM_ID } from '../../shared/hpke.ts'
+import { KEM_ID } from '../../shared/suites.ts'
 import { encodeJson } from '../../shared/json.ts'
 import {
   channelIdInput,

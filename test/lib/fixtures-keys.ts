@@ -3,9 +3,10 @@ import { createPrivateKey, createPublicKey, sign as signWith } from 'node:crypto
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { p256, p384 } from '@noble/curves/nist.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
-import { base64url, concat, fromHex, u32, utf8, type Bytes } from '../../shared/bytes.ts'
+import { concat, fromHex, u32, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type RecipientKey } from '../../shared/hpke.ts'
+import { subtle } from '../../shared/platform.ts'
 import { type SigningKey } from '../../shared/signature.ts'
 import { type Suite } from '../../shared/trust.ts'
 import { RSA_2048 } from './fixtures-rsa.ts'
@@ -29,7 +30,7 @@ export function seededRandom(seed: string): (length: number) => Bytes {
 export async function makeEd25519(seed: string): Promise<SigningKey> {
   const secret = seeded(`ed25519 ${seed}`)
   const pkcs8 = concat(fromHex('302e020100300506032b657004220420'), secret)
-  const key = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', false, ['sign'])
+  const key = await subtle().importKey('pkcs8', pkcs8, 'Ed25519', false, ['sign'])
   const point = Uint8Array.from(ed25519.getPublicKey(secret))
   return { alg: 'Ed25519', key, spki: concat(fromHex('302a300506032b6570032100'), point) }
 }
@@ -40,9 +41,18 @@ function p256Pair(seed: string): { secret: Bytes; point: Bytes } {
   return { secret, point: Uint8Array.from(p256.getPublicKey(secret, false)) }
 }
 
-function p256Jwk({ secret, point }: { secret: Bytes; point: Bytes }): JsonWebKey {
-  const [d, x, y] = [secret, point.subarray(1, 33), point.subarray(33)].map(base64url)
-  return { kty: 'EC', crv: 'P-256', d: d!, x: x!, y: y! }
+/** PKCS#8 of a P-256 key (RFC 5915). */
+const P256_PKCS8 = fromHex(
+  '308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420',
+)
+
+function importP256(
+  { secret, point }: { secret: Bytes; point: Bytes },
+  name: 'ECDH' | 'ECDSA',
+  usage: 'deriveBits' | 'sign',
+): Promise<CryptoKey> {
+  const pkcs8 = concat(P256_PKCS8, secret, fromHex('a144034200'), point)
+  return subtle().importKey('pkcs8', pkcs8, { name, namedCurve: 'P-256' }, false, [usage])
 }
 
 const P256_SPKI = fromHex('3059301306072a8648ce3d020106082a8648ce3d030107034200')
@@ -50,8 +60,7 @@ const P256_SPKI = fromHex('3059301306072a8648ce3d020106082a8648ce3d030107034200'
 /** A P-256 signing key; WebCrypto's signatures with it differ each time. */
 export async function makeP256(seed: string): Promise<SigningKey> {
   const pair = p256Pair(seed)
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
-  const key = await crypto.subtle.importKey('jwk', p256Jwk(pair), algorithm, false, ['sign'])
+  const key = await importP256(pair, 'ECDSA', 'sign')
   return { alg: 'ES256', key, spki: concat(P256_SPKI, pair.point) }
 }
 
@@ -68,7 +77,7 @@ export function recipientSecret(suite: Suite, seed: string): Bytes {
 
 function importX25519(secret: Bytes): Promise<CryptoKey> {
   const pkcs8 = concat(fromHex('302e020100300506032b656e04220420'), secret)
-  return crypto.subtle.importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits'])
+  return subtle().importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits'])
 }
 
 /** The key pair of a key package from a seed. No part of the private key can be read again. */
@@ -80,18 +89,26 @@ export async function makeRecipient(suite: Suite, seed: string): Promise<Recipie
   }
   if (suite === 'P-256') {
     const pair = p256Pair(`recipient ${seed}`)
-    const algorithm = { name: 'ECDH', namedCurve: 'P-256' }
-    const key = await crypto.subtle.importKey('jwk', p256Jwk(pair), algorithm, false, [
-      'deriveBits',
-    ])
+    const key = await importP256(pair, 'ECDH', 'deriveBits')
     return { suite, publicKey: pair.point, privateKeys: [key] }
   }
   const [mlKemSeed, x25519Secret] = [secret.slice(0, 64), secret.slice(64)]
   const publicKey = concat(ml_kem768.keygen(mlKemSeed).publicKey, x25519.getPublicKey(x25519Secret))
-  const mlKem = await crypto.subtle.importKey('raw-seed' as 'raw', mlKemSeed, 'ML-KEM-768', false, [
-    'decapsulateBits' as 'deriveBits',
-  ])
-  return { suite, publicKey, privateKeys: [mlKem, await importX25519(x25519Secret)] }
+  return {
+    suite,
+    publicKey,
+    privateKeys: [await importMlKem(mlKemSeed), await importX25519(x25519Secret)],
+  }
+}
+
+/** As the platform keeps it, or as its stand-in does. */
+async function importMlKem(seed: Bytes): Promise<unknown> {
+  try {
+    const usages = ['decapsulateBits' as 'deriveBits']
+    return await subtle().importKey('raw-seed' as 'raw', seed, 'ML-KEM-768', false, usages)
+  } catch {
+    return { seed, wrapping: null }
+  }
 }
 
 /** A CA's P-384 key; its signatures, after RFC 6979 with SHA-384, are deterministic. */

@@ -7,6 +7,7 @@ import { sha256 } from '../../shared/hash.ts'
 import { messageInfo } from '../../shared/kdf.ts'
 import { encodeManifest } from '../../shared/manifest.ts'
 import { encryptMessage } from '../../shared/message.ts'
+import { subtle } from '../../shared/platform.ts'
 import {
   bundleOf,
   channelOf,
@@ -90,7 +91,7 @@ async function sealMessage(
   const info = messageInfo(tenantBytes(world.tenant), KEYRINGS[0]!, own.keyId)
   const raw = new Uint8Array(hkdfSync('sha512', source ?? own.secret, new Uint8Array(), info, 32))
   const algorithm = { name: 'HMAC', hash: 'SHA-512' }
-  const key = await crypto.subtle.importKey('raw', raw, algorithm, false, ['sign'])
+  const key = await subtle().importKey('raw', raw, algorithm, false, ['sign'])
   return encryptMessage(key, own.keyId, context, seeded('message salt', 24), utf8(text))
 }
 

@@ -14,7 +14,7 @@ import {
 } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type RecipientKey } from '../../shared/hpke.ts'
-import { type VerifyContext } from '../../shared/key-package.ts'
+import { type VerifyContext } from '../../shared/verify-context.ts'
 import { type SigningKey } from '../../shared/signature.ts'
 import {
   tenantId,

@@ -6,6 +6,7 @@ import { equal, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { decodeManifest, versionContext, type Manifest } from '../../shared/manifest.ts'
 import { decryptMessage, encryptMessage, parseMessageHeader } from '../../shared/message.ts'
+import { subtle } from '../../shared/platform.ts'
 import { deriveMessageKey } from '../../shared/unwrap.ts'
 import { createMemoryStore } from '../../web/index.ts'
 import { type Store, type StoredState } from '../../web/store.ts'
@@ -29,7 +30,7 @@ const NONE = new Uint8Array()
 
 /** The message key that a version secret gives. */
 async function messageKey(secret: Bytes, manifest: Manifest, keyId: Bytes): Promise<CryptoKey> {
-  const input = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey'])
+  const input = await subtle().importKey('raw', secret, 'HKDF', false, ['deriveKey'])
   return deriveMessageKey(input, manifest, keyId)
 }
 

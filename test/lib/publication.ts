@@ -17,7 +17,8 @@ import {
   type Envelope,
 } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { createHpke, KEM_ID } from '../../shared/hpke.ts'
+import { createHpke } from '../../shared/hpke.ts'
+import { KEM_ID } from '../../shared/suites.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { channelIdInput, commitInput } from '../../shared/kdf.ts'
@@ -29,6 +30,7 @@ import {
   keyringLeaf,
   type Manifest,
 } from '../../shared/manifest.ts'
+import { subtle } from '../../shared/platform.ts'
 import { type HeadBody, type Release } from '../../shared/release.ts'
 import { buildTree, treeRoot, type PagedTree } from '../../shared/tree.ts'
 import { crlsOf, DAY, random, uriOf, type Client, type World } from './world.ts'
@@ -60,16 +62,16 @@ export interface Publication {
 
 async function mac(key: Bytes, input: Bytes): Promise<Bytes> {
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
-  const imported = await crypto.subtle.importKey('raw', key, algorithm, false, ['sign'])
-  return new Uint8Array(await crypto.subtle.sign('HMAC', imported, input))
+  const imported = await subtle().importKey('raw', key, algorithm, false, ['sign'])
+  return new Uint8Array(await subtle().sign('HMAC', imported, input))
 }
 
 /** AES-KW of RFC 3394. */
 export async function wrap(kek: Bytes, secret: Bytes): Promise<Bytes> {
-  const wrapping = await crypto.subtle.importKey('raw', kek, 'AES-KW', false, ['wrapKey'])
+  const wrapping = await subtle().importKey('raw', kek, 'AES-KW', false, ['wrapKey'])
   const algorithm = { name: 'HMAC', hash: 'SHA-256', length: secret.length * 8 }
-  const key = await crypto.subtle.importKey('raw', secret, algorithm, true, ['sign'])
-  return new Uint8Array(await crypto.subtle.wrapKey('raw', key, wrapping, 'AES-KW'))
+  const key = await subtle().importKey('raw', secret, algorithm, true, ['sign'])
+  return new Uint8Array(await subtle().wrapKey('raw', key, wrapping, 'AES-KW'))
 }
 
 /** A keyring with two versions; `crowd` says how many more members it has. */

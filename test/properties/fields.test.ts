@@ -2,7 +2,8 @@
 // and hashed again. What the client then says stands in the table; a field that is not in it fails.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openDelivery, type Accepted, type KeyringView } from '../../shared/open.ts'
-import { openWelcome, unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
+import { unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
+import { openWelcome } from '../../shared/welcome.ts'
 import { versionToEncrypt } from '../../shared/use.ts'
 import {
   channelOf,

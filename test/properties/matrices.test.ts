@@ -23,19 +23,16 @@ import {
 } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'
-import {
-  verifyKeyPackage,
-  verifyKeyRequest,
-  type KeyPackage,
-  type VerifyContext,
-} from '../../shared/key-package.ts'
+import { verifyKeyPackage, verifyKeyRequest, type KeyPackage } from '../../shared/key-package.ts'
+import { type VerifyContext } from '../../shared/verify-context.ts'
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
 import { openDelivery } from '../../shared/open.ts'
-import { decodeRelease, verifyHead, verifyRefusal } from '../../shared/release.ts'
+import { verifyRefusal } from '../../shared/refusal.ts'
+import { decodeRelease, verifyHead } from '../../shared/release.ts'
 import { verifyData } from '../../shared/sender.ts'
 import { buildTree, checkIndex, checkPage } from '../../shared/tree.ts'
 import { verifyGenesis, verifySuccessor } from '../../shared/trust.ts'
-import { openWelcome } from '../../shared/unwrap.ts'
+import { openWelcome } from '../../shared/welcome.ts'
 import {
   channelOf,
   KEYRINGS,

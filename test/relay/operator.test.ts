@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { paths, SUBPROTOCOL } from '../../shared/api.ts'
 import { base64url, fromBase64url } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { signTicket } from '../../shared/http-signature.ts'
+import { signTicket } from '../../shared/ticket.ts'
 import {
   deleteTenant,
   exportTenant,

@@ -1,7 +1,8 @@
 // The event stream: hints to fetch, from whoever is at the other end of a socket.
 import { expect, it, onTestFinished } from 'vitest'
 import { documentHash } from '../../shared/envelope.ts'
-import { readTicket, verifyCall } from '../../shared/http-signature.ts'
+import { verifyCall } from '../../shared/http-signature.ts'
+import { readTicket } from '../../shared/ticket.ts'
 import { base64url } from '../../shared/bytes.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { issueSigner, uriOf } from '../lib/world.ts'

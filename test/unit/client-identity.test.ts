@@ -10,10 +10,12 @@ import { decodePem, encodePem } from '../../shared/pem.ts'
 import { generateSigningKey, type SignatureAlgorithm } from '../../shared/signature.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
 import { issueLeaf } from '../../shared/issue.ts'
+import { subtle } from '../../shared/platform.ts'
 import { createIdentity, identityFromPem, loadIdentity, openIdentity } from '../../web/enroll.ts'
 import { connect, createMemoryStore } from '../../web/index.ts'
 import { createFileStore } from '../../web/node.ts'
-import { createPackage, generateRecipient, isPackageDue, signRequest } from '../../web/package.ts'
+import { createPackage, signRequest } from '../../web/package.ts'
+import { isPackageDue } from '../../web/state.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import {
@@ -49,7 +51,7 @@ async function certify({ cas }: World, csrPem: string): Promise<string> {
 
 async function pkcs8Pem(algorithm: SignatureAlgorithm) {
   const key = await generateSigningKey(algorithm, true)
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', key.key))
+  const pkcs8 = new Uint8Array(await subtle().exportKey('pkcs8', key.key))
   return { key, keyPem: encodePem('PRIVATE KEY', pkcs8) }
 }
 
@@ -151,24 +153,6 @@ describe('a key package', () => {
     expect(isPackageDue(made, identity, trust, now + 15 * DAY + 1)).toBe(true)
     expect(isPackageDue(made, renewed, trust, now)).toBe(true)
     expect(isPackageDue(made, identity, { ...trust, body }, now)).toBe(true)
-  })
-
-  it('has the first suite that the platform has', async () => {
-    expect((await generateRecipient(['P-256', 'X25519'], false)).suite).toBe('P-256')
-    const { subtle } = crypto
-    const original = subtle.generateKey.bind(subtle)
-    const refusing = ((algorithm: unknown, ...rest: [boolean, KeyUsage[]]) =>
-      algorithm === 'ML-KEM-768'
-        ? Promise.reject(new DOMException('none', 'NotSupportedError'))
-        : original(algorithm as 'X25519', ...rest)) as typeof subtle.generateKey
-    subtle.generateKey = refusing
-    try {
-      const suites = ['MLKEM768-X25519', 'X25519'] as const
-      expect((await generateRecipient(suites, false)).suite).toBe('X25519')
-      await expectCode(generateRecipient(['MLKEM768-X25519'], false), 'ERR_SUITE')
-    } finally {
-      subtle.generateKey = original
-    }
   })
 })
 

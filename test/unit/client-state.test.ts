@@ -6,6 +6,7 @@ import { expectCode } from '../lib/fixtures-expect.ts'
 import { emptyState } from '../../web/store.ts'
 import { signHead } from '../lib/thief.ts'
 import { issueSigner, renewCrl, uriOf } from '../lib/world.ts'
+import { subtle } from '../../shared/platform.ts'
 
 describe('state', () => {
   it('without the package that its keys came in is ERR_STATE, and nothing is opened', async () => {
@@ -312,17 +313,17 @@ describe('a first contact', () => {
   })
 
   it('on a platform with none of the suites ends', async () => {
-    const { subtle } = crypto
-    const original = subtle.generateKey.bind(subtle)
+    const platform = subtle()
+    const original = platform.generateKey.bind(platform)
     const relay = await ClientRelay.start()
     const client = await open(relay)
     const codes: string[] = []
     client.on('warning', ({ code }) => codes.push(code))
-    subtle.generateKey = (() => Promise.reject(new DOMException('none'))) as typeof original
+    platform.generateKey = (() => Promise.reject(new DOMException('none'))) as typeof original
     try {
       await expectCode(client.keyring('notes'), 'ERR_SUITE')
     } finally {
-      subtle.generateKey = original
+      platform.generateKey = original
     }
     expect(codes).toContain('ERR_SUITE')
   })

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createFileStore } from '../../web/node.ts'
 import { createMemoryStore } from '../../web/store-memory.ts'
+import { createTextStore, type TextPlace } from '../../web/store-text.ts'
 import { emptyState, type Store } from '../../web/store.ts'
 import { describeStore } from '../lib/client-store.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -83,5 +84,35 @@ describe('in a file', () => {
     expect(codes).toEqual([0, 0])
     const { revision } = JSON.parse(readFileSync(at('processes'), 'utf8')) as { revision: number }
     expect(revision).toBe(20)
+  })
+})
+
+describe('in a text of the app', () => {
+  const texts = new Map<string, string>()
+  const placeOf = (name: string): TextPlace => ({
+    read: () => Promise.resolve(texts.get(name) ?? null),
+    write: async (text) => void texts.set(name, text),
+  })
+  const stores = new Map<string, Store>()
+  describeStore((name) => {
+    const store = stores.get(name) ?? createTextStore(placeOf(name))
+    stores.set(name, store)
+    return Promise.resolve({ ...store })
+  })
+
+  it('that is damaged is not taken for an empty one', async () => {
+    for (const text of ['{"format":1,"revi', '{"format":2}', '']) {
+      texts.set('damaged', text)
+      await expectCode(createTextStore(placeOf('damaged')).read(), 'ERR_STATE')
+    }
+  })
+
+  it('says so when the place fails', async () => {
+    const fail = (): Promise<never> => Promise.reject(new Error('locked'))
+    const broken = createTextStore({ read: fail, write: fail })
+    await expectCode(broken.read(), 'ERR_IO')
+    const full = createTextStore({ ...placeOf('full'), write: fail })
+    await expectCode(full.write({ ...emptyState(), revision: 1 }), 'ERR_IO')
+    expect(await full.read()).toBe(null)
   })
 })

@@ -5,14 +5,13 @@ import {
   contentDigest,
   readCall,
   readCallHead,
-  readTicket,
   requireDigest,
   signCall,
-  signTicket,
   verifyCall,
   type Call,
 } from '../../shared/http-signature.ts'
 import { sha256 } from '../../shared/hash.ts'
+import { readTicket, signTicket } from '../../shared/ticket.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { importVerifyKey, signBytes, verifySignature } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'

@@ -5,8 +5,8 @@ import {
   verifyKeyPackage,
   verifyKeyRequest,
   type KeyPackage,
-  type VerifyContext,
 } from '../../shared/key-package.ts'
+import { type VerifyContext } from '../../shared/verify-context.ts'
 import { verifyGenesis, tenantId } from '../../shared/trust.ts'
 import { signWithAuthority } from '../../shared/envelope.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'

@@ -4,13 +4,14 @@ import { describe, expect, it, vi } from 'vitest'
 import { concat, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decryptMessageRange, type MessageSource } from '../../shared/message-range.ts'
 import { MESSAGE_PREFIX_LENGTH, encryptMessage } from '../../shared/message.ts'
+import { subtle } from '../../shared/platform.ts'
 import { sourceOf } from '../../web/data.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 
 const CHUNK = 16384
 const SEALED = CHUNK + 16
 const importKey = (byte: number) =>
-  crypto.subtle.importKey(
+  subtle().importKey(
     'raw',
     new Uint8Array(32).fill(byte),
     { name: 'HMAC', hash: 'SHA-512' },

@@ -1,9 +1,10 @@
 // Streams of messages at their ends: a reader that goes away, and parameters that are wrong before anybody writes.
 import { expect, it } from 'vitest'
 import { createEncryptStream } from '../../shared/message-stream.ts'
+import { subtle } from '../../shared/platform.ts'
 
 const importKey = (hash: string) =>
-  crypto.subtle.importKey('raw', new Uint8Array(32), { name: 'HMAC', hash }, false, ['sign'])
+  subtle().importKey('raw', new Uint8Array(32), { name: 'HMAC', hash }, false, ['sign'])
 const make = async (hash = 'SHA-512') =>
   createEncryptStream(
     await importKey(hash),

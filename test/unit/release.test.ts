@@ -2,17 +2,16 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { encodeJson } from '../../shared/json.ts'
-import { type VerifyContext } from '../../shared/key-package.ts'
+import { type VerifyContext } from '../../shared/verify-context.ts'
 import {
   decodeRelease,
   requireSuccession,
   requireTrust,
   verifyHead,
-  verifyRefusal,
   type Head,
   type HeadBody,
-  type RefusalBody,
 } from '../../shared/release.ts'
+import { verifyRefusal, type RefusalBody } from '../../shared/refusal.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
 import {

@@ -1,7 +1,9 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
+import { sha512 } from '@noble/hashes/sha2.js'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Bytes, concat, fromHex, hex, utf8 } from '../../shared/bytes.ts'
 import { derInteger, derSequence } from '../../shared/der.ts'
+import { subtle } from '../../shared/platform.ts'
 import {
   ecdsaFromDer,
   ecdsaToDer,
@@ -83,7 +85,7 @@ describe.each(['Ed25519', 'ES256'] as const)('%s', (alg) => {
     const signing = await generateSigningKey(alg, false)
     const key = await importVerifyKey(signing.spki)
     const signature = await signBytes(signing, data)
-    vi.spyOn(crypto.subtle, 'verify').mockResolvedValue(true)
+    vi.spyOn(subtle(), 'verify').mockResolvedValue(true)
     expect(await verifySignature(key, signature, data)).toBe(true)
     for (const bad of [signature.slice(0, 63), concat(signature, new Uint8Array(1)), fromHex('')]) {
       expect(await verifySignature(key, bad, data)).toBe(false)
@@ -121,9 +123,7 @@ describe('public keys', () => {
     const { spki } = await generateSigningKey('ES256', false)
     const ed = (await generateSigningKey('Ed25519', false)).spki
     const compressed = fromHex('3039301306072a8648ce3d020106082a8648ce3d030107032200')
-    const p384 = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-384' }, true, [
-      'sign',
-    ])
+    const p384 = await subtle().generateKey({ name: 'ECDSA', namedCurve: 'P-384' }, true, ['sign'])
     const x25519 = concat(fromHex('302a300506032b656e032100'), new Uint8Array(32).fill(9))
     for (const bad of [
       fromHex(''),
@@ -134,7 +134,7 @@ describe('public keys', () => {
       ed.slice(0, -1),
       concat(ed, fromHex('00')),
       x25519,
-      new Uint8Array(await crypto.subtle.exportKey('spki', p384.publicKey)),
+      new Uint8Array(await subtle().exportKey('spki', p384.publicKey)),
     ]) {
       expect(await errorCode(() => importVerifyKey(bad))).toBe('ERR_CERT_PROFILE')
     }
@@ -158,7 +158,7 @@ describe('signatures that platforms disagree about [path-9]', () => {
   /** Says yes to everything, as a careless platform would. */
   async function lenientKey(alg: 'Ed25519' | 'ES256'): Promise<VerifyKey> {
     const key = await importVerifyKey((await generateSigningKey(alg, false)).spki)
-    vi.spyOn(crypto.subtle, 'verify').mockResolvedValue(true)
+    vi.spyOn(subtle(), 'verify').mockResolvedValue(true)
     return key
   }
 
@@ -178,6 +178,30 @@ describe('signatures that platforms disagree about [path-9]', () => {
     for (const s of [L, L + 1n, 2n ** 255n, 2n ** 256n - 1n]) {
       expect(await verifySignature(key, concat(strong, little(s)), data)).toBe(false)
     }
+  })
+
+  it('Ed25519: what holds only when multiplied by the cofactor', async () => {
+    const { Point } = ed25519
+    const torsion = Point.fromHex(
+      'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+    )
+    const [a, r] = [7n, 11n]
+    // A key with a part of order 8, over which S B - k A is R only but for that part.
+    const point = Uint8Array.from(Point.BASE.multiply(a).add(torsion).toBytes())
+    const nonce = Uint8Array.from(Point.BASE.multiply(r).toBytes())
+    const key = await importVerifyKey(concat(ED_PREFIX, point))
+    const verdicts: boolean[] = []
+    for (let i = 0; i < 16; i++) {
+      const message = utf8(`message ${i}`)
+      const hash = sha512(concat(nonce, point, message)).toReversed()
+      const k = BigInt(`0x${hex(Uint8Array.from(hash))}`) % L
+      const signature = concat(nonce, little((r + k * a) % L))
+      const isWhole = k % 8n === 0n
+      verdicts.push((await verifySignature(key, signature, message)) === isWhole)
+      // With the cofactor, every one of them would be good.
+      expect(ed25519.verify(signature, message, point, { zip215: false })).toBe(true)
+    }
+    expect(verdicts).not.toContain(false)
   })
 
   it('Ed25519: a malleated S does not verify', async () => {

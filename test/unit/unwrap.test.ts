@@ -9,17 +9,17 @@ import { commitInput } from '../../shared/kdf.ts'
 import { versionContext } from '../../shared/manifest.ts'
 import { decryptMessage, encryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { openDelivery, type KeyringView } from '../../shared/open.ts'
+import { subtle } from '../../shared/platform.ts'
 import { SUITES } from '../../shared/trust.ts'
 import {
-  openWelcome,
   requireChannel,
   requireVersion,
   unwrapCell,
   unwrapName,
   unwrapVersion,
-  type WelcomeRecipient,
 } from '../../shared/unwrap.ts'
 import { versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
+import { openWelcome, type WelcomeRecipient } from '../../shared/welcome.ts'
 import {
   channelOf,
   KEYRINGS,
@@ -34,6 +34,7 @@ import { expectCode } from '../lib/fixtures-expect.ts'
 import { importedOf, sealed } from '../lib/fixtures-imported.ts'
 import { makeRecipient, seeded } from '../lib/fixtures-keys.ts'
 import { NOW, type Device } from '../lib/fixtures.ts'
+import { hasWebCrypto } from '../lib/platform.ts'
 
 let world: World
 let view: KeyringView
@@ -87,11 +88,13 @@ it.each([0, 1, 2])(
     expect(await decryptMessage(again.key, message, utf8('order/17'))).toEqual(utf8('Hello'))
     for (const key of [channel.key, cell, version.key]) {
       expect(key.extractable).toBe(false)
-      await expect(crypto.subtle.exportKey('raw', key)).rejects.toThrow()
+      await expect(subtle().exportKey('raw', key)).rejects.toThrow()
     }
     for (const key of device.recipient.privateKeys) {
+      // What stands in for an ML-KEM key has its own test.
+      if (!hasWebCrypto && 'seed' in (key as object)) continue
       expect((key as CryptoKey).extractable).toBe(false)
-      await expect(crypto.subtle.exportKey('pkcs8', key as CryptoKey)).rejects.toThrow()
+      await expect(subtle().exportKey('pkcs8', key as CryptoKey)).rejects.toThrow()
     }
   },
 )

@@ -3,6 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Bytes, concat, fromHex, hex, utf8 } from '../../shared/bytes.ts'
 import { der, derExplicit, derImplicit, derInteger, derSequence } from '../../shared/der.ts'
+import { subtle } from '../../shared/platform.ts'
 import {
   certificateFingerprint,
   DIGITAL_SIGNATURE,
@@ -63,7 +64,7 @@ describe('parseCertificate [path-1]', () => {
     expect(read.authorityKeyId).toEqual(ca.id)
     expect(read.critical).toEqual(['2.5.29.19', '2.5.29.15'])
     expect(read.signed?.alg).toBe('ES256')
-    const digest = await crypto.subtle.digest('SHA-256', bytes)
+    const digest = await subtle().digest('SHA-256', bytes)
     expect(await certificateFingerprint(bytes)).toEqual(new Uint8Array(digest))
   })
 

@@ -23,7 +23,8 @@ import {
   type Envelope,
 } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { readCall, readTicket, verifyCall } from '../../shared/http-signature.ts'
+import { readCall, verifyCall } from '../../shared/http-signature.ts'
+import { readTicket } from '../../shared/ticket.ts'
 import { decodeJson, encodeJson } from '../../shared/json.ts'
 import {
   channelIdInput,
@@ -38,9 +39,9 @@ import {
   requireRisingPackage,
   verifyKeyPackage,
   verifyKeyRequest,
-  type VerifyContext,
 } from '../../shared/key-package.ts'
 import { decodeEntry, releaseLeaf } from '../../shared/log.ts'
+import { type VerifyContext } from '../../shared/verify-context.ts'
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
 import { decryptMessageRange } from '../../shared/message-range.ts'
 import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
@@ -48,8 +49,10 @@ import { sourceOf } from '../../web/data.ts'
 import { decodeRelease, verifyHead } from '../../shared/release.ts'
 import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
 import { followTrust, verifyGenesis } from '../../shared/trust.ts'
-import { openWelcome, unwrapCell } from '../../shared/unwrap.ts'
+import { unwrapCell } from '../../shared/unwrap.ts'
+import { openWelcome } from '../../shared/welcome.ts'
 import { validatePath } from '../../shared/path.ts'
+import { subtle } from '../../shared/platform.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { openKeys, requireName } from '../../web/keys.ts'
 import derivation from '../../docs/vectors/derivation.json' with { type: 'json' }
@@ -288,13 +291,9 @@ runCases<KeyInput, { text: string; name: string }>(
   'keys',
   keyVectors.cases,
   async (input, output) => {
-    const channel = await crypto.subtle.importKey(
-      'raw',
-      fromHex(input.channelKey),
-      'AES-KW',
-      false,
-      ['unwrapKey'],
-    )
+    const channel = await subtle().importKey('raw', fromHex(input.channelKey), 'AES-KW', false, [
+      'unwrapKey',
+    ])
     const view = {
       bundle: decodeBundle(fromHex(input.bundle)),
       manifest: decodeManifest(fromHex(input.manifest)),

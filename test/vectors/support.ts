@@ -1,11 +1,12 @@
 /** What the vectors need in every engine: cases, keys of bytes, and X-Wing with or without ML-KEM of the platform. */
-import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import { expect, test } from 'vitest'
-import { base64url, concat, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
+import { concat, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { type RecipientKey } from '../../shared/hpke.ts'
 import { type Suite } from '../../shared/trust.ts'
-import { webMlKem, type MlKem } from '../../shared/x-wing.ts'
+import { nobleMlKem } from '../../shared/ml-kem-noble.ts'
+import { webMlKem, type MlKem } from '../../shared/ml-kem.ts'
+import { subtle } from '../../shared/platform.ts'
 
 /** One vector of docs/vectors. */
 export interface Case<I, O = unknown> {
@@ -46,14 +47,6 @@ export function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]))
 }
 
-/** ML-KEM-768 without WebCrypto, as on workerd. Private keys are bytes. */
-export const nobleMlKem: MlKem = {
-  generate: () => Promise.reject(new Error('not needed')),
-  encapsulate: () => Promise.reject(new Error('not needed')),
-  decapsulate: (key, ciphertext) =>
-    Promise.resolve(Uint8Array.from(ml_kem768.decapsulate(ciphertext, key as Uint8Array))),
-}
-
 /** A recipient as vectors write it. */
 export interface RecipientJson {
   suite: Suite
@@ -63,14 +56,18 @@ export interface RecipientJson {
 
 function importX25519(secret: Bytes): Promise<CryptoKey> {
   const pkcs8 = concat(fromHex('302e020100300506032b656e04220420'), secret)
-  return crypto.subtle.importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits'])
+  return subtle().importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits'])
 }
 
+/** PKCS#8 of a P-256 key (RFC 5915). */
+const P256_PKCS8 = fromHex(
+  '308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420',
+)
+
 function importP256(secret: Bytes, point: Bytes): Promise<CryptoKey> {
-  const [d, x, y] = [secret, point.subarray(1, 33), point.subarray(33)].map(base64url)
-  const jwk = { kty: 'EC', crv: 'P-256', d: d!, x: x!, y: y! }
+  const pkcs8 = concat(P256_PKCS8, secret, fromHex('a144034200'), point)
   const algorithm = { name: 'ECDH', namedCurve: 'P-256' }
-  return crypto.subtle.importKey('jwk', jwk, algorithm, false, ['deriveBits'])
+  return subtle().importKey('pkcs8', pkcs8, algorithm, false, ['deriveBits'])
 }
 
 /** The key pair with every ML-KEM there is here: the platform's, if it has one, and noble's. */
@@ -85,15 +82,15 @@ export async function importRecipient({
   if (suite === 'P-256')
     return [{ key: { ...key, privateKeys: [await importP256(secret, point)] } }]
   const [seed, x25519] = [secret.slice(0, 64), await importX25519(secret.slice(64))]
-  const noble = { ...key, privateKeys: [ml_kem768.keygen(seed).secretKey, x25519] }
+  const noble = { ...key, privateKeys: [{ seed, wrapping: null }, x25519] }
   const ways: { key: RecipientKey; mlKem: MlKem }[] = [{ key: noble, mlKem: nobleMlKem }]
   try {
-    const own = await crypto.subtle.importKey('raw-seed' as 'raw', seed, 'ML-KEM-768', false, [
+    const own = await subtle().importKey('raw-seed' as 'raw', seed, 'ML-KEM-768', false, [
       'decapsulateBits' as 'deriveBits',
     ])
     ways.push({ key: { ...key, privateKeys: [own, x25519] }, mlKem: webMlKem })
   } catch {
-    // workerd has no ML-KEM.
+    // This platform has no ML-KEM.
   }
   return ways
 }

@@ -11,6 +11,7 @@ import {
 } from '../../shared/bytes.ts'
 import { ENROL_NONCE_LIFETIME } from '../../shared/enrol.ts'
 import { KeyferryError } from '../../shared/errors.ts'
+import { subtle } from '../../shared/platform.ts'
 import { labelInfo } from '../../shared/kdf.ts'
 import { type EnrolSession } from './session.ts'
 
@@ -45,11 +46,11 @@ export class Tokens {
   constructor(secret: Bytes) {
     if (secret.length < 32) throw new RangeError('secret has at least 32 bytes')
     const algorithm = { name: 'HMAC', hash: 'SHA-256' }
-    this.#key = crypto.subtle.importKey('raw', secret.slice(), algorithm, false, ['sign'])
+    this.#key = subtle().importKey('raw', secret.slice(), algorithm, false, ['sign'])
   }
 
   async #mac(info: Bytes): Promise<Bytes> {
-    return new Uint8Array(await crypto.subtle.sign('HMAC', await this.#key, info))
+    return new Uint8Array(await subtle().sign('HMAC', await this.#key, info))
   }
 
   /** The MACs of both are compared, so that time tells nothing. */

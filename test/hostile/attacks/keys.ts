@@ -11,8 +11,10 @@ import {
 import { fromBase32, fromBase64url, fromUtf8, type Bytes } from '../../../shared/bytes.ts'
 import { documentHash, type Envelope } from '../../../shared/envelope.ts'
 import { sha256 } from '../../../shared/hash.ts'
-import { createHpke, KEM_ID } from '../../../shared/hpke.ts'
+import { createHpke } from '../../../shared/hpke.ts'
+import { KEM_ID } from '../../../shared/suites.ts'
 import { channelIdInput } from '../../../shared/kdf.ts'
+import { subtle } from '../../../shared/platform.ts'
 import { type Suite } from '../../../shared/trust.ts'
 import { type Attack, type Stage } from '../../lib/hostile-stage.ts'
 import { wrap } from '../../lib/publication.ts'
@@ -25,8 +27,8 @@ const BOTH = "relay + fellow member + deriver's key"
 
 async function mac(secret: Bytes, input: Bytes): Promise<Bytes> {
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
-  const key = await crypto.subtle.importKey('raw', secret, algorithm, false, ['sign'])
-  return new Uint8Array(await crypto.subtle.sign('HMAC', key, input))
+  const key = await subtle().importKey('raw', secret, algorithm, false, ['sign'])
+  return new Uint8Array(await subtle().sign('HMAC', key, input))
 }
 
 /** What a leaf needs so that the thief's channel opens. */

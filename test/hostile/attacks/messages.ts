@@ -8,6 +8,7 @@ import {
   MESSAGE_PREFIX_LENGTH,
   parseMessageHeader,
 } from '../../../shared/message.ts'
+import { subtle } from '../../../shared/platform.ts'
 import { deriveMessageKey } from '../../../shared/unwrap.ts'
 import { type Attack, type Stage } from '../../lib/hostile-stage.ts'
 import { random } from '../../lib/world.ts'
@@ -53,10 +54,10 @@ export async function keyOf(
 ): Promise<{ key: CryptoKey; keyId: Bytes }> {
   const names = { tenant: fromBase32(relay.world.tenant), keyring: relay.keyrings[0]!.id }
   const hmac = { name: 'HMAC', hash: 'SHA-256' }
-  const mac = await crypto.subtle.importKey('raw', secret, hmac, false, ['sign'])
+  const mac = await subtle().importKey('raw', secret, hmac, false, ['sign'])
   const input = commitInput({ ...names, incarnation: 1, version, algorithm: ALGORITHM })
-  const keyId = new Uint8Array(await crypto.subtle.sign('HMAC', mac, input))
-  const hkdf = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey'])
+  const keyId = new Uint8Array(await subtle().sign('HMAC', mac, input))
+  const hkdf = await subtle().importKey('raw', secret, 'HKDF', false, ['deriveKey'])
   return { key: await deriveMessageKey(hkdf, names, keyId), keyId }
 }
 

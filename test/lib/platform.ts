@@ -1,0 +1,2 @@
+/** False where the tests run on noble. */
+export const hasWebCrypto: boolean = 'SubtleCrypto' in globalThis
