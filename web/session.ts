@@ -236,6 +236,8 @@ export class Session {
       for (const id of ask) asked.set(hex(id), times(id) + 1)
       const missing = keyrings.filter((id) => !isCurrent(this.#state, id))
       const isOther = before.accepted?.head.version !== this.#state.accepted?.head.version
+      // Something else was written meanwhile, such as a list: the answer was not taken, and is asked for again.
+      if (!isDone && !isOther) continue
       const isNew = ask.some(
         (id) => isCurrent(this.#state, id) && (isOther || !isCurrent(before, id)),
       )

@@ -63,7 +63,7 @@ async function fromJson(value: unknown): Promise<unknown> {
 
 /** State as text. Throws `ERR_STATE` for a key that cannot be read. */
 export async function writeState(state: StoredState): Promise<string> {
-  return `${JSON.stringify(await toJson(state))}\n`
+  return JSON.stringify(await toJson(state))
 }
 
 /** The state that a text holds; `where` it was found is for the message. Throws `ERR_STATE`. */

@@ -5,10 +5,10 @@ import { chunkSizes, mainSize } from '../bench/bundle.ts'
 /** Bytes after gzip that were set as the goal. */
 const GOAL = 30_000
 /**
- * What holds today. What could still go is the library's SHA-256 (2.2 kB, for one of our own) or the words of errors (1.3 kB): neither is worth
- * the rest of the way.
+ * What holds today: senders and their signatures are about 4 kB of it, which whoever neither signs nor verifies could do without. The library's SHA-256
+ * (2.2 kB, for one of our own) and the words of errors (1.3 kB) are the rest of the way.
  */
-const LIMIT = 31_500
+const LIMIT = 36_000
 
 const CLIENT = ['web/index.ts']
 

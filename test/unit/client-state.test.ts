@@ -328,3 +328,27 @@ describe('a first contact', () => {
     expect(codes).toContain('ERR_SUITE')
   })
 })
+
+it('something else written while a delivery is on its way loses no head', async () => {
+  const relay = await ClientRelay.start()
+  const store = createMemoryStore()
+  let between = (): Promise<void> => Promise.resolve()
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const answer = await relay.fetch(url, init)
+    await between()
+    return answer
+  }
+  const client = await open(relay, { store, fetch })
+  await client.keyring('notes')
+  between = async () => {
+    between = () => Promise.resolve()
+    await store.lock(async () => {
+      const state = await stored(store)
+      await store.write({ ...state, revision: state.revision + 1 })
+    })
+  }
+  const before = (await stored(store)).accepted!.head.version
+  await relay.publish()
+  await client.refresh()
+  expect((await stored(store)).accepted!.head.version).toBeGreaterThan(before)
+})

@@ -10,6 +10,7 @@ import { boundOf, openFrame, requireSigned } from '../../shared/signed-message.t
 import { verifyGenesis } from '../../shared/trust.ts'
 import { deriveMessageKey } from '../../shared/unwrap.ts'
 import { runCases } from './support.ts'
+import { subtle } from '../../shared/platform.ts'
 
 type Context = typeof vectors.context
 interface Input extends Partial<Context> {
@@ -39,7 +40,7 @@ runCases<Input, object>('sender', vectors.cases, async (input) => {
   }
   const message = fromHex(input.message!)
   const header = parseMessageHeader(message)
-  const hkdf = await crypto.subtle.importKey('raw', fromHex(secret), 'HKDF', false, ['deriveKey'])
+  const hkdf = await subtle().importKey('raw', fromHex(secret), 'HKDF', false, ['deriveKey'])
   const names = { tenant: fromBase32(tenant), keyring: statement.keyring }
   const key = await deriveMessageKey(hkdf, names, header.keyId)
   const plaintext = await decryptMessage(key, message, context)

@@ -1,4 +1,5 @@
 /** What is done with keys. */
+import { concat } from '../../shared/bytes.ts'
 import { aeskw, gcm } from '@noble/ciphers/aes.js'
 import { equalBytes } from '@noble/ciphers/utils.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
@@ -71,23 +72,26 @@ export function derive(
 
 /** `encrypt` and `decrypt`. Throws `InvalidAccessError`, `NotSupportedError`, `OperationError`. */
 export function crypt(
-  usage: 'encrypt' | 'decrypt',
+  way: 'encrypt' | 'decrypt',
   { name, iv, additionalData }: Parameters,
   key: CryptoKey,
   data: Bytes,
+  usage: KeyUsage = way,
 ): Uint8Array {
   if (name !== 'AES-GCM') refuse('NotSupportedError', `no ${name}`)
   const { bytes } = materialFor(key, name, usage)
   const cipher = gcm(bytes, bytesOf(iv), bytesOf(additionalData))
   try {
-    return cipher[usage](data)
+    return cipher[way](data)
   } catch (cause) {
     return refuse('OperationError', String(cause))
   }
 }
 
-/** RFC 3394. Throws `InvalidAccessError`, `OperationError`. */
-export function unwrap(wrapped: Bytes, key: CryptoKey): Bytes {
+/** RFC 3394, or AES-GCM. Throws `InvalidAccessError`, `NotSupportedError`, `OperationError`. */
+export function unwrap(algorithm: Parameters, wrapped: Bytes, key: CryptoKey): Bytes {
+  if (algorithm.name !== 'AES-KW')
+    return concat(crypt('decrypt', algorithm, key, wrapped, 'unwrapKey'))
   const { bytes } = materialFor(key, 'AES-KW', 'unwrapKey')
   try {
     return aeskw(bytes).decrypt(wrapped)

@@ -55,11 +55,18 @@ const implementation = {
     format: string,
     wrapped: BufferSource,
     key: CryptoKey,
-    _algorithm: Algorithm,
+    algorithm: Algorithm,
     made: Algorithm,
     extractable: boolean,
     usages: KeyUsage[],
-  ) => importBytes(format, unwrap(bytesOf(wrapped), key), read(made), extractable, usages),
+  ) =>
+    importBytes(
+      format,
+      unwrap(read(algorithm), bytesOf(wrapped), key),
+      read(made),
+      extractable,
+      usages,
+    ),
 }
 
 /** WebCrypto's interface, as far as a client goes: SHA-2, HMAC, HKDF, AES-256-GCM, AES-KW, Ed25519, X25519, ECDSA and ECDH, and RSA to verify. */
