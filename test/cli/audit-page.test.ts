@@ -91,9 +91,8 @@ describe('audit', () => {
           '--json',
         )
         expect(status).toBe(0)
-        const uris = (JSON.parse(stdout) as { uri: string }[]).map(({ uri }) =>
-          uri.split('/').at(-1),
-        )
+        const { devices } = JSON.parse(stdout) as { devices: { uri: string }[] }
+        const uris = devices.map(({ uri }) => uri.split('/').at(-1))
         expect(uris).toEqual(['ben', 'cy'])
       }
       const uri = 'keyferry://client.acme.example/ada'

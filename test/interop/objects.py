@@ -39,14 +39,22 @@ MOST_LEAF = 1_500_000
 digest, ring, uri = raw(32), raw(16), text(16384)
 member = dict(device=digest, keyring=ring, package=digest, uri=uri)
 number, epoch = integer(1), integer(1, MOST_U32)
+of_version = dict(incarnation=epoch, keyring=ring, version=epoch)
 entry_fields = {
     'tenant-created': dict(authority=raw(32, 128), tenant=text(52)),
     'trust-published': dict(hash=digest, number=number),
     'incarnation-raised': dict(incarnation=epoch, since=integer(), trust=number),
+    'catalog-proposed': dict(number=number, root=digest),
     'catalog-signed': dict(number=number, root=digest),
     'keyring-created': dict(keyring=ring, kind=one_of('recoverable', 'erasable', 'imported'), rules=text(MOST_LEAF)),
     'generation-created': dict(generation=number, incarnation=epoch, keyring=ring),
-    'version-created': dict(incarnation=epoch, keyring=ring, version=epoch),
+    'version-created': of_version,
+    'version-activated': dict(incarnation=integer(0, MOST_U32), keyring=ring, version=integer(0, MOST_U32)),
+    'version-retired': of_version,
+    'version-compromised': of_version,
+    'destruction-ordered': dict(**of_version, keyId=digest, retention=integer()),
+    'salts-erased': dict(**of_version, completes=integer()),
+    'version-destroyed': dict(**of_version, keyId=digest, record=digest),
     'bundle-made': dict(
         bundle=digest,
         generation=number,
@@ -56,8 +64,16 @@ entry_fields = {
     ),
     'member-added': member,
     'package-rotated': member,
+    'member-rewelcomed': member,
     'member-removed': dict(device=digest, keyring=ring, uri=uri),
     'request-refused': dict(keyring=ring, reason=text(300), recipient=digest, refusal=digest, uri=uri),
+    'request-kept': dict(device=digest, keyring=ring, recipient=digest, refusal=digest, uri=uri),
+    'request-approved': dict(device=digest, keyring=ring, uri=uri),
+    'request-denied': dict(device=digest, keyring=ring, reason=text(300), uri=uri),
+    'rules-changed': dict(added=text(MOST_LEAF), keyring=ring, removed=text(MOST_LEAF)),
+    'rule-allowed': dict(keyring=ring, rules=text(MOST_LEAF)),
+    'rekey-ordered': dict(device=digest, package=digest, uri=uri),
+    'device-rekeyed': dict(device=digest),
     'device-denied': dict(device=digest, uri=uri),
     'certificate-revoked': dict(serial=text(64), uri=uri),
     'version-exported': dict(
