@@ -21,6 +21,7 @@ export { identityFromPem, loadIdentity, type Identity } from './identity.ts'
 export { type Store, type StoredState } from './store.ts'
 export { type Bytes } from '../shared/bytes.ts'
 export { type SignatureAlgorithm, type SigningKey } from '../shared/signature.ts'
+export { type ErrorCode, type KeyferryError } from '../shared/errors.ts'
 
 /** Options of {@link createIdentity}. */
 export interface CreateIdentityOptions {

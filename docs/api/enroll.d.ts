@@ -1,4 +1,4 @@
-export { Bytes, CreateIdentityOptions, Enroll, EnrollOptions, Identity, SignatureAlgorithm, SigningKey, Store, StoredState, createIdentity, enrollAt, identityFromPem, loadIdentity, openIdentity, renewBy, renewIdentity }
+export { Bytes, CreateIdentityOptions, Enroll, EnrollOptions, ErrorCode, Identity, KeyferryError, SignatureAlgorithm, SigningKey, Store, StoredState, createIdentity, enrollAt, identityFromPem, loadIdentity, openIdentity, renewBy, renewIdentity }
 
 // shared/bytes
 /** Bytes as WebCrypto wants them. */

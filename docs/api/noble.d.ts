@@ -1,4 +1,4 @@
-export { TextPlace, createTextStore, installNoble }
+export { ErrorCode, KeyferryError, Store, StoredState, TextPlace, createTextStore, installNoble }
 
 // shared/errors
 /** Every code, with the sentence shown where no better one is at hand. */

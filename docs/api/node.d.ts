@@ -1,4 +1,4 @@
-export { Bytes, Identity, SignatureAlgorithm, SigningKey, Store, StoredState, createFileStore, identityFromPem }
+export { Bytes, ErrorCode, Identity, KeyferryError, SignatureAlgorithm, SigningKey, Store, StoredState, createFileStore, identityFromPem }
 
 // shared/bytes
 /** Bytes as WebCrypto wants them. */

@@ -86,9 +86,11 @@ describe('audit', () => {
         const { stdout, status } = await keyferry(
           'audit',
           'who-had',
-          `${name}@3`,
           ...more,
           '--json',
+          // An id may begin with a dash.
+          '--',
+          `${name}@3`,
         )
         expect(status).toBe(0)
         const { devices } = JSON.parse(stdout) as { devices: { uri: string }[] }

@@ -54,7 +54,7 @@ describe('the tarball', () => {
     const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       devDependencies: Record<string, string>
     }
-    expect(Object.keys(json['dependencies']!)).toContain('hpke')
+    expect(Object.keys(json['dependencies']!)).toContain('@noble/hashes')
     expect(Object.keys(json['dependencies']!).filter((name) => name in devDependencies)).toEqual([])
     expect(json).not.toHaveProperty('devDependencies')
     expect(json).not.toHaveProperty('scripts')

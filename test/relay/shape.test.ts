@@ -83,7 +83,8 @@ describe('[relay-1] shape', () => {
   it.each([
     ['of a stranger is not read', false],
     ['is cut off', true],
-  ])('[relay-1] a body without end %s', async (_, isSigned) => {
+    // The local proxy before the Worker sometimes answers 500 by itself, where the Worker has answered and the body still comes.
+  ])('[relay-1] a body without end %s', { retry: 3 }, async (_, isSigned) => {
     let sent = 0
     const endless = new ReadableStream<Bytes>({
       pull(controller) {

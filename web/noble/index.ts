@@ -6,6 +6,8 @@ import { installSubtle } from '../../shared/platform.ts'
 import { nobleSubtle } from './subtle.ts'
 
 export { createTextStore, type TextPlace } from '../store-text.ts'
+export { type Store, type StoredState } from '../store.ts'
+export { type ErrorCode, type KeyferryError } from '../../shared/errors.ts'
 
 /**
  * Has all clients use noble from now on; before `connect` and `createIdentity`. Keys then live in the memory of JavaScript, where a debugger, a memory dump or
