@@ -34,6 +34,8 @@ export interface Root {
    * changes nothing.
    */
   forget(mark: number): void
+  /** Whether the present run is in vain: something that it asked for was no key. */
+  isInVain(): boolean
 }
 
 /** Whether an error is of a root, or of a signing key beside it: nothing is wrong with what was asked of it. */
@@ -135,6 +137,7 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
       known.set(name, found.slice())
       return found
     },
+    isInVain: () => questions !== null && questions.size > 0,
     async transaction(store, work) {
       const draws = newDraws()
       for (let i = 0; i < ATTEMPTS; i++) {

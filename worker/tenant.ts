@@ -105,9 +105,12 @@ export class Tenant extends DurableObject<Env> {
     return this.#isEnrolled ? readStanding(this.#db, after, knownCrls) : null
   }
 
+  /** Asked by strangers, too: it is not counted, and who does not know the document learns nothing of a suspension. */
   hasTrust(number: number, hash: Bytes): boolean {
-    this.#serve()
-    return hasTrust(this.#db, number, hash)
+    if (!this.#isEnrolled) throw new Error('ERR_NOT_FOUND')
+    const isKnown = hasTrust(this.#db, number, hash)
+    if (isKnown) this.#requireServed()
+    return isKnown
   }
 
   /** `changesRules`: other certificates are admitted than before, and so everybody is admitted anew. */
@@ -291,10 +294,15 @@ export class Tenant extends DurableObject<Env> {
 
   /** Counts a call, and throws one of `REFUSALS` of worker/problem.ts where there is something against it. Returns the quota. */
   #serve(): Quota {
+    const quota = this.#requireServed()
+    if (!this.#meter.take(quota.calls, Math.floor(Date.now() / 1000))) throw new Error('ERR_QUOTA')
+    return quota
+  }
+
+  #requireServed(): Quota {
     if (!this.#isEnrolled) throw new Error('ERR_NOT_FOUND')
     const { isSuspended, quota } = this.#settings.read()
     if (isSuspended) throw new Error('ERR_SUSPENDED')
-    if (!this.#meter.take(quota.calls, Math.floor(Date.now() / 1000))) throw new Error('ERR_QUOTA')
     return quota
   }
 

@@ -47,6 +47,9 @@ beforeEach(async () => {
   await pushAll(relay, world, first, null)
 })
 
+/** A trust document of another tenant: anybody has one. */
+const unknownTrust = ({ trusts }: World) => ({ body: toJson(trusts[0]!) })
+
 async function listen(): Promise<WebSocket> {
   const url = new URL(paths.events(world.tenant), relay.url)
   const ticket = await signTicket(url, alice.signer, world.now)
@@ -170,6 +173,10 @@ describe('suspension', () => {
     expect(await send(relay, paths.head(world.tenant), stranger.deriver)).toMatchObject({
       status: 404,
     })
+    // No signature is needed to send a trust document.
+    expect(
+      await send(relay, paths.trust(world.tenant), null, unknownTrust(stranger)),
+    ).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
   })
 })
 
@@ -214,6 +221,16 @@ describe('quotas', () => {
     expect(await setQuota(operator, world.tenant, { calls: null })).toMatchObject({
       quota: { calls: 60_000 },
     })
+  })
+
+  it('of calls are not used up by strangers, who learn nothing of them', async () => {
+    const stranger = await makeWorld()
+    await setQuota(operator, world.tenant, { calls: 5 })
+    for (let i = 0; i < 12; i++)
+      expect(
+        await send(relay, paths.trust(world.tenant), null, unknownTrust(stranger)),
+      ).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    expect((await send(relay, paths.head(world.tenant), world.deriver)).status).toBe(200)
   })
 
   it('are numbers, and of known names', async () => {

@@ -20,6 +20,7 @@ import { parsePlace, type Pkcs11Place } from '../../deriver/place.ts'
 import { publish } from '../../deriver/publish.ts'
 import { openImport } from '../../deriver/imported.ts'
 import { versionSecret } from '../../deriver/release.ts'
+import { holdRoots, memoryKey, type MacKey } from '../../deriver/root.ts'
 import { wrapFor, type Target, type WrapRequest } from '../../deriver/wrap-for.ts'
 import { fromBase32, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decodeBundle } from '../../shared/bundle.ts'
@@ -487,6 +488,23 @@ describe('of a tenant', () => {
       ['a keyring of another kind', { name: 'notes' }, 'ERR_KEYRING'],
     ])('%s', async (_, change, code) => {
       expect(await codeOf(bring('alice', change))).toBe(code)
+    })
+
+    it('carrying many imports on at once under a root that has to be asked ends', async () => {
+      const inner = memoryKey(new Uint8Array(32).fill(5))
+      const key: MacKey = { mac: (input) => inner.mac(input) }
+      const restart = (): void => void (tenant.keys.root = holdRoots(new Map([[1, key]])))
+      restart()
+      const many = Array.from({ length: 20 }, (_, i) => `archive-${i}`)
+      for (const name of many) for (const by of ['alice', 'bob']) await bring(by, { name })
+      await publishNow()
+      restart()
+      for (const name of many) rotateKeyring(tenant.store, name, tenant.clock.now)
+      await publishNow()
+      const sealed = tenant.store.all(
+        'SELECT 1 FROM versions WHERE version = 2 AND sealed IS NOT NULL',
+      )
+      expect(sealed).toHaveLength(many.length)
     })
 
     it('a rotation carries the bytes on under a new secret, and a further import replaces them', async () => {

@@ -207,6 +207,32 @@ describe('several roots', () => {
     await expectCode(() => removeRoot(tenant.store, 'main', now()), 'ERR_NOT_FOUND')
   })
 
+  it('after a restart without the removed root, keyrings that had versions of it are published', async () => {
+    const before = await opened()
+    tenant.keys.root = before.root
+    await publishNow()
+    const [first] = rows()
+    await add()
+    await before.refresh()
+    useRoot(tenant.store, 'second', now())
+    await createMaintenance(
+      tenant.store,
+      { root: before.root, tenant: tenant.trust.tenant },
+      {},
+      () => {},
+    )(now(), tenant.trust)
+    await publishNow()
+    tenant.store.run(
+      'UPDATE versions SET encrypt_from = 0, encrypt_until = 1, decrypt_until = 1 WHERE root = 1',
+    )
+    removeRoot(tenant.store, 'main', now())
+    tenant.keys.root = (await opened()).root
+    rotateKeyring(tenant.store, 'notes', now())
+    await publishNow()
+    expect(rows().map((row) => row.root)).toEqual([1, 2, 2])
+    expect(hex(rows()[0]!.key_id!)).toBe(hex(first!.key_id!))
+  })
+
   it('a key that was replaced is known by its mark, and nothing is derived from it', async () => {
     await add()
     await opened()
