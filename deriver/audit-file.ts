@@ -3,12 +3,13 @@
  * follows, then trust documents, revocation lists, heads, and the entries as they are hashed.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
-import { base64url, fromBase64url, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
+import { base64url, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { canonicalJson, decodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
-import { int, object, oneOf, text, type Infer } from '../shared/schema.ts'
+import { bytes, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
 import { TENANT_ID } from '../shared/trust.ts'
 import { logLeaves, logOf, logSize } from './log.ts'
 import { type Store } from './store.ts'
@@ -21,6 +22,7 @@ const CHUNK = 65_536
 /** Heads and lists are held in memory: more than a deriver signs in centuries. */
 const MOST = 1_000_000
 
+const listSchema = bytes(1, MAX_CRL)
 const headerSchema = object({
   crls: int(0, MOST),
   entries: int(),
@@ -142,7 +144,7 @@ export function readAudit(path: string): AuditSource {
       return decoded
     }
     const trust = many(header.trust, envelope)
-    const crls = many(header.crls, (line) => fromBase64url(decodeJson(line, MAX_LINE) as string))
+    const crls = many(header.crls, (line) => listSchema(decodeJson(line, MAX_LINE), ''))
     const heads = many(header.heads, envelope)
     const skipped = 1 + header.trust + header.crls + header.heads
     return { header, trust, crls, heads, leaves: () => entriesOf(path, skipped, header.entries) }

@@ -67,6 +67,17 @@ export function createRoot(master: Bytes): Root {
   return holdRoots(new Map([[1, memoryKey(master)]]))
 }
 
+/** Answers of a root. What keeps it from asking, such as a token file or PIN that cannot be read, is no fault of what was asked. */
+async function answerOf(key: MacKey, input: Bytes): Promise<Bytes> {
+  try {
+    return await key.mac(input)
+  } catch (cause) {
+    if (!isKeyferryError(cause) || isRootError(cause)) throw cause
+    const { message, hint } = cause
+    throw new KeyferryError('ERR_ROOT', message, { cause, ...(hint !== undefined && { hint }) })
+  }
+}
+
 interface Question {
   key: MacKey
   input: Bytes
@@ -111,7 +122,7 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
     const one = async (): Promise<void> => {
       for (let next = left.pop(); next !== undefined; next = left.pop()) {
         const [name, { key, input }] = next
-        known.set(name, await key.mac(input))
+        known.set(name, await answerOf(key, input))
       }
     }
     await Promise.all(Array.from({ length: Math.min(PARALLEL, left.length) }, one))
@@ -132,7 +143,7 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
       const key = keyOf(number)
       if (key.macNow !== undefined) return key.macNow(input)
       const name = `${number} ${hex(input)}`
-      const found = recall(name) ?? (await key.mac(input))
+      const found = recall(name) ?? (await answerOf(key, input))
       // The transaction that comes next needs it again.
       known.set(name, found.slice())
       return found

@@ -223,12 +223,12 @@ export class Keyferry {
       return await this.#session.lists.read(issuers, signal)
     } catch (error) {
       if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
-      await this.#agent.refresh()
+      await this.#catchUp()
       return this.#session.lists.read(issuers, signal)
     }
   }
 
-  /** Fetches for a message under a key that is not known yet. Messages cannot make a client fetch without end. */
+  /** Fetches for a message under a key, or with a list, that is not known yet. Messages cannot make a client fetch without end. */
   async #catchUp(): Promise<void> {
     const time = performance.now()
     if (time - this.#caughtUp < CATCH_UP_GAP) return this.#agent.settled()

@@ -12,6 +12,12 @@ import { type Transport } from './transport.ts'
 
 type Named = HeadBody['crls']
 
+/** What the accepted head names of these issuers. */
+function namedIn({ head }: StoredState, issuers: readonly Bytes[]): Named {
+  const { crls } = decodeHead(decodeEnvelope(head))
+  return crls.filter(({ issuer }) => issuers.some((one) => equal(one, issuer)))
+}
+
 /** Lists kept with one more for its issuer, in place of the one before. */
 function replaceLists(kept: readonly StoredList[], fetched: readonly StoredList[]): StoredList[] {
   const isOther = (one: StoredList): boolean =>
@@ -67,12 +73,17 @@ export class Lists {
     const { state, update } = this.#options
     // Another head may come in between.
     for (let left = 3; left > 0; left--) {
-      const missing = this.#named(issuers).filter(
+      const missing = namedIn(state(), issuers).filter(
         ({ hash }) => !state().lists.some((one) => equal(one.hash, hash)),
       )
       if (missing.length === 0) break
       const fetched = await fetchLists(missing, this.#options, signal)
-      await update((stored) => ({ ...stored, lists: replaceLists(stored.lists, fetched) }))
+      await update((stored) => {
+        // Another tab may have taken a newer head meanwhile, and the lists that it names.
+        const used = namedIn(stored, issuers)
+        const still = fetched.filter(({ hash }) => used.some((one) => equal(one.hash, hash)))
+        return still.length === 0 ? stored : { ...stored, lists: replaceLists(stored.lists, still) }
+      })
     }
     return this.#find(issuers)
   }
@@ -83,16 +94,11 @@ export class Lists {
     await this.read(issuers, signal).catch(() => {})
   }
 
-  /** What the accepted head names of these issuers. */
-  #named(issuers: readonly Bytes[]): Named {
-    const { crls } = decodeHead(decodeEnvelope(this.#options.state().head))
-    return crls.filter(({ issuer }) => issuers.some((one) => equal(one, issuer)))
-  }
-
   /** Of those, what is kept. One that nobody can read is none: what it should cover is then not covered. */
   #find(issuers: readonly Bytes[]): Crl[] {
-    const { lists } = this.#options.state()
-    const kept = this.#named(issuers).flatMap(({ hash }) =>
+    const state = this.#options.state()
+    const { lists } = state
+    const kept = namedIn(state, issuers).flatMap(({ hash }) =>
       lists.filter((one) => equal(one.hash, hash)),
     )
     const found = kept.map(({ hash, der }) => [hex(hash), this.#parse(hex(hash), der)] as const)

@@ -27,8 +27,8 @@ export function collect(
   parts.mailbox.collect(now)
   parts.refusals.collect(now)
   parts.tickets.collect(now)
-  dropStaleCrls(db, now)
   const row = readCurrent(db)
+  dropStaleCrls(db, now, row?.head)
   // A walk that fails throws, and then nothing is deleted.
   const live = row === undefined ? new HashSet() : walkHead(objects, rootsOf(row), new HashSet())
   db.delete(past)

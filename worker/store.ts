@@ -1,9 +1,11 @@
 /** The small documents of a tenant: trust documents, CRLs and what is current. Objects are in objects.ts. */
-import { and, asc, count, desc, eq, gt, lt } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gt, lt, notInArray } from 'drizzle-orm'
 import { type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { equal, type Bytes } from '../shared/bytes.ts'
+import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { MAX_TRUST_STEPS } from '../shared/limits.ts'
+import { decodeHead } from '../shared/release.ts'
 import { keyOf } from './bounded.ts'
 import { crls, current, trusts } from './schema.ts'
 import { type Roots } from './walk.ts'
@@ -217,9 +219,11 @@ export function allCrls(db: Database): Bytes[] {
   return rows.map((row) => row.der)
 }
 
-/** Forgets CRLs that nobody can use any more and that no client is given. */
-export function dropStaleCrls(db: Database, now: number): void {
+/** Forgets CRLs that nobody can use any more, that no client is given and that the head (encoded) does not name. */
+export function dropStaleCrls(db: Database, now: number, head: Bytes | undefined): void {
+  const named = head === undefined ? [] : decodeHead(decodeEnvelope(head)).crls
+  const kept = named.map(({ hash }) => hash)
   db.delete(crls)
-    .where(and(lt(crls.nextUpdate, now), eq(crls.isDelivered, false)))
+    .where(and(lt(crls.nextUpdate, now), eq(crls.isDelivered, false), notInArray(crls.hash, kept)))
     .run()
 }

@@ -425,6 +425,13 @@ describe('a file', () => {
     await broken((lines) => lines.with(1, 'x'.repeat(3_000_000)), 'ERR_TOO_LARGE')
     await expectCode(() => readAudit(joinPath(tenant.directory, 'none')), 'ERR_IO')
   })
+
+  it.each(['[1,2,3]', '7', '{}', '""'])('with %s in place of a list is refused', async (list) => {
+    await broken((lines) => {
+      const { trust } = JSON.parse(lines[0]!) as { trust: number }
+      return lines.with(1 + trust, list)
+    }, 'ERR_SCHEMA')
+  })
 })
 
 describe('[deriver-7] a store whose log is not what its newest head says', () => {

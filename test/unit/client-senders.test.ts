@@ -292,6 +292,36 @@ describe('what lists say', () => {
     expect(await theirs.verify(signature, 'Hello')).toMatchObject({ status: 'current' })
   })
 
+  it('[sign-6] a list that comes late takes away none of those that another tab has stored', async () => {
+    const { relay, notes, store, identity, theirs } = await openTwo()
+    const signature = await notes.sign('Hello')
+    const { client } = relay.world.cas
+    const before = client.crl
+    const late = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    relay.interfere = async (url) => {
+      if (!url.pathname.includes('/objects/')) return undefined
+      asked.resolve()
+      await late.promise
+      return octets(before)
+    }
+    const verified = theirs.verify(signature, 'Hello')
+    await asked.promise
+    await revoke(client, await issueSigner(client, KIM, relay.now), relay.now)
+    await relay.publish()
+    relay.interfere = () => undefined
+    const other = await openClient(relay, { identity, store })
+    const tab = await other.keyring('notes')
+    await other.refresh()
+    await tab.verify(signature, 'Hello')
+    relay.interfere = () => Promise.reject(new TypeError('no network'))
+    late.resolve()
+    expect(await verified).toMatchObject({ status: 'current' })
+    const kept = (await stored(store)).lists.map(({ hash }) => hex(hash))
+    expect(kept).toEqual([hex(sha256(client.crl))])
+    expect(await tab.verify(signature, 'Hello')).toMatchObject({ status: 'current' })
+  })
+
   it('[sign-6] without a relay and without lists nothing is verified', async () => {
     const { relay, notes, theirs } = await openTwo()
     const signature = await notes.sign('Hello')
@@ -325,6 +355,16 @@ describe('what lists say', () => {
     await relay.publish()
     // The accepted head names a list that is there no more.
     await expectCode(theirs.verify(signature, 'Hello'), 'ERR_CERT_REVOKED')
+  })
+
+  it('[sign-6] messages whose list is withheld make a client fetch no more than once in a while', async () => {
+    const { relay, notes, theirs } = await openTwo()
+    const message = await notes.encrypt('Hello', { sign: true })
+    relay.interfere = (url) =>
+      url.pathname.includes('/objects/') ? new Response(null, { status: 404 }) : undefined
+    const before = relay.deliveries.length
+    for (let i = 0; i < 6; i++) await expectCode(theirs.decrypt(message), 'ERR_NOT_FOUND')
+    expect(relay.deliveries.length - before).toBeLessThan(6)
   })
 
   it('[sign-6] a list that nobody can read covers nobody', async () => {

@@ -22,6 +22,7 @@ import {
   useRoot,
 } from '../../deriver/roots.ts'
 import { hex, type Bytes } from '../../shared/bytes.ts'
+import { KeyferryError } from '../../shared/errors.ts'
 import { rootInput } from '../../shared/kdf.ts'
 import { ask, codeOf, notes, tenant, useTenant } from '../lib/deriver.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -101,6 +102,14 @@ describe('a root that has to be asked', () => {
     key.fails = false
     await publishNow()
     expect(rows().every((row) => row.key_id !== null)).toBe(true)
+  })
+
+  it('that cannot be asked, because a file is missing, is a failure of the root', async () => {
+    const missing = new KeyferryError('ERR_IO', 'no token', { hint: 'write it' })
+    tenant.keys.root = holdRoots(new Map([[1, { mac: () => Promise.reject(missing) }]]))
+    expect(await codeOf(publishNow())).toBe('ERR_ROOT')
+    // A request is not to be blamed for it, and stays in the mailbox.
+    expect(await codeOf(ask(await makeClient(tenant, 'alice')))).toBe('ERR_ROOT')
   })
 
   it('work that fails by itself fails, also after it asked', async () => {

@@ -109,6 +109,20 @@ describe('collection', () => {
     expect(await query(world.tenant, 'SELECT * FROM past')).toEqual([])
   })
 
+  it('leaves a list that has run out and that the head names: what verifies senders is fetched by it', async () => {
+    const list = world.cas.client.crl
+    await query(world.tenant, 'UPDATE crls SET next_update = 5')
+    await query(
+      world.tenant,
+      'INSERT INTO crls SELECT randomblob(32), number, randomblob(32), 5, 0, 1, der FROM crls LIMIT 1',
+    )
+    const count = async () => (await query(world.tenant, 'SELECT hash FROM crls')).length
+    const before = await count()
+    await collectAt(world.now)
+    expect(await count()).toBe(before - 1)
+    expect(await stubOf(world.tenant).object(sha256(list))).toEqual(list)
+  })
+
   it('takes tickets that have run out', async () => {
     const insert = 'INSERT INTO tickets (hash, expires) VALUES (?, ?)'
     await query(world.tenant, insert, random(32), world.now - 1)
