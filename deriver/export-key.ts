@@ -2,7 +2,7 @@
  * Taking a key out: a version's key, wrapped for key services and HSMs. Before any of it leaves, the log says so, and the authority signs one record of all
  * places that it goes to in this step: evidence, by key id, of what is where.
  */
-import { fromBase32, type Bytes } from '../shared/bytes.ts'
+import { equal, fromBase32, type Bytes } from '../shared/bytes.ts'
 import {
   documentHash,
   encodeEnvelope,
@@ -60,6 +60,8 @@ async function keyOf(
   const names = { tenant: fromBase32(trust.tenant), keyring: new Uint8Array(row.keyring) }
   const secret = await root.transaction(store, () => versionSecret(root, names, row))
   const keyId = commit(secret, versionContext(names, row))
+  if (row.key_id !== null && !equal(keyId, new Uint8Array(row.key_id)))
+    throw new KeyferryError('ERR_COMMITMENT', 'another key than the one that was published')
   if (row.sealed === null) return { key: secret, keyId }
   const key = openImport(secret, new Uint8Array(row.sealed), names, keyId)
   secret.fill(0)

@@ -113,6 +113,14 @@ export function useOf(store: Store, number: number, now: number): RootUse {
   }
 }
 
+/** The highest number that a root ever had: what came from a removed one, and who has it open, goes by its number. */
+function highestNumber(store: Store): number {
+  const { n } = store.get<{ n: number | null }>(
+    'SELECT max(n) AS n FROM (SELECT max(number) AS n FROM roots UNION SELECT max(root) FROM versions)',
+  )!
+  return Math.max(n ?? 0, store.counter('root-highest'))
+}
+
 /** Remembers a root that was opened. Throws `ERR_EXISTS`. Returns its number. */
 export function addRoot(
   store: Store,
@@ -128,7 +136,8 @@ export function addRoot(
           `root ${one.name} has this ${isSame ? 'key' : 'name'} already`,
         )
     }
-    const { n } = store.get<{ n: number }>('SELECT max(number) + 1 AS n FROM roots')!
+    const n = highestNumber(store) + 1
+    store.set('root-highest', n)
     store.run('INSERT INTO roots VALUES (?, ?, ?, ?, ?)', n, name, place, mark, now)
     appendLog(store, 'root-added', now, { root: n, name, place })
     return n

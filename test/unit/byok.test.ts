@@ -406,6 +406,9 @@ describe('of a tenant', () => {
     expect(await of({}, [request(), { ...request(), wrappingKey: new Uint8Array(3) }])).toBe(
       'ERR_USAGE',
     )
+    await publishNow()
+    tenant.store.run('UPDATE versions SET key_id = zeroblob(32)')
+    expect(await of({})).toBe('ERR_COMMITMENT')
     tenant.store.run("UPDATE keyrings SET kind = 'erasable'")
     expect(await of({})).toBe('ERR_UNSUPPORTED')
     expect(leaves().some((one) => one.includes('version-exported'))).toBe(false)

@@ -242,6 +242,26 @@ describe('several roots', () => {
     expect(hex(rows()[0]!.key_id!)).toBe(hex(first!.key_id!))
   })
 
+  it('the number of a removed root is not given to another one: whoever runs has its key', async () => {
+    const running = await opened()
+    await add()
+    await running.refresh()
+    removeRoot(tenant.store, 'second', now())
+    writeFileSync(join(directory, 'master'), 'cd'.repeat(32))
+    const mark = await markOf(memoryKey(new Uint8Array(32).fill(0xcd)), tenant.trust.tenant)
+    addRoot(tenant.store, { name: 'third', place: 'credential:master', mark }, now())
+    await running.refresh()
+    useRoot(tenant.store, 'third', now())
+    tenant.keys.root = running.root
+    await publishNow()
+    const made = rows().at(-1)!
+    tenant.keys.root = (await opened()).root
+    tenant.store.run('UPDATE versions SET key_id = NULL')
+    tenant.store.run('UPDATE keyrings SET dirty = 1')
+    await publishNow()
+    expect(hex(rows().at(-1)!.key_id!)).toBe(hex(made.key_id!))
+  })
+
   it('a key that was replaced is known by its mark, and nothing is derived from it', async () => {
     await add()
     await opened()
