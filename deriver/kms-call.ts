@@ -66,6 +66,15 @@ function failure(code: ErrorCode, what: string, cause?: unknown): KeyferryError 
   return new KeyferryError(code, what, { cause, ...(HINTS[code] && { hint: HINTS[code] }) })
 }
 
+/** Throws `ERR_ROOT_DENIED`, without what the platform says of such headers: that has the token in it. */
+function headersOf(name: string, headers: Record<string, string>): Headers {
+  try {
+    return new Headers(headers)
+  } catch {
+    throw failure('ERR_ROOT_DENIED', `the token or credentials for ${name} fit into no header`)
+  }
+}
+
 /** `null` for what is worth another attempt. */
 async function attempt(
   name: string,
@@ -76,7 +85,7 @@ async function attempt(
   try {
     const response = await fetch(url, {
       method: 'POST',
-      headers,
+      headers: headersOf(name, headers),
       body,
       redirect: 'error',
       signal: AbortSignal.timeout(timeout),

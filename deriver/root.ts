@@ -72,10 +72,15 @@ async function answerOf(key: MacKey, input: Bytes): Promise<Bytes> {
   try {
     return await key.mac(input)
   } catch (cause) {
-    if (!isKeyferryError(cause) || isRootError(cause)) throw cause
-    const { message, hint } = cause
-    throw new KeyferryError('ERR_ROOT', message, { cause, ...(hint !== undefined && { hint }) })
+    throw asRootError(cause)
   }
+}
+
+/** An error of whoever asks or opens a root, as one of the root; what is none of ours as it is. */
+export function asRootError(cause: unknown): unknown {
+  if (!isKeyferryError(cause) || isRootError(cause)) return cause
+  const { message, hint } = cause
+  return new KeyferryError('ERR_ROOT', message, { cause, ...(hint !== undefined && { hint }) })
 }
 
 interface Question {

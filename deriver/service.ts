@@ -20,7 +20,7 @@ import { noteAuthority, publish, type PublishKeys } from './publish.ts'
 import { pushToRelay } from './push.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
 import { handleRequest } from './requests.ts'
-import { isRootError, type Root } from './root.ts'
+import { asRootError, isRootError, type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
@@ -137,7 +137,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function prepare(): Promise<void> {
     if (!isNewestTrust(store, trust())) trusts = await loadTrust(store)
-    await options.openRoots?.()
+    // One that was added where this process cannot open it ends no service.
+    await options.openRoots?.().catch((error: unknown) => {
+      throw asRootError(error)
+    })
     await takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { awsKmsKey, signV4 } from '../../deriver/aws-kms.ts'
 import { crc32c, gcpKmsKey } from '../../deriver/gcp-kms.ts'
@@ -186,6 +187,15 @@ it.each([
   ]
   expect(await codeOf(open(vendors.gcp()).mac(utf8('x')))).toBe('ERR_ROOT')
   expect(hex(await open(vendors.gcp()).mac(utf8('x')))).toBe('00'.repeat(32))
+})
+
+it('a token that fits into no header is ERR_ROOT_DENIED, and stands in no error', async () => {
+  const file = join(directory, 'token')
+  writeFileSync(file, `hvs.secret${String.fromCodePoint(10)}hvs.another\n`)
+  const key = open(`vault:master?address=${server.url}&token-file=${file}`)
+  const error = await key.mac(utf8('x')).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'ERR_ROOT_DENIED' })
+  expect(inspect(error, { depth: null })).not.toContain('hvs.')
 })
 
 it('tokens are read from files anew for each call', async () => {

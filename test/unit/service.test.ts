@@ -10,6 +10,7 @@ import {
   type OpenOptions,
   type ServiceEvent,
 } from '../../deriver/index.ts'
+import { addRoot } from '../../deriver/roots.ts'
 import { writeKeyFile } from '../../deriver/secret.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { generateSigningKey, keyId } from '../../shared/signature.ts'
@@ -75,6 +76,25 @@ it('signs heads no later than half of their life, and refuses a heartbeat that w
   clock.now += 30
   await deriver.step()
   expect(heads()).toBe(2)
+  deriver.close()
+})
+
+it('goes on, and says so, where it cannot open a root that was added beside it', async () => {
+  const deriver = await open()
+  const stop = new AbortController()
+  const running = deriver.run(stop.signal)
+  await expect.poll(() => events.some((event) => event.type === 'relay-error')).toBe(true)
+  const mark = new Uint8Array(32)
+  addRoot(tenant.store, { name: 'new', place: 'env:NOT_HERE', mark }, tenant.clock.now)
+  createKeyring(
+    tenant.store,
+    { name: 'orders', rules: tenant.trust.body.clients.sans },
+    tenant.clock.now,
+  )
+  const away = { type: 'root', state: 'away', code: 'ERR_ROOT' }
+  await expect.poll(() => events).toContainEqual(expect.objectContaining(away))
+  stop.abort()
+  await running
   deriver.close()
 })
 
