@@ -1,10 +1,15 @@
 /** The commands of docs/audit.md, as they stand there, and what they say of a log that is well and of one that is not. */
 import { execFile } from 'node:child_process'
-import { createPublicKey, verify as verifyRaw } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, verify as verifyRaw } from 'node:crypto'
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join as joinPath } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { shownLog } from '../../deriver/log.ts'
+import { carryOut } from '../../deriver/carry-out.ts'
+import { orderDestruction } from '../../deriver/destroy.ts'
+import { exportVersion } from '../../deriver/export-key.ts'
+import { createKeyring } from '../../deriver/keyrings.ts'
+import { emptyLog, shownLog } from '../../deriver/log.ts'
+import { publish } from '../../deriver/publish.ts'
 import { signCheckpoint, verifierKey } from '../../deriver/checkpoint.ts'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
 import { generateSigningKey, keyId } from '../../shared/signature.ts'
@@ -93,9 +98,9 @@ describe('audit', () => {
           `${name}@3`,
         )
         expect(status).toBe(0)
-        const { devices } = JSON.parse(stdout) as { devices: { uri: string }[] }
-        const uris = devices.map(({ uri }) => uri.split('/').at(-1))
-        expect(uris).toEqual(['ben', 'cy'])
+        const { devices, ...others } = JSON.parse(stdout) as { devices: { uri: string }[] }
+        expect(devices.map(({ uri }) => uri.split('/').at(-1))).toEqual(['ben', 'cy'])
+        expect(others).toEqual({ exports: [], destructions: [] })
       }
       const uri = 'keyferry://client.acme.example/ada'
       const had = await keyferry('audit', 'what-had', uri)
@@ -110,6 +115,39 @@ describe('audit', () => {
       expect(await keyferry('audit', 'who-had', 'notes@1', '--file', file)).toMatchObject({
         status: 2,
       })
+    },
+    LONG,
+  )
+
+  it(
+    'answers where a version was exported to, and how far its destruction is',
+    async () => {
+      const { store, keys, trust, clock } = tenant
+      const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+      const wrappingKey = new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }))
+      await exportVersion(
+        { store, root: keys.root, authority: keys.authority, trust },
+        { name: 'notes', version: 3 },
+        [{ target: 'aws-kms', method: 'RSAES_OAEP_SHA_256', wrappingKey }],
+        clock.now,
+      )
+      const rules = ['keyferry://client.acme.example/*']
+      createKeyring(store, { name: 'diary', rules, kind: 'erasable' }, clock.now)
+      await publish(store, keys, trust, emptyLog(), clock.now, 3_600)
+      orderDestruction(store, ['diary@1'], 0, clock.now)
+      const said = await keyferry('audit', 'who-had', 'notes@3')
+      const lines = said.stdout.trimEnd().split('\n')
+      expect(lines).toHaveLength(3)
+      expect(lines[2]).toMatch(
+        /^exported \S+ \S+  aws-kms RSAES_OAEP_SHA_256 [0-9a-f]{64}  record [0-9a-f]{64}$/,
+      )
+      const ordered = await keyferry('audit', 'who-had', 'diary@1')
+      expect(ordered.stdout).toMatch(
+        /^nobody\nto be destroyed since \S+ \S+, its salts are not erased yet\n$/,
+      )
+      await carryOut(store, keys, trust, clock.now)
+      const erased = await keyferry('audit', 'who-had', 'diary@1')
+      expect(erased.stdout).toMatch(/^nobody\nto be destroyed since \S+ \S+, complete \S+ \S+\n$/)
     },
     LONG,
   )

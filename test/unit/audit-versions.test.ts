@@ -141,8 +141,7 @@ function changed(event: string, change: Change): string[] {
 }
 const set =
   (fields: object): Change =>
-  (entry) =>
-    ({ ...entry, ...fields })
+  (entry) => ({ ...entry, ...fields })
 const twice: Change = (entry) => [entry, entry]
 const none: Change = () => null
 
