@@ -17,7 +17,7 @@ import { createSha256 } from './hash.ts'
 import { lengthPrefixed } from './kdf.ts'
 import { MAX_CERTIFICATES } from './limits.ts'
 import { MESSAGE_HEADER_LENGTH, parseMessageHeader, type MessageHeader } from './message.ts'
-import { type Claim, type ClaimedSender, type MessageStatement, type Sender } from './sender.ts'
+import type { Claim, ClaimedSender, MessageStatement, Sender } from './sender.ts'
 import { sha256 } from './signature.ts'
 
 /** Bytes of a signature. */

@@ -1,5 +1,5 @@
 /** How an app encrypts, decrypts, signs and verifies with a keyring. */
-import { type Sender } from '../shared/sender.ts'
+import type { Sender } from '../shared/sender.ts'
 
 /** What a message or a signature is bound to: the same context is needed to decrypt or verify. It is not part of them. Empty by default. */
 export interface ContextOptions {

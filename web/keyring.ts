@@ -12,7 +12,7 @@ import {
   parseMessageHeader,
   startMessage,
 } from '../shared/message.ts'
-import { type Sender } from '../shared/sender.ts'
+import type { Sender } from '../shared/sender.ts'
 import { createFrameStream, openFrame } from '../shared/signed-message.ts'
 import { sha256 } from '../shared/signature.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
@@ -93,7 +93,7 @@ export class Keyring {
     const salt = makeSalt()
     const [own, { key, entry }] = await Promise.all([bytesOf(data), this.#keyToEncrypt()])
     if (!sign) return encryptMessage(key, entry.keyId, context, salt, own)
-    const begun = await this.#senders.begin(entry.keyId, salt, context)
+    const begun = await (await this.#senders.work()).begin(entry.keyId, salt, context)
     const framed = concat(begun.claim, own, await begun.sign(await sha256(own)))
     return encryptMessage(key, entry.keyId, context, salt, framed, true)
   }
@@ -160,7 +160,9 @@ export class Keyring {
     const chunks = createStartedStream(start())
     if (!sign) return chunks
     const frame = createFrameStream(
-      ready.then(({ entry }) => this.#senders.begin(entry.keyId, salt, context)),
+      ready.then(async ({ entry }) =>
+        (await this.#senders.work()).begin(entry.keyId, salt, context),
+      ),
     )
     return { writable: frame.writable, readable: frame.readable.pipeThrough(chunks) }
   }

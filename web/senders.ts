@@ -1,34 +1,18 @@
-/** A client that signs, and that verifies who signed (docs/PROTOCOL.md, "Sender signatures"). */
+/** How a keyring comes to the signatures of its messages (docs/PROTOCOL.md, "Sender signatures"): what signs and verifies is loaded with the first one. */
 import { type Bytes } from '../shared/bytes.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
 import { type Crl } from '../shared/crl.ts'
-import { KeyferryError } from '../shared/errors.ts'
 import { createSha256 } from '../shared/hash.ts'
+import { lazily } from '../shared/lazy.ts'
 import { parseMessageHeader } from '../shared/message.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
-import {
-  openClaim,
-  signData,
-  signMessage,
-  verifyData,
-  type Claim,
-  type ClaimedSender,
-  type Sender,
-  type SenderContext,
-  type Statement,
-} from '../shared/sender.ts'
+import type { Claim, ClaimedSender, Sender } from '../shared/sender.ts'
 import { sha256 } from '../shared/signature.ts'
-import {
-  boundOf,
-  createFrameReader,
-  encodeClaim,
-  requireSigned,
-  type FrameReader,
-} from '../shared/signed-message.ts'
-import { parseCertificate } from '../shared/x509.ts'
+import { createFrameReader, requireSigned, type FrameReader } from '../shared/signed-message.ts'
 import { bytesOf, type StreamData } from './data.ts'
 import { type Identity } from './identity.ts'
 import { type DecryptOptions, type VerifyOptions } from './keyring-options.ts'
+import type { SenderWork } from './sender-work.ts'
 
 /** What a keyring's signatures need of its client. */
 export interface SenderHost {
@@ -48,7 +32,7 @@ export interface SenderHost {
 }
 
 /** SHA-256 of data of any length. Throws `TypeError` for pieces that are no `Uint8Array`, and the signal's reason. */
-export async function digestOf(data: StreamData, signal?: AbortSignal): Promise<Bytes> {
+async function digestOf(data: StreamData, signal?: AbortSignal): Promise<Bytes> {
   const isStream = data instanceof ReadableStream
   if (!isStream && !(data instanceof Blob)) return sha256(await bytesOf(data))
   const hash = createSha256()
@@ -69,38 +53,13 @@ export class Senders {
     this.#host = host
   }
 
-  async #statement(context: Bytes): Promise<Omit<Statement, 'content'>> {
-    const { tenant, keyring } = this.#host
-    return { tenant, keyring, context: await sha256(context) }
-  }
-
-  /** Who signs, now. Throws `ERR_CERT_EXPIRED`: nobody would take the signature. */
-  #claim(): Claim & { key: Identity['key'] } {
-    const { key, certificates } = this.#host.identity()
-    const { notBefore, notAfter } = parseCertificate(certificates[0]!)
-    const signedAt = this.#host.now()
-    if (signedAt < notBefore || signedAt > notAfter) throw new KeyferryError('ERR_CERT_EXPIRED')
-    return { key, certificates, signedAt }
-  }
-
-  async #context({
-    from,
-    allowRevoked,
-  }: Pick<VerifyOptions, 'from' | 'allowRevoked'>): Promise<SenderContext> {
-    const { lists, verify, known, now } = this.#host
-    const { accepted, view } = await known()
-    const { trust } = accepted
-    return { trust, manifest: view.manifest, now: now(), from, allowRevoked, lists, verify }
-  }
-
-  /** A signature of data by this client. Throws `ERR_CERT_EXPIRED`, `TypeError`, the signal's reason. */
+  /** A signature of data by this client. Throws as its work, `TypeError`, the signal's reason. */
   async sign(data: StreamData, context: Bytes, signal?: AbortSignal): Promise<Bytes> {
     const content = await digestOf(data, signal)
-    const { signedAt, ...signer } = this.#claim()
-    return signData({ ...(await this.#statement(context)), content }, signer, signedAt)
+    return (await this.work()).sign(content, context)
   }
 
-  /** Who signed data. Throws as `verifyData`, `digestOf` and the host. */
+  /** Who signed data. Throws as its work and {@link sign}. */
   async verify(
     signature: Bytes,
     data: StreamData,
@@ -108,22 +67,13 @@ export class Senders {
     options: VerifyOptions,
   ): Promise<Sender> {
     const content = await digestOf(data, options.signal)
-    const statement = { ...(await this.#statement(context)), content }
-    return verifyData(signature, statement, await this.#context(options))
+    return (await this.work()).verify(signature, content, context, options)
   }
 
-  /** What stands before the data of a message, and how to make what stands behind. Throws `ERR_CERT_EXPIRED`, `ERR_TOO_LARGE`. */
-  async begin(
-    key: Bytes,
-    salt: Bytes,
-    context: Bytes,
-  ): Promise<{ claim: Bytes; sign: (content: Bytes) => Promise<Bytes> }> {
-    const claim = this.#claim()
-    const statement = { ...(await this.#statement(context)), key, salt }
-    return {
-      claim: encodeClaim(claim),
-      sign: (content) => signMessage({ ...statement, content }, claim, claim.key),
-    }
+  /** What signs and verifies. Throws `ERR_IO` when it does not load. */
+  async work(): Promise<SenderWork> {
+    const { SenderWork } = await lazily(() => import('./sender-work.ts'))
+    return new SenderWork(this.#host)
   }
 
   /**
@@ -143,10 +93,7 @@ export class Senders {
       allowRevoked: allowRevoked === true,
       ...(typeof from === 'string' && { from }),
     }
-    return async (claim) => {
-      const statement = { ...(await this.#statement(context)), ...boundOf(prefix) }
-      return openClaim(claim, statement, await this.#context(options))
-    }
+    return async (claim) => (await this.work()).open(claim, prefix, context, options)
   }
 
   /** The same for a stream, with who signed told at its end. */

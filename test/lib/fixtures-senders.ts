@@ -12,6 +12,7 @@ import {
   type SenderContext,
   type Statement,
 } from '../../shared/sender.ts'
+import { subtle } from '../../shared/platform.ts'
 import { encodeClaim } from '../../shared/signed-message.ts'
 import { deriveMessageKey } from '../../shared/unwrap.ts'
 import { seeded } from './fixtures-keys.ts'
@@ -80,7 +81,7 @@ export async function makeFrame(
 
 /** The message key of a version secret. */
 export async function messageKey(tenant: Tenant, secret: Bytes): Promise<CryptoKey> {
-  const hkdf = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey'])
+  const hkdf = await subtle().importKey('raw', secret, 'HKDF', false, ['deriveKey'])
   const names = { tenant: fromBase32(tenant.trust.tenant), keyring: KEYRING }
   return deriveMessageKey(hkdf, names, KEY_ID)
 }

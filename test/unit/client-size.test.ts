@@ -5,10 +5,10 @@ import { chunkSizes, mainSize } from '../bench/bundle.ts'
 /** Bytes after gzip that were set as the goal. */
 const GOAL = 30_000
 /**
- * What holds today: senders and their signatures are about 4 kB of it, which whoever neither signs nor verifies could do without. The library's SHA-256
- * (2.2 kB, for one of our own) and the words of errors (1.3 kB) are the rest of the way.
+ * What holds today, half a kilobyte above what was reached: messages of senders, tabs that share a fetch and the fields of the log came after the goal was set, and are needed
+ * with the first key.
  */
-const LIMIT = 36_000
+const LIMIT = 34_750
 
 const CLIENT = ['web/index.ts']
 
@@ -20,10 +20,12 @@ it(`the client with path validation has at most ${LIMIT} bytes after gzip (goal:
     expect(inputs).toContain(needed)
 })
 
-it('HPKE and what stands in for a platform’s cryptography are in chunks of their own', async () => {
+it('HPKE, sender signatures and what stands in for a platform’s cryptography are in chunks of their own', async () => {
   const { inputs } = await mainSize(CLIENT)
   const isLazy = (path: string): boolean =>
-    /(^shared\/(hpke|x-wing|dh-kem|hkdf|ml-kem|ml-kem-noble|welcome)\.ts|^web\/noble\/)/.test(path)
+    /(^shared\/(hpke|x-wing|dh-kem|hkdf|ml-kem|ml-kem-noble|welcome|sender)\.ts|^web\/noble\/)/.test(
+      path,
+    )
   expect(inputs.filter(isLazy)).toEqual([])
   // SHA-256 of small inputs is the one thing that is not taken from the platform.
   const foreign = inputs.filter((path) => path.includes('node_modules'))
@@ -32,7 +34,12 @@ it('HPKE and what stands in for a platform’s cryptography are in chunks of the
   )
   const chunks = await chunkSizes(CLIENT)
   expect([...chunks.keys()]).toEqual(
-    expect.arrayContaining(['shared/ml-kem-noble.ts', 'shared/welcome.ts', 'web/package.ts']),
+    expect.arrayContaining([
+      'shared/ml-kem-noble.ts',
+      'shared/welcome.ts',
+      'web/package.ts',
+      'web/sender-work.ts',
+    ]),
   )
   for (const [name, bytes] of chunks) console.log(`chunk ${name}: ${bytes} bytes after gzip`)
 })
