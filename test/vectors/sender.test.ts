@@ -11,7 +11,6 @@ import { boundOf, openFrame, requireSigned } from '../../shared/signed-message.t
 import { verifyGenesis } from '../../shared/trust.ts'
 import { deriveMessageKey } from '../../shared/unwrap.ts'
 import { runCases } from './support.ts'
-import { subtle } from '../../shared/platform.ts'
 
 type Context = typeof vectors.context
 interface Input extends Partial<Context> {
