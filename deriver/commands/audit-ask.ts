@@ -77,7 +77,8 @@ export const auditAskCommands: Record<string, Command> = {
     help: `usage: keyferry audit who-had KEYRING@VERSION [--file EXPORT] [--json]
 
 Every device that was ever a member in a generation whose bundles had this version: it could read it, and may have kept it. VERSION is its number, or
-INCARNATION.VERSION. Then where the version was exported to, and its destruction. With --json: devices, exports, destructions. Answers from the deriver's log, or from an export, where KEYRING is the id. Check the log first: audit verify.
+INCARNATION.VERSION. Then where the version was exported to, and its destruction. With --json: devices, exports, destructions. Answers from the deriver's log, or
+from an export, where KEYRING is the id (one that begins with a hyphen stands after --). Check the log first: audit verify.
 
 example: keyferry audit who-had notes@2
 `,

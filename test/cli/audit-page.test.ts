@@ -87,6 +87,7 @@ describe('audit', () => {
       const file = joinPath(tenant.directory, 'acme.audit')
       await keyferry('audit', 'export', '--out', file)
       const id = base64url(notes)
+      // An id may begin with a hyphen.
       for (const [name, ...more] of [['notes'], [id], [id, '--file', file]] as string[][]) {
         const { stdout, status } = await keyferry(
           'audit',
