@@ -94,7 +94,6 @@ describe('audit', () => {
           'who-had',
           ...more,
           '--json',
-          // An id may begin with a dash.
           '--',
           `${name}@3`,
         )
