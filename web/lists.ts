@@ -60,6 +60,8 @@ export class Lists {
   readonly #options: ListsOptions
   /** Parsed, by hash in hex: a long list takes its time. */
   readonly #parsed = new Map<string, Crl | undefined>()
+  /** The head whose lists are all here. */
+  #renewed: Bytes | undefined
 
   constructor(options: ListsOptions) {
     this.#options = options
@@ -90,8 +92,13 @@ export class Lists {
 
   /** Who has verified senders can go on without network: what a new head names is fetched at once. Where it fails, `read` does it again. */
   async renew(signal: AbortSignal): Promise<void> {
-    const issuers = this.#options.state().lists.map(({ issuer }) => issuer)
-    await this.read(issuers, signal).catch(() => {})
+    const { head, lists } = this.#options.state()
+    if (lists.length === 0 || head === this.#renewed) return
+    const issuers = lists.map(({ issuer }) => issuer)
+    await this.read(issuers, signal).then(
+      () => (this.#renewed = head),
+      () => {},
+    )
   }
 
   /** Of those, what is kept. One that nobody can read is none: what it should cover is then not covered. */
