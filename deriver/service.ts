@@ -96,8 +96,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const log = openLog(store)
   let trusts = await loadTrust(store)
   let isAble = true
-  /** What relays hold against this database; `undefined` before they were asked. */
-  let foreign: Foreign | null | undefined
+  /** What relays hold against this database, and which of them have said so. */
+  let foreign: Foreign | null = null
+  const answered = new Set<string>()
   let isRootAway = false
 
   /** Tells a person, once a day, what goes on failing. */
@@ -148,11 +149,17 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await maintain(now(), trust())
   }
 
-  /** Before this process signs its first head: relays may know that this database went back. Throws `ERR_ROLLBACK`. */
+  /**
+   * Before this process signs heads: relays may know that this database went back. One that does not answer is asked again, since whoever restored it may
+   * have kept the relay away. Throws `ERR_ROLLBACK`.
+   */
   async function askWitnesses(): Promise<void> {
-    if (foreign === undefined) {
-      foreign = null
-      for (const url of relayUrls()) foreign ??= await findForeign(store, access(url), trust())
+    for (const url of relayUrls()) {
+      if (answered.has(url)) continue
+      const found = await findForeign(store, access(url), trust())
+      if (found === undefined) continue
+      answered.add(url)
+      foreign ??= found
     }
     if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
   }

@@ -13,14 +13,21 @@ export interface Foreign {
   error: KeyferryError
 }
 
-/** The relay's head, if a deriver of the tenant signed it; a relay that has none, or does not answer, proves nothing. */
+/** The relay's head, if a deriver of the tenant signed it; `null` where it has none, which proves nothing; `undefined` where it does not answer. */
 async function witnessed(
   store: Store,
   access: RelayAccess,
   trust: TrustDocument,
-): Promise<Head | null> {
+): Promise<Head | null | undefined> {
+  let envelope
   try {
-    const envelope = await fetchHead(access)
+    envelope = await fetchHead(access)
+  } catch (error) {
+    if (isKeyferryError(error, 'ERR_NOT_FOUND')) return null
+    if (isKeyferryError(error)) return undefined
+    throw error
+  }
+  try {
     const context = { trust, now: access.now(), crls: parsedCrls(store) }
     return await verifyHeadSignature(envelope, context)
   } catch (error) {
@@ -29,14 +36,14 @@ async function witnessed(
   }
 }
 
-/** Looks at the head that a relay holds. Returns why this database must sign none, or `null`. */
+/** Looks at the head that a relay holds. Returns why this database must sign none, or `null`; `undefined` where it does not answer. */
 export async function findForeign(
   store: Store,
   access: RelayAccess,
   trust: TrustDocument,
-): Promise<Foreign | null> {
+): Promise<Foreign | null | undefined> {
   const head = await witnessed(store, access, trust)
-  if (head === null) return null
+  if (head === null || head === undefined) return head
   const { incarnation, version } = head.body
   if (incarnation < store.counter('incarnation')) return null
   const own = store.get<{ hash: Bytes | null }>(

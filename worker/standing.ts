@@ -6,6 +6,7 @@ import { base64url, concat, equal, hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { sha256 } from '../shared/hash.ts'
+import { lengthPrefixed } from '../shared/kdf.ts'
 import { followTrust, type TrustDocument } from '../shared/trust.ts'
 import { Recent } from './bounded.ts'
 import { brake, tenantOf, type Call } from './call.ts'
@@ -82,7 +83,7 @@ export function crlsOf(standing: Standing): Crl[] {
   return standing.crls.map(({ crl }) => crl)
 }
 
-/** Hash of a chain of certificates, for memory. */
+/** Hash of a chain of certificates, for memory: with their lengths, so that the same bytes cut elsewhere are another chain. */
 export function chainKey(certificates: readonly Bytes[]): string {
-  return hex(sha256(concat(...certificates)))
+  return hex(sha256(concat(...certificates.map(lengthPrefixed))))
 }

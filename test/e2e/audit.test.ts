@@ -212,6 +212,25 @@ it(
 )
 
 it(
+  '[deriver-7] a restored database signs nothing more once a relay answers that was kept away when it started',
+  async () => {
+    const restore = backUp()
+    await rotateAndPush()
+    restore()
+    const { port } = relay
+    await relay.kill()
+    await during(async (deriver) => {
+      await deriver.step()
+      relay = await spawnRelay(join(directory, 'relay'), 'invite', port)
+      const heads = await headCount()
+      await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
+      expect(await headCount()).toBe(heads)
+    })
+  },
+  LONG,
+)
+
+it(
   'is checked by an auditor with a client’s certificate and an export; without the relay that is not known',
   async () => {
     const file = join(directory, 'acme.audit')

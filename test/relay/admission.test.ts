@@ -98,6 +98,17 @@ describe('[relay-3] certificate', () => {
     })
   })
 
+  it('[relay-3] certificates of a known caller, cut elsewhere, are others', async () => {
+    expect(await head(world.deriver)).toMatchObject({ status: 200 })
+    const url = new URL(paths.head(world.tenant), relay.url)
+    const call = { method: 'GET', url, body: new Uint8Array() }
+    const headers = await signCall(call, world.deriver, world.now)
+    const [leaf, ...more] = world.deriver.certificates
+    const cut = [leaf!.subarray(0, 90), leaf!.subarray(90), ...more]
+    headers['keyferry-certificates'] = cut.map(base64url).join(',')
+    expect((await send(relay, url.pathname, null, { headers })).status).toBe(401)
+  })
+
   it.each(signedCalls)(
     '[relay-3] $name with a revoked certificate is refused',
     async ({ roles, path, options }) => {
