@@ -6,7 +6,7 @@ import { spkiPrefix, type SignatureAlgorithm, type RemoteSigningKey } from '../s
 import { openToken, type Session, type Token } from './pkcs11.ts'
 import { P11, type Attribute, type Handle } from './pkcs11-module.ts'
 import { type Pkcs11Place } from './place.ts'
-import { type MacKey } from './root.ts'
+import { asRootError, type MacKey } from './root.ts'
 
 const KINDS = {
   secret: P11.CKO_SECRET_KEY,
@@ -222,9 +222,14 @@ async function signWith(
   const mechanism = alg === 'Ed25519' ? P11.CKM_EDDSA : P11.CKM_ECDSA
   const input =
     alg === 'Ed25519' ? data : new Uint8Array(createHash('sha256').update(data).digest())
-  return token.use((session) =>
-    sign(session, need(session, 'private', label), mechanism, input, 64),
-  )
+  try {
+    return await token.use((session) =>
+      sign(session, need(session, 'private', label), mechanism, input, 64),
+    )
+  } catch (cause) {
+    // Also a PIN that is gone: nothing is wrong with what was to be signed, and it waits.
+    throw asRootError(cause)
+  }
 }
 
 /** A signing key in a token. Throws `ERR_ROOT_KEY` and what a token throws. */

@@ -84,19 +84,19 @@ function login(
   forgetRefused(note)
 }
 
+function late(what: string): KeyferryError {
+  return new KeyferryError('ERR_ROOT_TIMEOUT', `${what} does not answer within ${DEADLINE} ms`, {
+    hint: 'is the HSM there and reachable? keyferry root check asks it again',
+  })
+}
+
 async function within<T>(work: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new KeyferryError('ERR_ROOT_TIMEOUT', `${what} does not answer within ${DEADLINE} ms`, {
-          hint: 'is the HSM there and reachable? keyferry root check asks it again',
-        }),
-      )
-    }, DEADLINE)
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late(what)), DEADLINE)
   })
   try {
-    return await Promise.race([work, late])
+    return await Promise.race([work, deadline])
   } finally {
     clearTimeout(timer)
   }
@@ -105,6 +105,24 @@ async function within<T>(work: Promise<T>, what: string): Promise<T> {
 const tokens = new Map<string, Token>()
 /** One operation at a time in a module: starting it anew ends the sessions of all its tokens. */
 const queues = new WeakMap<Module, Promise<unknown>>()
+/** Modules with an operation that is still under way after its deadline: nothing else may use its session, or end it. */
+const stuck = new WeakSet<Module>()
+
+/** Runs an operation in its turn. Throws `ERR_ROOT_TIMEOUT`, also while an earlier one has not come back. */
+async function inTurn<T>(module: Module, what: string, attempt: () => Promise<T>): Promise<T> {
+  if (stuck.has(module)) throw late(what)
+  const work = attempt()
+  try {
+    return await within(work, what)
+  } catch (error) {
+    if (isKeyferryError(error, 'ERR_ROOT_TIMEOUT')) {
+      stuck.add(module)
+      const ended = (): void => void stuck.delete(module)
+      work.then(ended, ended)
+    }
+    throw error
+  }
+}
 
 /** The token of a place; the same one for every key in it. `directory` is the deriver's. Throws `ERR_UNSUPPORTED`, `ERR_ROOT`. */
 export async function openToken(place: Pkcs11Place, directory: string): Promise<Token> {
@@ -176,7 +194,7 @@ export function makeToken(module: Module, place: Pkcs11Place, note: string): Tok
     label: place.token,
     use(work) {
       const before = queues.get(module) ?? Promise.resolve()
-      const result = before.then(() => within(attempt(work), what))
+      const result = before.then(() => inTurn(module, what, () => attempt(work)))
       queues.set(
         module,
         result.catch(() => {}),

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { notePath } from '../../deriver/pin-guard.ts'
 import { makeToken, openToken } from '../../deriver/pkcs11.ts'
 import {
@@ -146,6 +146,21 @@ describe.skipIf(hsmAbsent !== null)('an HSM', () => {
     expect(hex(await key.mac(utf8('input')))).toBe(before)
   })
 
+  it('a signing key whose session and PIN are gone is away, and signs again with the PIN', async () => {
+    const pin = join(directory, 'pin')
+    writeFileSync(pin, PIN)
+    const place = at(`key-${count++}`, pin)
+    await makeSigningKey(place, 'ES256', directory)
+    const key = await pkcs11SigningKey(place, directory)
+    rmSync(pin)
+    hsm.unplug()
+    expect(await codeOf(signBytes(key, utf8('x')))).toBe('ERR_ROOT')
+    hsm.plug()
+    expect(await codeOf(signBytes(key, utf8('x')))).toBe('ERR_ROOT')
+    writeFileSync(pin, PIN)
+    expect((await signBytes(key, utf8('x'))).length).toBe(64)
+  })
+
   it.each([
     ['no such token', (place: Pkcs11Place) => ({ ...place, token: 'none' }), 'ERR_ROOT'],
     ['no such key', (place: Pkcs11Place) => ({ ...place, object: 'none' }), 'ERR_ROOT_KEY'],
@@ -182,6 +197,36 @@ describe('what SoftHSM2 never does', () => {
     const token = makeToken(module, place, '/none')
     for (let i = 0; i < 3; i++) expect(await codeOf(token.use(() => null))).toBe('ERR_PIN')
     expect(logins).toBe(0)
+  })
+
+  it('silence: nothing else uses the session of the operation that is still out, until it comes back', async () => {
+    vi.useFakeTimers()
+    try {
+      const handle = Buffer.alloc(1)
+      const closed: unknown[] = []
+      const module = {
+        C_GetSlotList: () => [handle],
+        C_GetTokenInfo: () => ({ label: 't', flags: 0 }),
+        C_OpenSession: () => handle,
+        C_CloseSession: (one: unknown) => void closed.push(one),
+        C_Login: () => {},
+      } as unknown as Module
+      const pin = join(mkdtempSync(join(tmpdir(), 'keyferry-pin-')), 'pin')
+      writeFileSync(pin, '1234')
+      const token = makeToken(module, { ...place, pin: { file: pin } }, join(pin, '..', 'note'))
+      let answer = (): void => {}
+      const silent = codeOf(token.use(() => new Promise<void>((resolve) => (answer = resolve))))
+      let ran = 0
+      const waiting = codeOf(token.use(() => void ran++))
+      await vi.advanceTimersByTimeAsync(10_000)
+      expect([await silent, await waiting]).toEqual(['ERR_ROOT_TIMEOUT', 'ERR_ROOT_TIMEOUT'])
+      expect([ran, closed]).toEqual([0, []])
+      answer()
+      await vi.advanceTimersByTimeAsync(0)
+      expect(await token.use(() => ++ran)).toBe(1)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it.each([
