@@ -10,7 +10,7 @@ import { sha256 } from '../shared/hash.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { parsedCrls } from './crls.ts'
 import { destructionsWhere, type DestructionRow } from './destroy.ts'
-import { isDenied, rewelcome, saveDevice, type DeviceRow } from './devices.ts'
+import { mayStay, rewelcome, saveDevice, type DeviceRow } from './devices.ts'
 import { appendLog } from './log.ts'
 import { joinAll, keyringsOf, removeDevices, renewGeneration, type Deriving } from './members.ts'
 import { putObject } from './objects.ts'
@@ -31,13 +31,7 @@ async function leaveGenerations(store: Store, deriving: Deriving, now: number): 
       destructionsWhere(store, 'generation = 0').map(({ keyring }) => [hex(keyring), keyring]),
     )
     for (const id of keyrings.values()) {
-      renewGeneration(
-        store,
-        deriving,
-        id,
-        now,
-        (one) => !isDenied(store, one.key_id) && one.expires >= now,
-      )
+      renewGeneration(store, deriving, id, now, (one) => mayStay(store, one, now))
       store.run(
         'UPDATE destructions SET generation = (SELECT generation FROM keyrings WHERE id = ?1) WHERE keyring = ?1 AND generation = 0',
         id,

@@ -195,6 +195,15 @@ export function isDenied(store: Store, key: Bytes): boolean {
   return store.get('SELECT 1 FROM denied WHERE key_id = ?', key) !== undefined
 }
 
+/** Whether a member stays: its key is not denied and its certificate not over. */
+export function mayStay(
+  store: Store,
+  device: Pick<DeviceRow, 'key_id' | 'expires'>,
+  now: number,
+): boolean {
+  return !isDenied(store, device.key_id) && device.expires >= now
+}
+
 /** Denies a certificate key for good. Call it in a transaction. */
 export function denyKey(store: Store, key: Bytes, uri: string, now: number): void {
   if (isDenied(store, key)) return

@@ -1,8 +1,9 @@
 /** Key files that hold no key but the place of one: a signing key in an HSM. They are public. */
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { object, oneOf, text } from '../shared/schema.ts'
+import { writeNewFile } from './new-file.ts'
 import { parsePlace, type Pkcs11Place } from './place.ts'
 
 const schema = object({
@@ -13,19 +14,7 @@ const schema = object({
 
 /** Writes a reference that must not exist yet. Throws `ERR_EXISTS`, `ERR_IO`. */
 export function writeReference(path: string, purpose: string, place: string): void {
-  let file: number
-  try {
-    file = openSync(path, 'wx', 0o600)
-  } catch (cause) {
-    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST'
-    throw new KeyferryError(exists ? 'ERR_EXISTS' : 'ERR_IO', `${path} cannot be made`, { cause })
-  }
-  try {
-    writeSync(file, encodeJson({ format: 'keyferry-reference-1', place, purpose }))
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
+  writeNewFile(path, encodeJson({ format: 'keyferry-reference-1', place, purpose }))
 }
 
 /** The place that a file refers to; `null` where it is a key file. Throws `ERR_IO`. */

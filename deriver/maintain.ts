@@ -3,7 +3,7 @@ import { hex } from '../shared/bytes.ts'
 import { renewRoleCrl, type BuiltInCas } from './ca.ts'
 import { crlsByIssuer } from './crls.ts'
 import { expiredDevices, leavingDevices } from './revocation.ts'
-import { isDenied, type DeviceRow } from './devices.ts'
+import { mayStay, type DeviceRow } from './devices.ts'
 import { removeDevices, renewGeneration, type Deriving } from './members.ts'
 import { pruneObjects } from './objects.ts'
 import { forgetPending } from './pending.ts'
@@ -104,13 +104,7 @@ export function createMaintenance(
     )
     for (const { id } of due) {
       await deriving.root.transaction(store, () => {
-        renewGeneration(
-          store,
-          deriving,
-          id,
-          now,
-          (device) => !isDenied(store, device.key_id) && device.expires >= now,
-        )
+        renewGeneration(store, deriving, id, now, (device) => mayStay(store, device, now))
       })
     }
   }

@@ -4,7 +4,7 @@
  */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import { isDenied, type DeviceRow } from './devices.ts'
+import { mayStay, type DeviceRow } from './devices.ts'
 import { appendLog } from './log.ts'
 import { keyringsOf, renewGeneration, type Deriving } from './members.ts'
 import { REPEAT, type Word } from './refusals.ts'
@@ -117,13 +117,7 @@ export async function finishRekeys(
     for (const { device } of done) appendLog(store, 'device-rekeyed', now, { device })
     // PROTOCOL [deriver-11]
     for (const id of keyrings.values())
-      renewGeneration(
-        store,
-        deriving,
-        id,
-        now,
-        (one) => !isDenied(store, one.key_id) && one.expires >= now,
-      )
+      renewGeneration(store, deriving, id, now, (one) => mayStay(store, one, now))
     const uris = done.map((row) => deviceOf(store, row)?.uri ?? hex(row.device))
     for (const { device } of done) store.run('DELETE FROM rekeys WHERE device = ?', device)
     return { uris, keyrings: [...keyrings.values()].map((id) => keyringRow(store, id).name) }

@@ -9,11 +9,12 @@ import {
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto'
-import { openSync, readFileSync, writeSync, fsyncSync, closeSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { readReference } from './key-reference.ts'
+import { writeNewFile } from './new-file.ts'
 import { bytes, bytesOrEmpty, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
 
 /** Argon2id costs: KiB of memory, passes, lanes. RFC 9106 §4, second recommended option. */
@@ -86,19 +87,7 @@ export function writeKeyFile(
   purpose: string,
   passphrase: string | null,
 ): void {
-  let file: number
-  try {
-    file = openSync(path, 'wx', 0o600)
-  } catch (cause) {
-    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST'
-    throw new KeyferryError(exists ? 'ERR_EXISTS' : 'ERR_IO', `${path} cannot be made`, { cause })
-  }
-  try {
-    writeSync(file, encodeJson(seal(secret, purpose, passphrase)))
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
+  writeNewFile(path, encodeJson(seal(secret, purpose, passphrase)))
 }
 
 function readFile(path: string): KeyFile {

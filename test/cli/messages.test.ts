@@ -1,60 +1,30 @@
 /** A client on the command line: files and pipes through a keyring of a real deriver behind a real relay, on a machine without a tenant. */
 import { spawn } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createKeyring, initTenant, openDeriver, type Deriver } from '../../deriver/index.ts'
+import { createKeyring } from '../../deriver/index.ts'
 import { isMessage } from '../../web/index.ts'
+import { startAcme, type Acme } from '../lib/acme.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
-import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
 const root = new URL('../../', import.meta.url).pathname
 
-let directory: string
+let acme: Acme
 let home: string
-let relay: RelayProcess
-let deriver: Deriver
-let running: Promise<void>
-const stop = new AbortController()
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
-  home = join(directory, 'client')
+  acme = await startAcme([])
+  home = join(acme.directory, 'client')
   mkdirSync(home)
-  relay = await spawnRelay(join(directory, 'relay'), 'invite')
-  const tenant = join(directory, 'tenant')
-  await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
-  deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
   const rules = ['keyferry://client.acme.example/*']
-  for (const name of ['notes', 'orders']) createKeyring(deriver.store, { name, rules }, now())
-  running = deriver.run(stop.signal)
-  await writeClientFiles(home, tenant, deriver)
+  createKeyring(acme.deriver.store, { name: 'orders', rules }, now())
+  await writeClientFiles(home, join(acme.directory, 'keyferry'), acme.deriver)
 })
 afterAll(async () => {
-  stop.abort()
-  await running
-  deriver?.close()
-  await relay?.stop()
-  rmSync(directory, { recursive: true, force: true })
+  await acme?.close()
 })
 
 /** Runs a command in the client's directory with these bytes on its standard input. */

@@ -5,63 +5,38 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import {
-  createKeyring,
-  initTenant,
-  openDeriver,
-  rotateKeyring,
-  type Deriver,
-} from '../../deriver/index.ts'
+import { createKeyring, rotateKeyring } from '../../deriver/index.ts'
 import { connect, type Keyferry, type Keyring } from '../../web/index.ts'
 import { createFileStore, identityFromPem } from '../../web/node.ts'
+import { startAcme, type Acme } from '../lib/acme.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
-import { spawnRelay, until, type RelayProcess } from '../lib/processes.ts'
+import { until } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
 const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
 const MEBIBYTE = 2 ** 20
 
-let directory: string
+let acme: Acme
 let home: string
-let relay: RelayProcess
-let deriver: Deriver
-let running: Promise<void>
 let client: Keyferry
 let notes: Keyring
-const stop = new AbortController()
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
-  home = join(directory, 'client')
+  acme = await startAcme([])
+  home = join(acme.directory, 'client')
   mkdirSync(home)
-  relay = await spawnRelay(join(directory, 'relay'), 'invite')
-  const tenant = join(directory, 'tenant')
-  await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
-  deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
   const rules = ['keyferry://client.acme.example/*']
-  for (const name of ['notes', 'orders']) createKeyring(deriver.store, { name, rules }, now())
-  running = deriver.run(stop.signal)
-  await writeClientFiles(home, tenant, deriver)
+  createKeyring(acme.deriver.store, { name: 'orders', rules }, now())
+  await writeClientFiles(home, join(acme.directory, 'keyferry'), acme.deriver)
   const text = (name: string): string => readFileSync(at(name), 'utf8')
   client = await connect({
     config: JSON.parse(text('keyferry.json')) as never,
@@ -72,11 +47,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   client?.close()
-  stop.abort()
-  await running
-  deriver?.close()
-  await relay?.stop()
-  rmSync(directory, { recursive: true, force: true })
+  await acme?.close()
 })
 
 const at = (name: string): string => join(home, name)
@@ -107,7 +78,7 @@ async function write(name: string, bytes: Uint8Array, context = ''): Promise<Buf
 
 /** The next version, known to the client of this test. */
 async function rotate(): Promise<void> {
-  const version = rotateKeyring(deriver.store, 'notes', now())
+  const version = rotateKeyring(acme.deriver.store, 'notes', now())
   await expect
     .poll(() => client.refresh().then(() => notes.version), { timeout: 15_000 })
     .toBe(version)
