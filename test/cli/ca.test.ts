@@ -14,7 +14,7 @@ import { encodeEnvelope, signWithAuthority } from '../../shared/envelope.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { verifySuccessor } from '../../shared/trust.ts'
-import { keyferryIn, type Result } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 
 const openssl = promisify(execFile)
 const URI = 'keyferry://client.acme.example/ada'
@@ -27,7 +27,7 @@ beforeAll(async () => {
   tenant = join(directory, 'tenant')
   keyferry = keyferryIn(tenant)
   const init = ['init', '--org', 'Acme', '--domain', 'acme.example', '--unsealed']
-  expect((await keyferry(...init)).status).toBe(0)
+  expect((await spawnKeyferryIn(tenant)(...init)).status).toBe(0)
   const csr = await createCsr(await generateSigningKey('ES256', false), 'ada')
   writeFileSync(join(directory, 'ada.csr'), encodePem('CERTIFICATE REQUEST', csr))
 })

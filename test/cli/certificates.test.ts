@@ -26,6 +26,7 @@ afterEach(() => {
 function bash(script: string, alg: string): Promise<{ stdout: string }> {
   const env = {
     PATH: process.env['PATH'],
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
     ALG: alg,
     NODE: process.execPath,
     CLI: cli,

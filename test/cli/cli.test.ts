@@ -1,5 +1,4 @@
-/** The command line as its users meet it: a process, its output and its exit status. */
-import { execFile } from 'node:child_process'
+/** The command line: its output and its exit statuses, of processes as its users meet them and of many commands in one. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +7,7 @@ import { COMMANDS } from '../../deriver/commands/index.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 
 let directory: string
 let tenant: string
@@ -19,36 +19,25 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-interface Result {
-  status: number
-  stdout: string
-  stderr: string
-}
-
-function keyferry(args: string[], env: Record<string, string> = {}): Promise<Result> {
-  const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
-  const options = { env: { ...process.env, KEYFERRY_DIR: tenant, ...env } }
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [cli, ...args], options, (_error, stdout, stderr) => {
-      resolve({ status: child.exitCode ?? -1, stdout, stderr })
-    })
-    child.stdin?.end()
-  })
-}
+type Env = Record<string, string>
+const spawnKeyferry = (args: string[], env: Env = {}): Promise<Result> =>
+  spawnKeyferryIn(tenant, { env })(...args)
+const keyferry = (args: string[], env: Env = {}): Promise<Result> =>
+  keyferryIn(tenant, { env })(...args)
 
 const INIT = ['init', '--org', 'Acme', '--domain', 'acme.example', '--relay', 'http://127.0.0.1:9']
 
 describe('usage', () => {
   it('prints help with an example for every command, exit 0', async () => {
-    const top = await keyferry(['--help'])
+    const top = await spawnKeyferry(['--help'])
     expect(top.status).toBe(0)
     for (const [name, { help }] of Object.entries(COMMANDS)) {
       expect(top.stdout).toContain(name)
       expect(help).toContain(`usage: keyferry ${name}`)
       expect(help).toMatch(/\nexample: keyferry /)
     }
-    const one = await keyferry(['keyring', 'create', '--help'])
-    const group = await keyferry(['keyring', '--help'])
+    const one = await spawnKeyferry(['keyring', 'create', '--help'])
+    const group = await spawnKeyferry(['keyring', '--help'])
     expect(group.status).toBe(0)
     expect(group.stdout).toContain('keyring list')
     expect(one).toEqual({ status: 0, stdout: COMMANDS['keyring create']!.help, stderr: '' })
@@ -62,16 +51,16 @@ describe('usage', () => {
       ['--no-such-option'],
       ['rotate'],
     ]) {
-      const { status, stdout, stderr } = await keyferry(args, { KEYFERRY_PASSPHRASE: 'x' })
+      const { status, stdout, stderr } = await spawnKeyferry(args, { KEYFERRY_PASSPHRASE: 'x' })
       expect([args, status]).toEqual([args, args[0] === 'rotate' ? 3 : 2])
       expect(stdout).toBe('')
       expect(stderr).toMatch(/^keyferry: error: [^A-Z]/)
     }
-    expect((await keyferry([])).status).toBe(2)
+    expect((await spawnKeyferry([])).status).toBe(2)
   })
 
   it('a directory without a tenant is exit 3', async () => {
-    const { status, stderr } = await keyferry(['status', '--dir', join(directory, 'none')])
+    const { status, stderr } = await spawnKeyferry(['status', '--dir', join(directory, 'none')])
     expect(status).toBe(3)
     expect(stderr).toContain('ERR_IO')
     expect(stderr).toContain('keyferry: hint: ')
@@ -96,7 +85,7 @@ describe('a tenant', () => {
         expect.toSatisfy((status: number) => status === 1 || status === 2),
       ])
     }
-    const made = await keyferry([...INIT, '--json'], { KEYFERRY_PASSPHRASE: 'correct horse' })
+    const made = await spawnKeyferry([...INIT, '--json'], { KEYFERRY_PASSPHRASE: 'correct horse' })
     expect(made.status).toBe(0)
     expect(JSON.parse(made.stdout)).toMatchObject({
       sealed: true,
@@ -136,7 +125,7 @@ describe('a tenant', () => {
     expect(JSON.parse(status.stdout)).toMatchObject({
       problems: [expect.stringContaining('no head')] as string[],
     })
-    const run = await keyferry(['run', '--once', '--json'], {
+    const run = await spawnKeyferry(['run', '--once', '--json'], {
       KEYFERRY_PASSPHRASE: 'correct horse',
     })
     expect(run.status).toBe(3)

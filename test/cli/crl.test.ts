@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDeriver } from '../../deriver/index.ts'
 import { type CalendarEntry } from '../../deriver/calendar.ts'
 import { type CrlSource } from '../../deriver/crl-sources.ts'
-import { keyferryIn, type Result } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 import { startCrlServer, type CrlServer } from '../lib/crl-server.ts'
 import { makeOpensslCa, type OpensslCa } from '../lib/openssl-ca.ts'
 import { makeTenant } from '../lib/tenant.ts'
@@ -148,7 +148,7 @@ describe('crl source', () => {
     expect(text.stdout).toBe(`${url} every 60 s, by keyferry run\n`)
     await nextList()
     const [, before] = await numbers()
-    const once = await keyferry('run', '--once')
+    const once = await spawnKeyferryIn(join(directory, 'tenant'))('run', '--once')
     expect([once.status, once.stdout]).toEqual([
       0,
       expect.stringContaining(`CRL ${before! + 1} from ${file} is in force`),

@@ -7,7 +7,7 @@ import { base32 } from '../../shared/bytes.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { encodeLogEvidence } from '../../shared/log-evidence.ts'
 import { decodeRelease } from '../../shared/release.ts'
-import { keyferryIn } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn } from '../lib/cli.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { signHead } from '../lib/thief.ts'
 import { entryOf, evidenceOf, history, releaseOf, showing } from '../lib/log-history.ts'
@@ -34,7 +34,7 @@ it('explains a fork that a client was shown, and proves it with the tenant id', 
   tenant = relay.world.tenant
   writeFileSync(file, client.evidence[0]!.file)
 
-  const shown = await keyferry('inspect', file)
+  const shown = await spawnKeyferryIn(directory)('inspect', file)
   expect([shown.status, shown.stdout]).toEqual([0, expect.stringMatching(/^evidence\n/) as string])
   expect(shown.stdout).toContain(tenant)
   const proven = await keyferry('inspect', file, '--tenant', tenant)

@@ -7,7 +7,7 @@ import { type VersionStatus } from '../../deriver/version-status.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
-import { keyferryIn, type Result } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 
 let directory: string
 let run: (...args: string[]) => Promise<Result>
@@ -34,7 +34,7 @@ async function done(...args: string[]): Promise<string> {
 
 /** A step of the service; the relay is not there. */
 async function step(): Promise<void> {
-  expect((await run('run', '--once')).status).toBe(3)
+  expect((await spawnKeyferryIn(path('t'))('run', '--once')).status).toBe(3)
 }
 
 async function show(name: string): Promise<{ versions: VersionStatus[]; waiting: string[] }> {

@@ -210,6 +210,7 @@ it('nothing of a deriver is loaded', async () => {
     'deriver/commands/rewrap-file.ts',
     'deriver/commands/rewrap.ts',
     'deriver/commands/signatures.ts',
+    'deriver/main.ts',
   ])
   expect(loaded).toContain('web/client.ts')
   expect(loaded).not.toContain('node:sqlite')

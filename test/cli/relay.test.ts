@@ -1,10 +1,10 @@
-/** The operator's commands, and `fsck` by a tenant's own deriver, as processes against a real relay. */
+/** The operator's commands, and `fsck` by a tenant's own deriver, against a real relay. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { INVITE } from '../lib/calls.ts'
-import { keyferryIn } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn } from '../lib/cli.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 
 const SECRET = 'an-operator-secret-of-more-than-32-characters'
@@ -37,7 +37,7 @@ afterAll(async () => {
 const storage = () => relay.harness.getWorker().getDurableObjectStorage('TENANT', { name: tenant })
 
 it('fsck verifies all that a relay stores, and names what is wrong', async () => {
-  const good = await keyferry('fsck', url, '--json')
+  const good = await spawnKeyferryIn(join(directory, 'tenant'))('fsck', url, '--json')
   expect(JSON.parse(good.stdout)).toMatchObject({ tenant, trust: 1, problems: [], requests: 0 })
   expect(good.status).toBe(0)
   expect((JSON.parse(good.stdout) as { objects: number }).objects).toBeGreaterThan(4)

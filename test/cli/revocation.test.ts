@@ -12,7 +12,7 @@ import { createCsr } from '../../shared/csr.ts'
 import { decodeEnvelope } from '../../shared/envelope.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
-import { keyferryIn, type Result } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 import { makeOpensslCa } from '../lib/openssl-ca.ts'
 
 const openssl = promisify(execFile)
@@ -76,7 +76,8 @@ const denied = async (): Promise<string[]> =>
 
 /** Runs it with --json, and gives what it printed and the seconds until its bound ends. */
 async function revoke(...args: string[]): Promise<{ done: object; left: number }> {
-  const { status, stdout } = await keyferry('client', 'revoke', ...args, '--json')
+  const run = spawnKeyferryIn(file('tenant'))
+  const { status, stdout } = await run('client', 'revoke', ...args, '--json')
   expect(status).toBe(0)
   const { until, ...done } = JSON.parse(stdout) as { until: number }
   return { done, left: until - Math.floor(Date.now() / 1000) }

@@ -16,7 +16,7 @@ import { openRoots } from '../../deriver/roots.ts'
 import { utf8 } from '../../shared/bytes.ts'
 import { connect, type Keyferry } from '../../web/index.ts'
 import { createFileStore, identityFromPem } from '../../web/node.ts'
-import { keyferryIn } from '../lib/cli.ts'
+import { spawnKeyferryIn } from '../lib/cli.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 import { hsmAbsent, makeSoftHsm, type SoftHsm } from '../lib/softhsm.ts'
@@ -81,7 +81,7 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
     })
     createKeyring(deriver.store, { name: 'notes', rules }, now())
     // A further root to move to, and an imported key.
-    const cli = keyferryIn(tenant)
+    const cli = spawnKeyferryIn(tenant)
     expect(await cli('root', 'add', 'second', 'file:second', '--generate')).toMatchObject({
       status: 0,
     })
@@ -124,7 +124,7 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
   it('delivers keys that were derived in the HSM, in heads that were signed there', async () => {
     await write('notes')
     expect(await readAll('notes')).toEqual(['message 0'])
-    const { stdout } = await keyferryIn(tenant)('status', '--json')
+    const { stdout } = await spawnKeyferryIn(tenant)('status', '--json')
     expect(JSON.parse(stdout)).toMatchObject({
       roots: [
         { name: 'main', place: hsm.place('master'), isPresent: true, versions: 2, devices: 1 },
@@ -147,7 +147,7 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
     await writeClientFiles(home, tenant, deriver)
     const other = await open(home)
     const granted = other.keyring('notes').then((ring) => ring.encrypt('of another'))
-    const { status, stderr } = await keyferryIn(tenant)('root', 'check', 'main')
+    const { status, stderr } = await spawnKeyferryIn(tenant)('root', 'check', 'main')
     expect([status, stderr.includes('ERR_ROOT'), stderr.includes('hint:')]).toEqual([3, true, true])
     await headAfter(() => hsm.plug())
     await seen((event) => event.type === 'root' && event.state === 'back')
@@ -162,17 +162,18 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
   }, 120_000)
 
   it('moves to another root while old messages stay readable', async () => {
-    await headAfter(() => keyferryIn(tenant)('root', 'use', 'second'))
+    await headAfter(() => spawnKeyferryIn(tenant)('root', 'use', 'second'))
     await expect
       .poll(
         async () =>
-          JSON.parse((await keyferryIn(tenant)('root', 'list', '--json')).stdout)[1].generations,
+          JSON.parse((await spawnKeyferryIn(tenant)('root', 'list', '--json')).stdout)[1]
+            .generations,
         { timeout: 20_000 },
       )
       .toBe(2)
     await write('notes')
     expect(await readAll('notes')).toEqual(['message 0', 'message 1', 'message 2'])
-    const refused = await keyferryIn(tenant)('root', 'remove', 'main')
+    const refused = await spawnKeyferryIn(tenant)('root', 'remove', 'main')
     expect([refused.status, refused.stderr.includes('ERR_CONFLICT')]).toEqual([1, true])
   }, 60_000)
 

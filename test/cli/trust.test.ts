@@ -1,29 +1,22 @@
 /** The trust document's life on the command line: proposed, signed by two people, published; and what is refused leaves everything as it was. */
-import { execFile } from 'node:child_process'
 import { createHash, createPublicKey } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 
 let directory: string
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   const relay = ['--relay', 'http://127.0.0.1:9']
-  await keyferry('init', '--org', 'Acme', '--domain', 'acme.example', ...relay, '--unsealed')
+  const init = ['init', '--org', 'Acme', '--domain', 'acme.example', ...relay, '--unsealed']
+  expect((await spawnKeyferryIn(join(directory, 't'))(...init)).status).toBe(0)
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-function keyferry(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-  const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
-  const options = { cwd: directory, env: { ...process.env, KEYFERRY_DIR: join(directory, 't') } }
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [cli, ...args], options, (_error, stdout, stderr) => {
-      resolve({ status: child.exitCode ?? -1, stdout, stderr })
-    })
-    child.stdin?.end()
-  })
-}
+const keyferry = (...args: string[]): Promise<Result> =>
+  keyferryIn(join(directory, 't'), { cwd: directory })(...args)
 
 async function propose(...args: string[]): Promise<string> {
   const { stdout, stderr, status } = await keyferry('trust', 'propose', ...args)

@@ -22,7 +22,7 @@ import { newestTrust } from '../../deriver/trust.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
-import { keyferryIn, type Result } from '../lib/cli.ts'
+import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -122,7 +122,7 @@ it(
   'finds a database that was restored without a new incarnation, and proves what it then signs',
   async () => {
     await rotateAndPush()
-    const well = await keyferry('audit', 'verify')
+    const well = await spawnKeyferryIn(tenant)('audit', 'verify')
     expect([well.status, well.stdout]).toEqual([
       0,
       expect.stringContaining(`${relay.url}: 2 heads`),
@@ -149,7 +149,7 @@ it(
       await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
     })
     expect(await headCount()).toBe(before)
-    const run = await keyferry('run', '--once')
+    const run = await spawnKeyferryIn(tenant)('run', '--once')
     expect([run.status, run.stderr]).toEqual([1, expect.stringContaining('ERR_ROLLBACK')])
 
     // An older program would have signed: then the two heads are evidence.

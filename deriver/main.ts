@@ -1,0 +1,154 @@
+/** The command line as a function. Each command is a function from its options to lines for a person, or JSON for a program. */
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { parseArgs } from 'node:util'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { COMMON } from './commands/definition.ts'
+import { messageCommands } from './commands/messages.ts'
+
+/** A passphrase that is given, not asked for: in a file or in the environment. */
+function givenPassphrase(file: string | undefined): string | undefined {
+  if (file === undefined) return process.env['KEYFERRY_PASSPHRASE']
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (cause) {
+    throw new KeyferryError('ERR_IO', `${file} cannot be read`, { cause })
+  }
+}
+
+/** Asks on the terminal. What is typed is not shown: the line editor writes into nothing. */
+async function ask(prompt: string): Promise<string> {
+  const nothing = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const reader = createInterface({ input: process.stdin, output: nothing, terminal: true })
+  process.stderr.write(prompt)
+  try {
+    return await reader.question('')
+  } finally {
+    reader.close()
+    process.stderr.write('\n')
+  }
+}
+
+async function readPassphrase(confirm: boolean, file: string | undefined): Promise<string> {
+  let passphrase = givenPassphrase(file)
+  if (passphrase === undefined) {
+    if (!process.stdin.isTTY) {
+      throw new KeyferryError(
+        'ERR_PASSPHRASE',
+        'no passphrase: set KEYFERRY_PASSPHRASE or use --passphrase-file',
+      )
+    }
+    passphrase = await ask('passphrase: ')
+    if (confirm && (await ask('once more: ')) !== passphrase) {
+      throw new KeyferryError('ERR_PASSPHRASE', 'the two do not agree')
+    }
+  }
+  if (passphrase.length === 0)
+    throw new KeyferryError('ERR_PASSPHRASE', 'an empty passphrase seals nothing')
+  return passphrase
+}
+
+const HINTS: Partial<Record<string, string>> = {
+  ERR_IO: 'is the path right, and --dir where keyferry init was run?',
+  ERR_RELAY: 'is the relay up, and is its address right?',
+  ERR_STATE: 'was the database made by another version of keyferry?',
+  ERR_UNAUTHORIZED: 'is the clock right, and was the tenant enrolled with --invite?',
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+/** Exit statuses: 3 means that nothing is known about the answer. */
+function statusOf(error: unknown): number {
+  if (!isKeyferryError(error)) return 3
+  if (error.code === 'ERR_USAGE') return 2
+  const unknown = ['ERR_IO', 'ERR_RELAY', 'ERR_ROOT', 'ERR_ROOT_TIMEOUT', 'ERR_TIMEOUT']
+  return unknown.includes(error.code) ? 3 : 1
+}
+
+/** Shows Node's warnings as the command line's own. ML-KEM in WebCrypto is marked experimental; that is no news to whoever reads this output. */
+export function showWarnings(): void {
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => {
+    if (warning.name !== 'ExperimentalWarning')
+      process.stderr.write(`keyferry: warning: ${warning.message}\n`)
+  })
+}
+
+/** Runs the command that these arguments name and returns its exit status. Output, environment and signals are those of the process. */
+export async function main(argv: string[]): Promise<number> {
+  const fail = (message: string, of = ''): number => {
+    const help = `keyferry ${of === '' ? '' : `${of} `}--help`
+    process.stderr.write(`keyferry: error: ${message}\nkeyferry: hint: see ${help}\n`)
+    return 2
+  }
+  // A client has no tenant: nothing of a deriver and its database is loaded for it.
+  const isClient = Object.hasOwn(messageCommands, argv[0] ?? '')
+  const deriver = isClient ? undefined : await import('./commands/index.ts')
+  const commands = deriver?.COMMANDS ?? messageCommands
+  // The command is named first: its options decide how the rest is read.
+  const words = argv.findIndex((word) => word.startsWith('-'))
+  const named = words === -1 ? argv : argv.slice(0, words)
+  const two = named.slice(0, 2).join(' ')
+  const three = named.slice(0, 3).join(' ')
+  const name = [three, two].find((full) => Object.hasOwn(commands, full)) ?? named[0]
+  const wantsHelp = argv.includes('--help') || argv.includes('-h')
+  if (name === undefined) {
+    if (!wantsHelp && argv.length > 0) return fail('a command comes before its options')
+    process.stdout.write(deriver!.USAGE)
+    return wantsHelp ? 0 : 2
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (command === undefined) {
+    const { groupUsage } = deriver!
+    const group = groupUsage(two) ?? groupUsage(name)
+    if (group === undefined || (groupUsage(two) === undefined && named.length > 1 && !wantsHelp))
+      return fail(`no command ${two}`)
+    process.stdout.write(group)
+    return wantsHelp ? 0 : 2
+  }
+  if (wantsHelp) {
+    process.stdout.write(command.help)
+    return 0
+  }
+  let parsed
+  try {
+    const args = argv.slice(name.split(' ').length)
+    parsed = parseArgs({
+      args,
+      options: { ...command.options, ...COMMON },
+      allowPositionals: true,
+    })
+  } catch (error) {
+    const [first] = (error as Error).message.split('\n')
+    return fail(`${first!.charAt(0).toLowerCase()}${first!.slice(1)}`, name)
+  }
+  const { values, positionals } = parsed
+  const stop = new AbortController()
+  const end = (): void => stop.abort()
+  for (const signal of SIGNALS) process.once(signal, end)
+  try {
+    return await command.run({
+      options: values,
+      operands: positionals,
+      directory: values.dir ?? process.env['KEYFERRY_DIR'] ?? 'keyferry',
+      now: () => Math.floor(Date.now() / 1000),
+      passphrase: (confirm = false) => readPassphrase(confirm, values['passphrase-file']),
+      out: (text) => void process.stdout.write(`${text}\n`),
+      signal: stop.signal,
+    })
+  } catch (error) {
+    const code = isKeyferryError(error) ? error.code : ''
+    process.stderr.write(
+      `keyferry: error: ${(error as Error).message}${code === '' ? '' : ` (${code})`}\n`,
+    )
+    const own = isKeyferryError(error) ? error.hint : undefined
+    const byCode =
+      code === 'ERR_USAGE' ? `see keyferry ${name} --help` : (command.hints ?? HINTS)[code]
+    const hint = own ?? byCode
+    if (hint !== undefined) process.stderr.write(`keyferry: hint: ${hint}\n`)
+    return statusOf(error)
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, end)
+  }
+}
