@@ -1,4 +1,5 @@
-// Runs a local bin (wrangler, vitest, node, ...) with the telemetry of wrangler and miniflare off.
+// Runs a local bin (wrangler, vitest, node, ...) with the telemetry of wrangler and miniflare off, and with Node's compile cache: every process
+// that is started below finds its modules compiled, and .ts ones stripped of their types.
 import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
@@ -18,6 +19,9 @@ try {
 } catch {
   process.env.XDG_CONFIG_HOME ??= fileURLToPath(new URL('../.wrangler/config', import.meta.url))
 }
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
+  new URL('../node_modules/.cache/node', import.meta.url),
+)
 const bins = fileURLToPath(new URL('../node_modules/.bin', import.meta.url))
 process.env.PATH = bins + delimiter + (process.env.PATH ?? '')
 
