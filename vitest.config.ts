@@ -29,6 +29,8 @@ export default defineConfig({
   plugins: [suites()],
   test: {
     maxWorkers: Math.min(4, availableParallelism()),
+    // Of the tests of one file that may: most of their time is a client's pause before its next fetch.
+    maxConcurrency: 12,
     projects: [
       {
         extends: true,

@@ -2,7 +2,7 @@
  * The stage of an attack: an honest tenant with two keyrings, a client that holds them or a new one, and between them a relay that does whatever the
  * attack says. What has to be true after every attack is asked here, once for all.
  */
-import { expect, onTestFinished } from 'vitest'
+import { expect } from 'vitest'
 import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
 import { fromUtf8, hex, type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
@@ -92,7 +92,6 @@ export class Stage {
     this.client?.close()
     const { store, identity } = this
     this.client = await this.relay.connect({ store, identity })
-    onTestFinished(() => this.client.close())
   }
 
   /** Changes every delivery from now on. */
@@ -263,6 +262,15 @@ export async function suffer(
   store: Store = createMemoryStore(),
 ): Promise<void> {
   const stage = await Stage.set(victim, store)
+  try {
+    await endure(stage, attack)
+  } finally {
+    stage.client.close()
+  }
+}
+
+async function endure(stage: Stage, attack: Attack): Promise<void> {
+  const { victim } = stage
   await attack.play(stage)
   const before = await stage.accepted()
   expect(await codeOf((attack.act ?? (() => stage.act()))(stage))).toBe(attack.code)

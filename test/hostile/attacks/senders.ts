@@ -82,10 +82,11 @@ const decrypting =
     stage.notes.decrypt(await make(stage), options)
 
 /** A member that the keyring had, whose certificate its CA has revoked since, and the version that it never had. */
-let removed: Signer
+const removed = new WeakMap<Stage, Signer>()
 async function removeMember(stage: Stage): Promise<void> {
-  removed = await identify(stage, 'mallory')
-  await revoke(stage.relay.world.cas.client, removed, stage.relay.now)
+  const mallory = await identify(stage, 'mallory')
+  removed.set(stage, mallory)
+  await revoke(stage.relay.world.cas.client, mallory, stage.relay.now)
   await stage.rotate()
   await stage.client.refresh()
 }
@@ -197,14 +198,14 @@ export const senders: readonly Attack[] = [
     '3.3 removed member: a message under a version that it had, signed by itself',
     'ERR_CERT_REVOKED',
     REMOVED,
-    decrypting((stage) => forgeMessage(stage, removed, { version: 1 }), { from: true }),
+    decrypting((stage) => forgeMessage(stage, removed.get(stage)!, { version: 1 }), { from: true }),
     removeMember,
   ),
   attack(
     '3.3 removed member: a message under a version that it had, signed by itself, where nobody asks',
     'ERR_CERT_REVOKED',
     REMOVED,
-    decrypting((stage) => forgeMessage(stage, removed, { version: 1 })),
+    decrypting((stage) => forgeMessage(stage, removed.get(stage)!, { version: 1 })),
     removeMember,
   ),
   attack(
@@ -214,7 +215,7 @@ export const senders: readonly Attack[] = [
     decrypting(
       async (stage) => {
         const { certificates } = await identify(stage, 'lee')
-        return forgeMessage(stage, removed, { version: 1, certificates })
+        return forgeMessage(stage, removed.get(stage)!, { version: 1, certificates })
       },
       { from: LEE },
     ),
@@ -225,7 +226,10 @@ export const senders: readonly Attack[] = [
     'ERR_CERT_REVOKED',
     REMOVED,
     async (stage) =>
-      stage.notes.verify(await signBeside(stage, removed, 0, stage.relay.now - 3_000), DATA),
+      stage.notes.verify(
+        await signBeside(stage, removed.get(stage)!, 0, stage.relay.now - 3_000),
+        DATA,
+      ),
     removeMember,
   ),
   attack('3.3 backdated signature: from the future', 'ERR_FUTURE', MEMBER, async (stage) => {
@@ -245,7 +249,7 @@ export const senders: readonly Attack[] = [
     '3.3 hidden revocation: the relay gives an earlier list in place of the one that the head names',
     'ERR_HASH',
     'relay',
-    async (stage) => stage.notes.verify(await signBeside(stage, removed), DATA),
+    async (stage) => stage.notes.verify(await signBeside(stage, removed.get(stage)!), DATA),
     async (stage) => {
       const before = stage.relay.world.cas.client.crl
       await removeMember(stage)
@@ -259,7 +263,7 @@ export const senders: readonly Attack[] = [
     '3.3 hidden revocation: the relay has no list',
     'ERR_NOT_FOUND',
     'relay',
-    async (stage) => stage.notes.verify(await signBeside(stage, removed), DATA),
+    async (stage) => stage.notes.verify(await signBeside(stage, removed.get(stage)!), DATA),
     async (stage) => {
       await removeMember(stage)
       stage.relay.interfere = (url) =>
@@ -270,7 +274,7 @@ export const senders: readonly Attack[] = [
     '3.3 hidden revocation: a head names a list that the CA did not sign',
     'ERR_CRL',
     THIEF,
-    async (stage) => stage.notes.verify(await signBeside(stage, removed), DATA),
+    async (stage) => stage.notes.verify(await signBeside(stage, removed.get(stage)!), DATA),
     async (stage) => {
       await removeMember(stage)
       const own = await makeCa('client', stage.relay.now)
