@@ -1,39 +1,26 @@
 /** A browser without ML-KEM in its WebCrypto: X-Wing keys from a chunk of their own, through reload and restart; and a page that may store nothing. */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { build } from 'esbuild'
 import { chromium as playwright, type BrowserContext, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { issueClient } from '../../deriver/ca.ts'
-import {
-  appConfig,
-  createKeyring,
-  initTenant,
-  openDeriver,
-  type Deriver,
-} from '../../deriver/index.ts'
 import { readCa } from '../../deriver/key-files.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
+import { startAcme, type Acme } from '../lib/acme.ts'
 import { hideMlKem } from '../lib/older-platform.ts'
-import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
 const ENTRY =
   "import * as client from './web/index.ts'; import { createIdentity } from './web/enroll.ts'; globalThis.library = { ...client, createIdentity }"
 
-let directory: string
-let relay: RelayProcess
-let deriver: Deriver
-let running: Promise<void>
+let acme: Acme
 let app: Server
 let origin: string
 let context: BrowserContext
-const stop = new AbortController()
 const served: string[] = []
 
 /** The app's script in chunks, by name. */
@@ -53,10 +40,10 @@ async function bundle(): Promise<Map<string, Uint8Array>> {
 }
 
 async function certify(csrPem: string): Promise<string> {
-  const issuer = await readCa(join(directory, 'tenant'), 'ca-client', null)
+  const issuer = await readCa(join(acme.directory, 'keyferry'), 'ca-client', null)
   const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
   const uri = 'keyferry://client.acme.example/browser'
-  return encodePem('CERTIFICATE', await issueClient(deriver.store, issuer, csr!, uri, now()))
+  return encodePem('CERTIFICATE', await issueClient(acme.deriver.store, issuer, csr!, uri, now()))
 }
 
 async function startApp(): Promise<void> {
@@ -84,7 +71,7 @@ async function startApp(): Promise<void> {
 
 /** A browser with what it kept on disk, as it was before it learnt ML-KEM. */
 async function launch(): Promise<Page> {
-  context = await playwright.launchPersistentContext(join(directory, 'browser'), {
+  context = await playwright.launchPersistentContext(join(acme.directory, 'browser'), {
     executablePath: chromium,
     args: chromiumArgs,
   })
@@ -95,35 +82,13 @@ async function launch(): Promise<Page> {
 }
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
-  relay = await spawnRelay(join(directory, 'relay'), 'invite')
   await startApp()
-  await initTenant({
-    directory: join(directory, 'tenant'),
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [origin],
-    passphrase: null,
-    now: now(),
-  })
-  deriver = await openDeriver({
-    directory: join(directory, 'tenant'),
-    passphrase: null,
-    invite: 'invite',
-  })
-  const rules = ['keyferry://client.acme.example/*']
-  createKeyring(deriver.store, { name: 'notes', rules }, now())
-  running = deriver.run(stop.signal)
+  acme = await startAcme([origin])
 })
 afterAll(async () => {
   await context?.close()
-  stop.abort()
-  await running
-  deriver?.close()
   app?.close()
-  await relay?.stop()
-  rmSync(directory, { recursive: true, force: true })
+  await acme?.close()
 })
 
 type Library = typeof import('../../web/index.ts') & typeof import('../../web/enroll.ts')
@@ -179,7 +144,7 @@ async function storedKeys(forget: boolean): Promise<string[]> {
 const isStandIn = (path: string): boolean => path.includes('ml-kem-noble')
 
 it('makes X-Wing keys with the stand-in, or none while it does not load: never weaker ones', async () => {
-  const config = await appConfig(deriver.store)
+  const { config } = acme
   const page = await launch()
   await page.route('**/ml-kem-noble*', (route) => route.abort())
   expect(await page.evaluate(work, { config, message: null })).toBe('ERR_IO')
@@ -238,7 +203,7 @@ it('a modern browser loads nothing that stands in for its own', async () => {
     const page = await (await browser.newContext()).newPage()
     await page.goto(origin)
     const message = await page.evaluate(work, {
-      config: await appConfig(deriver.store),
+      config: acme.config,
       message: null,
     })
     expect(message.length).toBeGreaterThan(0)

@@ -1,69 +1,38 @@
 /** A real browser and a Node service of one tenant: a file of tens of MiB from one to the other and back, keys that never leave, reload. */
-import { createHash, randomBytes, randomFillSync } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { createHash, randomFillSync } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { chromium as playwright, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { issueClient } from '../../deriver/ca.ts'
-import {
-  appConfig,
-  createKeyring,
-  initTenant,
-  openClientCa,
-  openDeriver,
-  type ClientCa,
-  type Deriver,
-} from '../../deriver/index.ts'
+import { appConfig, createKeyring } from '../../deriver/index.ts'
 import { readCa } from '../../deriver/key-files.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
 import { createIdentity } from '../../web/enroll.ts'
-import { createEnrolment, toListener } from '../../web/enrolment/index.ts'
-import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
+import { startAcme, type Acme } from '../lib/acme.ts'
 
 const MEBIBYTES = 40
 const now = (): number => Math.floor(Date.now() / 1000)
 const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
-let directory: string
-let relay: RelayProcess
-let deriver: Deriver
-let running: Promise<void>
+let acme: Acme
 let app: Server
 let origin: string
 let browser: Browser
 let page: Page
 let service: Keyferry
-const stop = new AbortController()
 const uploads = new Map<string, Buffer>()
 const consoleErrors: string[] = []
-let clientCa: ClientCa
-let enrolment: ReturnType<typeof toListener>
-
-/** The app knows its user by a cookie. */
-function startEnrolment(): void {
-  const handler = createEnrolment({
-    ca: clientCa,
-    session: (request) =>
-      request.headers.get('cookie') === 'session=42'
-        ? { id: 'session 42', uri: 'keyferry://client.acme.example/browser' }
-        : null,
-    secret: new Uint8Array(randomBytes(32)),
-    origins: [origin],
-  })
-  enrolment = toListener(handler)
-}
 
 async function certify(csrPem: string, name: string): Promise<string> {
-  const issuer = await readCa(join(directory, 'tenant'), 'ca-client', null)
+  const issuer = await readCa(join(acme.directory, 'keyferry'), 'ca-client', null)
   const [csr] = decodePem(csrPem, 'CERTIFICATE REQUEST')
   const der = await issueClient(
-    deriver.store,
+    acme.deriver.store,
     issuer,
     csr!,
     `keyferry://client.acme.example/${name}`,
@@ -86,10 +55,9 @@ async function startApp(): Promise<void> {
     target: 'es2022',
   })
   const script = bundle.outputFiles[0]!.text
-  const csp = `default-src 'none'; script-src 'self'; connect-src 'self' ${relay.url} ${relay.url.replace('http', 'ws')}; require-trusted-types-for 'script'`
   app = createServer((request, response) => {
     if (request.url === '/enroll') {
-      void enrolment(request, response)
+      void acme.enrolment(request, response)
       return
     }
     const chunks: Buffer[] = []
@@ -97,6 +65,8 @@ async function startApp(): Promise<void> {
     request.on('end', () => {
       const body = Buffer.concat(chunks)
       const url = request.url ?? '/'
+      const { url: relay } = acme.relay
+      const csp = `default-src 'none'; script-src 'self'; connect-src 'self' ${relay} ${relay.replace('http', 'ws')}; require-trusted-types-for 'script'`
       const answer = (type: string, data: string | Buffer): void => {
         const headers = { 'content-type': type, 'content-security-policy': csp }
         const cookie = 'session=42; HttpOnly; SameSite=Strict; Path=/'
@@ -119,31 +89,11 @@ async function startApp(): Promise<void> {
 }
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
-  relay = await spawnRelay(join(directory, 'relay'), 'invite')
   await startApp()
-  const options = {
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [origin],
-    passphrase: null,
-  }
-  await initTenant({ directory: join(directory, 'tenant'), ...options, now: now() })
-  deriver = await openDeriver({
-    directory: join(directory, 'tenant'),
-    passphrase: null,
-    invite: 'invite',
-  })
-  clientCa = await openClientCa({ directory: join(directory, 'tenant'), passphrase: null })
-  startEnrolment()
-  createKeyring(
-    deriver.store,
-    { name: 'files', rules: ['keyferry://client.acme.example/*'] },
-    now(),
-  )
-  running = deriver.run(stop.signal)
-  const config = await appConfig(deriver.store)
+  acme = await startAcme([origin])
+  const rules = ['keyferry://client.acme.example/*']
+  createKeyring(acme.deriver.store, { name: 'files', rules }, now())
+  const config = await appConfig(acme.deriver.store)
   const store = createMemoryStore()
   const identity = await createIdentity({
     name: 'service',
@@ -163,13 +113,8 @@ beforeAll(async () => {
 afterAll(async () => {
   service?.close()
   await browser?.close()
-  stop.abort()
-  await running
-  deriver?.close()
-  clientCa?.close()
   app?.close()
-  await relay?.stop()
-  rmSync(directory, { recursive: true, force: true })
+  await acme?.close()
 })
 
 /** Runs in the page: an identity (kept if there is one), a connection, the keyring, and two helpers for files. */
@@ -274,7 +219,7 @@ it('no private key in the page can be exported, in the identity or anywhere in w
 })
 
 it('after a reload the same identity opens the keyring again, also with the relay away', async () => {
-  const config = await appConfig(deriver.store)
+  const config = await appConfig(acme.deriver.store)
   const fingerprint = await page.evaluate(
     () =>
       (globalThis as unknown as { identity: { certificates: Uint8Array[] } }).identity
@@ -284,7 +229,7 @@ it('after a reload the same identity opens the keyring again, also with the rela
     const { keyring } = globalThis as unknown as InPage
     return Array.from(await keyring.encrypt('before the reload'))
   })
-  await page.route(`${relay.url}/**`, (route) => route.abort())
+  await page.route(`${acme.relay.url}/**`, (route) => route.abort())
   await page.reload()
   await page.evaluate(openInPage, config)
   const text = await page.evaluate(async (bytes) => {
@@ -298,7 +243,7 @@ it('after a reload the same identity opens the keyring again, also with the rela
         .certificates[0]!.length,
   )
   expect(again).toBe(fingerprint)
-  await page.unroute(`${relay.url}/**`)
+  await page.unroute(`${acme.relay.url}/**`)
 })
 
 it('the page worked under a strict content security policy without an error', () => {
