@@ -4,6 +4,7 @@ import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { ABSENT, hasSuites, suites } from './test/conformance/suites.ts'
 import { chromium, chromiumArgs } from './tools/chromium.ts'
+import { LongestFirst } from './tools/longest-first.ts'
 
 // The shared vectors, and other people's, run in all three engines: Node, workerd and Chromium.
 const vectors = ['test/vectors/**/*.test.ts', 'test/conformance/engines/*.test.ts']
@@ -28,7 +29,9 @@ if (!hasSuites) console.warn(ABSENT)
 export default defineConfig({
   plugins: [suites()],
   test: {
-    maxWorkers: Math.min(4, availableParallelism()),
+    // Two for a core: half of the time they wait for other processes, clocks and the network.
+    maxWorkers: Math.min(4, 2 * availableParallelism()),
+    sequence: { sequencer: LongestFirst },
     // Of the tests of one file that may: most of their time is a client's pause before its next fetch.
     maxConcurrency: 12,
     projects: [
@@ -41,7 +44,7 @@ export default defineConfig({
             'test/conformance/*.test.ts',
             ...vectors,
           ],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -60,7 +63,7 @@ export default defineConfig({
         test: {
           name: 'worker',
           include: [...tests('worker'), ...vectors],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -69,7 +72,7 @@ export default defineConfig({
         test: {
           name: 'relay',
           include: tests('relay', 'hostile', 'invariants', 'e2e', 'cli', 'interop', 'package'),
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 120_000,
         },
       },
@@ -89,7 +92,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: [...tests('browser'), ...vectors],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           browser: {
             enabled: true,
             headless: true,
