@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createKeyring } from '../../deriver/index.ts'
 import { isMessage } from '../../web/index.ts'
 import { startAcme, type Acme } from '../lib/acme.ts'
+import { keyferryIn } from '../lib/cli.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -146,7 +147,7 @@ it('[sign-2] a signature beside a file says who signed which file, in which cont
     ['ERR_MALFORMED', 'verify', ...ME, '--signature', 'contract', 'contract'],
   ] as [string, ...string[]][]) {
     if (code === 'ERR_MALFORMED') writeFileSync(join(home, 'contract'), 'no signature')
-    const refused = await keyferry(args)
+    const refused = await keyferryIn(home, { cwd: home })(...args)
     expect([refused.status, refused.stdout.length]).toEqual([1, 0])
     expect(refused.stderr).toContain(`(${code})`)
   }
@@ -172,7 +173,7 @@ it.each<[number, string, string[]]>([
   [3, 'ERR_IO', ['encrypt', ...ME, '--out', 'none/out']],
   [3, 'ERR_IO', ['encrypt', ...ME, '--config', 'none.json']],
 ])('exit status %i, %s: %j', async (status, text, args) => {
-  const result = await keyferry(args)
+  const result = await keyferryIn(home, { cwd: home })(...args)
   expect([result.status, result.stdout.length]).toEqual([status, 0])
   expect(result.stderr).toMatch(/^keyferry: error: /)
   expect(result.stderr).toContain('\nkeyferry: hint: ')
