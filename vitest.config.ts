@@ -53,6 +53,8 @@ export default defineConfig({
         test: {
           name: 'noble',
           setupFiles: ['test/lib/without-webcrypto.ts'],
+          // Each of these files runs alone in another project; here they share the processes in which WebCrypto is gone.
+          isolate: false,
           include: [...noble.map((name) => `test/unit/${name}.test.ts`), ...vectors],
           testTimeout: 60_000,
         },
