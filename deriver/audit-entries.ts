@@ -81,6 +81,8 @@ export class Follower {
   #catalog = 0
   #proposed = 0
   #incarnation = 1
+  /** Between a restore and the incarnation that follows: versions made since the backup are taken in again. */
+  #isRestored = false
   /** Devices, in hex, that are to have another package. */
   readonly #rekeys = new Set<string>()
   readonly #lives = new VersionLives()
@@ -167,6 +169,7 @@ export class Follower {
       if (trust !== null && named?.body.incarnation !== incarnation)
         wrong(`trust document ${entry.trust} is not of incarnation ${incarnation}`)
       this.#incarnation = incarnation
+      this.#isRestored = false
       this.raised.push({ incarnation, since })
     } else if (entry.event === 'catalog-signed') {
       if (entry.number <= this.#catalog) wrong(`catalog ${entry.number} after ${this.#catalog}`)
@@ -175,7 +178,8 @@ export class Follower {
       const last = Math.max(this.#proposed, this.#catalog)
       if (entry.number <= last) wrong(`catalog ${entry.number} proposed after ${last}`)
       this.#proposed = entry.number
-    } else if (entry.event === 'rekey-ordered') this.#rekeys.add(hex(entry.device))
+    } else if (entry.event === 'backup-restored') this.#isRestored = true
+    else if (entry.event === 'rekey-ordered') this.#rekeys.add(hex(entry.device))
     else if (entry.event === 'device-rekeyed' && !this.#rekeys.delete(hex(entry.device)))
       wrong(`device ${hex(entry.device)} is re-keyed, and nobody ordered that`)
   }
@@ -201,7 +205,8 @@ export class Follower {
     // Entries on one version are of the present incarnation only where it is encrypted under.
     const isAny =
       isVersionEntry(entry) && (entry.event !== 'version-activated' || entry.version === 0)
-    if (!isAny && 'incarnation' in entry && entry.incarnation !== this.#incarnation)
+    const isFound = this.#isRestored && entry.event === 'version-created'
+    if (!isAny && !isFound && 'incarnation' in entry && entry.incarnation !== this.#incarnation)
       wrong(`incarnation ${entry.incarnation} in ${this.#incarnation}`)
     if (isVersionEntry(entry)) this.#lives.take(entry, ring.kind, ring.version, wrong)
     else if (entry.event === 'generation-created') {
@@ -210,7 +215,7 @@ export class Follower {
       ring.generation = entry.generation
       ring.bundled = new Set()
     } else if (entry.event === 'version-created') {
-      if (entry.version !== ring.version + 1)
+      if (entry.version !== ring.version + 1 && !(isFound && entry.version > ring.version))
         wrong(`version ${entry.version} after ${ring.version}`)
       ring.version = entry.version
     } else if (entry.event === 'bundle-made') {

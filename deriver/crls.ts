@@ -4,6 +4,7 @@ import { checkCrl, parseCrl, type Crl } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { parseAnchor } from '../shared/x509.ts'
+import { noteListed } from './restored.ts'
 import { markChanged, type Store } from './store.ts'
 
 /** Takes a CRL into force. It must rise in number; equal bytes change nothing. Throws `ERR_ROLLBACK`, `ERR_FORK`. */
@@ -61,7 +62,12 @@ export async function takeCrl(
     try {
       const checked = await checkCrl(crl, issuer, now)
       const { issuerKeyId, number, nextUpdate } = checked
-      const isNew = store.transaction(() => storeCrl(store, issuerKeyId, number, der, nextUpdate))
+      const isNew = store.transaction(() => {
+        const stored = storeCrl(store, issuerKeyId, number, der, nextUpdate)
+        // PROTOCOL [restore-3]
+        if (!isBuiltInCa(store, issuerKeyId)) noteListed(store, issuerKeyId, now)
+        return stored
+      })
       return { isNew, issuer: issuerKeyId, number }
     } catch (error) {
       // A CA that renewed its key has the same name twice.

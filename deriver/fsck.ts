@@ -31,19 +31,28 @@ export interface RelayReport {
   problems: string[]
 }
 
-/** Objects by their hash: all of them are known, and of those that name others the bodies. */
-class Stored {
+/** First letters of trees, and of the objects that only a restore reads. */
+const TREE = 'KFT'
+export const MANIFEST_AND_BUNDLE = ['KFM', 'KFB'] as const
+
+/** Objects by their hash: all of them are known, and of those that name others the bodies; with `also` those of other kinds, too. */
+export class Stored {
+  readonly #kept: readonly string[]
   readonly #hashes = new Set<string>()
   readonly #bodies = new Map<string, Bytes>()
   readonly #seen = new Set<string>()
   bytes = 0
 
+  constructor(also: readonly string[] = []) {
+    this.#kept = [TREE, ...also]
+  }
+
   add(body: Bytes): void {
     const hash = hex(sha256(body))
     this.#hashes.add(hash)
     this.bytes += body.length
-    const isTree = hex(body.subarray(0, 3)) === '4b4654' // KFT
-    if (isTree || (body[0] === 0x7b && body.length <= MAX_RELEASE)) this.#bodies.set(hash, body)
+    const isKept = this.#kept.includes(String.fromCodePoint(...body.subarray(0, 3)))
+    if (isKept || (body[0] === 0x7b && body.length <= MAX_RELEASE)) this.#bodies.set(hash, body)
   }
 
   get size(): number {
@@ -112,12 +121,13 @@ async function checkObjects(
   })
 }
 
-async function readObjects(
+/** Reads everything that a relay stores. Throws `ERR_RELAY`, and what calls throw. */
+export async function readObjects(
   access: RelayAccess,
   problems: string[],
   progress: (objects: number) => void,
+  stored: Stored = new Stored(),
 ): Promise<Stored> {
-  const stored = new Stored()
   for (let after: string | null = null; ;) {
     const { bodies, next } = await fetchObjects(access, after)
     for (const body of bodies) stored.add(body)

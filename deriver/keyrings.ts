@@ -70,7 +70,7 @@ export function createKeyring(
 /** Makes a keyring with its first generation and without a version. Call it in a transaction. Throws `ERR_EXISTS`, `ERR_USAGE`. */
 export function insertKeyring(
   store: Store,
-  options: Omit<KeyringOptions, 'kind'>,
+  options: Omit<KeyringOptions, 'kind'> & { id?: Bytes },
   kind: KeyringKind,
   now: number,
 ): { id: Bytes; name: string } {
@@ -95,7 +95,7 @@ export function insertKeyring(
       )
     }
   }
-  const id = random(16)
+  const id = options.id ?? random(16)
   if (store.get('SELECT 1 FROM keyrings WHERE name = ?', name) !== undefined) {
     throw new KeyferryError('ERR_EXISTS', `keyring ${JSON.stringify(name)} exists already`)
   }

@@ -34,10 +34,16 @@ const fileSchema = object({
 })
 type KeyFile = Infer<typeof fileSchema>
 
-function stretch(
-  passphrase: string,
-  { salt, memory, passes }: Pick<KeyFile, 'salt' | 'memory' | 'passes'>,
-): Buffer {
+/** What Argon2id is told: KiB of memory, passes, and 16 bytes of salt. */
+export type StretchCosts = Pick<KeyFile, 'salt' | 'memory' | 'passes'>
+
+/** Costs for a new salt. */
+export function newCosts(): StretchCosts {
+  return { salt: new Uint8Array(randomBytes(16)), memory: MEMORY, passes: PASSES }
+}
+
+/** 64 bytes of a passphrase. Throws `RangeError` for costs that Argon2id does not take. */
+export function stretch(passphrase: string, { salt, memory, passes }: StretchCosts): Buffer {
   return argon2Sync('argon2id', {
     message: utf8(passphrase.normalize('NFKC')),
     nonce: salt,
@@ -48,7 +54,8 @@ function stretch(
   })
 }
 
-function seal(secret: Bytes, purpose: string, passphrase: string | null): KeyFile {
+/** Contents of a key file. */
+export function sealKeyFile(secret: Bytes, purpose: string, passphrase: string | null): KeyFile {
   const none = new Uint8Array()
   if (passphrase === null) {
     return {
@@ -62,20 +69,18 @@ function seal(secret: Bytes, purpose: string, passphrase: string | null): KeyFil
       secret,
     }
   }
-  const salt = new Uint8Array(randomBytes(16))
+  const costs = newCosts()
   const nonce = new Uint8Array(randomBytes(12))
-  const key = stretch(passphrase, { salt, memory: MEMORY, passes: PASSES })
+  const key = stretch(passphrase, costs)
   const cipher = createCipheriv('aes-256-gcm', key.subarray(0, 32), nonce).setAAD(utf8(purpose))
   const sealed = concat(cipher.update(secret), cipher.final(), cipher.getAuthTag())
   const commitment = new Uint8Array(key.subarray(32))
   return {
+    ...costs,
     commitment,
     format: 'keyferry-sealed-1',
-    memory: MEMORY,
     nonce,
-    passes: PASSES,
     purpose,
-    salt,
     secret: sealed,
   }
 }
@@ -87,12 +92,21 @@ export function writeKeyFile(
   purpose: string,
   passphrase: string | null,
 ): void {
-  writeNewFile(path, encodeJson(seal(secret, purpose, passphrase)))
+  writeNewFile(path, encodeJson(sealKeyFile(secret, purpose, passphrase)))
 }
 
 function readFile(path: string): KeyFile {
   try {
-    return fileSchema(decodeJson(new Uint8Array(readFileSync(path)), 131_072), '')
+    return decode(path, new Uint8Array(readFileSync(path)))
+  } catch (cause) {
+    if (cause instanceof KeyferryError) throw cause
+    throw new KeyferryError('ERR_IO', `${path} is not a key file`, { cause })
+  }
+}
+
+function decode(path: string, bytes: Bytes): KeyFile {
+  try {
+    return fileSchema(decodeJson(bytes, 131_072), '')
   } catch (cause) {
     throw new KeyferryError('ERR_IO', `${path} is not a key file`, { cause })
   }
@@ -103,11 +117,35 @@ export function isSealed(path: string): boolean {
   return readReference(path) === null && readFile(path).format === 'keyferry-sealed-1'
 }
 
+/** A key file opened, for a backup. */
+export interface OpenedKeyFile {
+  purpose: string
+  secret: Bytes
+  sealed: boolean
+}
+
+/** Opens a key file of any purpose. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+export function openKeyFile(path: string, passphrase: string | null): OpenedKeyFile {
+  return openKeyBytes(path, new Uint8Array(readFileSync(path)), passphrase)
+}
+
+/** Opens the contents of a key file. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+export function openKeyBytes(path: string, bytes: Bytes, passphrase: string | null): OpenedKeyFile {
+  const file = decode(path, bytes)
+  const { purpose, format } = file
+  return { purpose, secret: open(path, file, passphrase), sealed: format === 'keyferry-sealed-1' }
+}
+
 /** Reads the secret of a key file. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
 export function readKeyFile(path: string, purpose: string, passphrase: string | null): Bytes {
   const file = readFile(path)
   if (file.purpose !== purpose)
     throw new KeyferryError('ERR_IO', `${path} holds ${file.purpose}, not ${purpose}`)
+  return open(path, file, passphrase)
+}
+
+function open(path: string, file: KeyFile, passphrase: string | null): Bytes {
+  const { purpose } = file
   if (file.format === 'keyferry-unsealed-1') return file.secret
   if (passphrase === null)
     throw new KeyferryError('ERR_PASSPHRASE', `${path} is sealed: a passphrase is needed`)

@@ -20,6 +20,7 @@ import { noteAuthority, publish, type PublishKeys } from './publish.ts'
 import { pushToRelay } from './push.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
 import { handleRequest } from './requests.ts'
+import { requireTakenUp } from './restored.ts'
 import { asRootError, isRootError, type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
@@ -142,6 +143,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await options.openRoots?.().catch((error: unknown) => {
       throw asRootError(error)
     })
+    requireTakenUp(store, trust())
     await takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
     await signer.refresh()

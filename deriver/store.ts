@@ -202,6 +202,21 @@ function migrate(db: DatabaseSync, version: number, step: string): void {
   db.exec('COMMIT')
 }
 
+const formatOf = (db: DatabaseSync): number =>
+  (db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+
+function requireFormat(db: DatabaseSync, what: string, create: boolean): void {
+  const format = formatOf(db)
+  if ((!create && format === 0) || format > MIGRATIONS.length)
+    throw new KeyferryError('ERR_STATE', `${what} is not a deriver's database of this version`)
+}
+
+/** Brings a database up to date whose CA's tables are attached. Throws `ERR_STATE` for one of a later version, and for none. */
+export function migrateStore(db: DatabaseSync, what: string, create = false): void {
+  requireFormat(db, what, create)
+  for (const [i, step] of MIGRATIONS.entries()) migrate(db, i + 1, step)
+}
+
 /** Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_IO`, `ERR_EXISTS`. */
 export function openStore(path: string, create = false): Store {
   let db: DatabaseSync | undefined
@@ -211,14 +226,11 @@ export function openStore(path: string, create = false): Store {
     db = new DatabaseSync(path)
     if (create) chmodSync(path, 0o600)
     db.exec(`PRAGMA busy_timeout = 10000; ${PRAGMAS('main')}`)
-    const format = (db.prepare('PRAGMA user_version').get() as { user_version: number })
-      .user_version
-    if (create && format !== 0)
+    if (create && formatOf(db) !== 0)
       throw new KeyferryError('ERR_EXISTS', `${path} is a deriver's database already`)
-    if ((!create && format === 0) || format > MIGRATIONS.length)
-      throw new KeyferryError('ERR_STATE', `${path} is not a deriver's database of this version`)
+    requireFormat(db, path, create)
     attachCa(db, caStorePath(dirname(path)))
-    for (const [i, step] of MIGRATIONS.entries()) migrate(db, i + 1, step)
+    migrateStore(db, path, create)
   } catch (cause) {
     db?.close()
     if (cause instanceof KeyferryError) throw cause
@@ -248,7 +260,8 @@ export function openCaStore(path: string): Store {
   return storeOver(db)
 }
 
-function storeOver(db: DatabaseSync): Store {
+/** Statements and transactions over a database. */
+export function storeOver(db: DatabaseSync): Store {
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
   const prepare = (sql: string): ReturnType<DatabaseSync['prepare']> => {
     const known = statements.get(sql) ?? db.prepare(sql)

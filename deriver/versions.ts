@@ -7,6 +7,7 @@ import { KeyferryError } from '../shared/errors.ts'
 import { ALGORITHM } from '../shared/manifest.ts'
 import { appendLog } from './log.ts'
 import { random } from './random.ts'
+import { isFenced, requireUnfenced } from './restored.ts'
 import { findKeyring, keyringRow, type KeyringRow, type VersionRow } from './rows.ts'
 import { markChanged, type Store } from './store.ts'
 
@@ -23,6 +24,8 @@ export function isAuthorityAway(store: Store): boolean {
  * Returns its number.
  */
 export function commitVersion(store: Store, keyring: Bytes, now: number, until: number): number {
+  // PROTOCOL [restore-1]
+  requireUnfenced(store)
   const row = keyringRow(store, keyring)
   const incarnation = store.counter('incarnation')
   const last =
@@ -113,7 +116,9 @@ export function unusedVersions(
  */
 export function moveOn(store: Store, keyring: Bytes, now: number, isFresh: boolean): number {
   const [next] = unusedVersions(store, keyring, now, isFresh)
-  if (next === undefined && !isAuthorityAway(store)) return addVersion(store, keyring, now)
+  // Nor under a fence: what this incarnation gave out since the backup is not known.
+  if (next === undefined && !isAuthorityAway(store) && !isFenced(store))
+    return addVersion(store, keyring, now)
   activateVersion(store, keyring, next?.version ?? 0, now)
   return next?.version ?? 0
 }

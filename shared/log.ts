@@ -65,6 +65,9 @@ const FIELDS = {
   'root-added': { name: text(64), place: text(1_024), root: int(1) },
   'root-used': { name: text(64), root: int(1) },
   'root-removed': { name: text(64), root: int(1) },
+  'shares-made': { need: int(2, 16), of: int(2, 16), set: text(13) },
+  'backup-made': { set: text(13) },
+  'backup-restored': { head: int(), incarnation, made: int() },
 } as const
 
 /** What happened, as a past fact; `released` has an entry of its own form. */

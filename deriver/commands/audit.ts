@@ -57,7 +57,7 @@ async function givenSigner({ key, certificate }: KeyOptions): Promise<Signer | n
 }
 
 /** The signer that is given, or one of the built-in CA. */
-async function ownSigner(invocation: Invocation<KeyOptions>, store: Store): Promise<Signer> {
+export async function ownSigner(invocation: Invocation<KeyOptions>, store: Store): Promise<Signer> {
   const given = await givenSigner(invocation.options)
   if (given !== null) return given
   const { directory, now } = invocation

@@ -2,9 +2,11 @@
 import { approvalCommands } from './approvals.ts'
 import { auditCommands } from './audit.ts'
 import { auditAskCommands } from './audit-ask.ts'
+import { backupCommands } from './backup.ts'
 import { byokCommands } from './byok.ts'
 import { caCommands } from './ca.ts'
 import { catalogCommands } from './catalog.ts'
+import { catchUpCommands } from './catch-up.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
 import { crlCommands } from './crls.ts'
@@ -41,6 +43,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...fsckCommands,
   ...relayCommands,
   ...catalogCommands,
+  ...backupCommands,
+  ...catchUpCommands,
   ...auditCommands,
   ...auditAskCommands,
   ...inspectCommands,

@@ -84,6 +84,9 @@ entry_fields = {
     'root-added': dict(name=text(64), place=text(1024), root=number),
     'root-used': dict(name=text(64), root=number),
     'root-removed': dict(name=text(64), root=number),
+    'shares-made': dict(need=integer(2, 16), of=integer(2, 16), set=text(13)),
+    'backup-made': dict(set=text(13)),
+    'backup-restored': dict(head=integer(), incarnation=epoch, made=integer()),
 }
 released = {name: schema for name, schema in release_fields.items() if name != 'log'}
 entries = {

@@ -80,6 +80,9 @@ export const ENTRIES: { [E in LogEvent]: Details<E> } = {
   'root-added': { name: 'hsm', place: 'file:master', root: 2 },
   'root-used': { name: 'hsm', root: 2 },
   'root-removed': { name: 'main', root: 1 },
+  'shares-made': { need: 2, of: 3, set: 'a'.repeat(13) },
+  'backup-made': { set: '' },
+  'backup-restored': { head: 12, incarnation: 1, made: 1_797_592_600 },
 }
 
 /** Each with its leaf. */
