@@ -248,13 +248,13 @@ export type BackupEntry = BackupHeader['files'][number]
 
 /** Takes the stream of a backup apart: `take` gets each file in turn, whole where it is small and in pieces where it is a database. */
 export async function* backupFiles(
-  { header, read }: BackupFile,
+  file: BackupFile,
   key: Bytes,
   progress?: Progress,
 ): AsyncGenerator<{ entry: BackupEntry; piece: Bytes; isLast: boolean }, void, undefined> {
-  const stream = read(key, progress)
+  const stream = file.read(key, progress)
   let rest: Bytes = new Uint8Array()
-  for (const entry of header.files) {
+  for (const entry of file.header.files) {
     let left = entry.size
     do {
       if (rest.length === 0 && left > 0) {

@@ -15,7 +15,7 @@ import { listRoots, openRoots } from './roots.ts'
 import { newCosts, openKeyFile, sealKeyFile, stretch } from './secret.ts'
 import { setName } from './share-card.ts'
 import { readBackupKey } from './shares.ts'
-import { takeSnapshot } from './snapshot.ts'
+import { requireSoundStore, takeSnapshot } from './snapshot.ts'
 import { openCopy } from './store-image.ts'
 import { type Store } from './store.ts'
 import { newestTrust } from './trust.ts'
@@ -122,6 +122,7 @@ function requireClock(store: Store, skew: number, now: number): void {
 export async function makeBackup(store: Store, options: BackupOptions): Promise<BackupHeader> {
   const { directory, passphrase, path, now, progress = () => {} } = options
   if (existsSync(path)) throw new KeyferryError('ERR_EXISTS', `${path} is there already`)
+  requireSoundStore(store)
   const trust = await newestTrust(store)
   requireClock(store, trust.body.skew, now)
   await openRoots(store, trust.tenant, { directory, passphrase })

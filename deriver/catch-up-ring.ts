@@ -7,7 +7,7 @@ import {
   type VersionEntry,
   type VersionId,
 } from '../shared/manifest.ts'
-import { orderDestruction } from './destroy.ts'
+import { orderOne } from './destroy.ts'
 import { type HeldRing } from './held.ts'
 import { insertKeyring } from './keyrings.ts'
 import { appendLog } from './log.ts'
@@ -136,7 +136,7 @@ function catchUpVersion(
     return null
   if (state === 'destroying') {
     if (row.kind !== 'erasable') return null
-    orderDestruction(store, [name], retention, now)
+    orderOne(store, name, retention, now)
     return { kind: 'version-destroyed', what: `${name} was destroyed: it is again` }
   }
   if (state === 'active' || one.state === 'compromised') return null

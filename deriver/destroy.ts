@@ -90,42 +90,44 @@ export function orderDestruction(
   now: number,
 ): void {
   store.transaction(() => {
-    for (const text of texts) {
-      const { ring, row } = findVersion(store, text)
-      requireDestructible(text, ring, row)
-      const { id: keyring } = ring
-      const { incarnation, version, key_id } = row
-      const { devices } = priceOf(store, [keyring])
-      appendLog(store, 'destruction-ordered', now, {
-        keyring,
-        incarnation,
-        version,
-        keyId: key_id!,
-        retention,
-      })
-      // PROTOCOL [deriver-10]
-      setVersionState(store, row, 'destroying')
-      store.run(
-        "UPDATE versions SET salt = X'' WHERE keyring = ? AND incarnation = ? AND version = ?",
-        keyring,
-        incarnation,
-        version,
-      )
-      store.run(
-        'INSERT INTO destructions VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, NULL)',
-        keyring,
-        incarnation,
-        version,
-        now,
-        retention,
-        devices,
-      )
-      const isEncrypting =
-        ring.encrypt_incarnation === incarnation && ring.encrypt_version === version
-      if (isEncrypting) moveOn(store, keyring, now, false)
-      markChanged(store, keyring)
-    }
+    for (const text of texts) orderOne(store, text, retention, now)
   })
+}
+
+/** {@link orderDestruction} of one version. Call it in a transaction. */
+export function orderOne(store: Store, text: string, retention: number, now: number): void {
+  const { ring, row } = findVersion(store, text)
+  requireDestructible(text, ring, row)
+  const { id: keyring } = ring
+  const { incarnation, version, key_id } = row
+  const { devices } = priceOf(store, [keyring])
+  appendLog(store, 'destruction-ordered', now, {
+    keyring,
+    incarnation,
+    version,
+    keyId: key_id!,
+    retention,
+  })
+  // PROTOCOL [deriver-10]
+  setVersionState(store, row, 'destroying')
+  store.run(
+    "UPDATE versions SET salt = X'' WHERE keyring = ? AND incarnation = ? AND version = ?",
+    keyring,
+    incarnation,
+    version,
+  )
+  store.run(
+    'INSERT INTO destructions VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, NULL)',
+    keyring,
+    incarnation,
+    version,
+    now,
+    retention,
+    devices,
+  )
+  const isEncrypting = ring.encrypt_incarnation === incarnation && ring.encrypt_version === version
+  if (isEncrypting) moveOn(store, keyring, now, false)
+  markChanged(store, keyring)
 }
 
 /** Destructions of which a condition in SQL holds, in the order of versions. */

@@ -103,6 +103,14 @@ function readPush(store: Store, row: HeadRow): Parameters<typeof pushHead>[1] | 
     : { catalog: decodeEnvelope(new Uint8Array(catalog.envelope)), crls: named, head }
 }
 
+/** Lets everything go to a relay once more. One that is on the way goes on where it was. */
+export function forgetRelay(store: Store, url: string): void {
+  store.run(
+    'UPDATE relays SET head = NULL, head_version = 0, uploaded = 0 WHERE url = ? AND head_version > 0',
+    url,
+  )
+}
+
 /**
  * Brings a relay to the newest head. Returns its version, or `null` if it was there already. Enrols the tenant where the relay does not know it and
  * there is an invite. Throws `ERR_CONFLICT` if the relay holds a head that is not below ours: another deriver is at work.

@@ -104,9 +104,9 @@ function readFile(path: string): KeyFile {
   }
 }
 
-function decode(path: string, bytes: Bytes): KeyFile {
+function decode(path: string, data: Bytes): KeyFile {
   try {
-    return fileSchema(decodeJson(bytes, 131_072), '')
+    return fileSchema(decodeJson(data, 131_072), '')
   } catch (cause) {
     throw new KeyferryError('ERR_IO', `${path} is not a key file`, { cause })
   }
@@ -130,8 +130,8 @@ export function openKeyFile(path: string, passphrase: string | null): OpenedKeyF
 }
 
 /** Opens the contents of a key file. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
-export function openKeyBytes(path: string, bytes: Bytes, passphrase: string | null): OpenedKeyFile {
-  const file = decode(path, bytes)
+export function openKeyBytes(path: string, data: Bytes, passphrase: string | null): OpenedKeyFile {
+  const file = decode(path, data)
   const { purpose, format } = file
   return { purpose, secret: open(path, file, passphrase), sealed: format === 'keyferry-sealed-1' }
 }

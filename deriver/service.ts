@@ -16,8 +16,8 @@ import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
-import { noteAuthority, publish, type PublishKeys } from './publish.ts'
-import { pushToRelay } from './push.ts'
+import { latestHead, noteAuthority, publish, type PublishKeys } from './publish.ts'
+import { forgetRelay, pushToRelay } from './push.ts'
 import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
 import { handleRequest } from './requests.ts'
 import { requireTakenUp } from './restored.ts'
@@ -88,6 +88,8 @@ export interface Service {
   run(signal: AbortSignal): Promise<void>
   /** Verifies everything that a relay stores of the tenant; changes nothing. */
   check(url: string, progress?: (objects: number) => void): Promise<RelayReport>
+  /** Sends a relay everything once more: objects, then the newest head, as they were. Returns the head's version. Throws what calls throw. */
+  rebuild(url: string): Promise<number>
 }
 
 /** Makes the service. Throws `ERR_STATE` for a database without a trust document, `ERR_USAGE` for a heartbeat that leaves heads to expire. */
@@ -372,5 +374,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     return checkRelay(access(url), trust(), progress)
   }
 
-  return { tenant: trust().tenant, step, run, check }
+  async function rebuild(url: string): Promise<number> {
+    await prepare()
+    await askWitnesses()
+    forgetRelay(store, url)
+    await publishDue()
+    await push(url)
+    return latestHead(store)!.version
+  }
+
+  return { tenant: trust().tenant, step, run, check, rebuild }
 }

@@ -69,9 +69,17 @@ function named<T>(work: () => T): T {
   }
 }
 
+/** Throws `ERR_STATE` for damaged databases, or a log that is not what the newest head says. */
+export function requireSoundStore(store: Store): void {
+  named(() => {
+    requireSound(store, 'main')
+    requireSound(store, 'ca')
+    openLog(store)
+  })
+}
+
 /**
- * Copies the databases into the deriver's own directory, where they are as safe as the originals. Throws `ERR_STATE` for damaged ones, or a log that is not what the
- * newest head says, `ERR_IO` for a disk that is locked or full; then nothing stays.
+ * Copies the databases into the deriver's own directory, where they are as safe as the originals. Throws `ERR_STATE` for damaged ones, `ERR_IO` for a disk that is locked or full; then nothing stays.
  */
 export function takeSnapshot(store: Store, directory: string): Snapshot {
   eraseLeft(directory)
@@ -80,9 +88,6 @@ export function takeSnapshot(store: Store, directory: string): Snapshot {
   mkdirSync(folder, { mode: 0o700 })
   try {
     return named(() => {
-      requireSound(store, 'main')
-      requireSound(store, 'ca')
-      openLog(store)
       // The CA's last: what it revoked meanwhile is more than the other one knows, never less.
       const files = (['main', 'ca'] as const).map((schema) => {
         const name = schema === 'main' ? 'deriver.db' : 'ca.db'

@@ -140,9 +140,10 @@ export function skipUnused(store: Store, keyring: Bytes): void {
   )
 }
 
-/** Makes the next version of a keyring the one to encrypt with; the others go on decrypting. Throws `ERR_NOT_FOUND`, `ERR_KEY_VERSION`. */
+/** Makes the next version of a keyring the one to encrypt with; the others go on decrypting. Throws `ERR_NOT_FOUND`, `ERR_KEY_VERSION`, `ERR_ROLLBACK` under the fence of a restore. */
 export function rotateKeyring(store: Store, name: string, now: number): number {
   return store.transaction(() => {
+    requireUnfenced(store)
     const { id } = findKeyring(store, name)
     if (isAuthorityAway(store) && unusedVersions(store, id, now, false).length === 0)
       throw new KeyferryError(

@@ -1,4 +1,4 @@
-/** The check of a relay by the deriver of a tenant. */
+/** The check of a relay by the deriver of a tenant, and its rebuilding. */
 import { openDeriver } from '../index.ts'
 import {
   command,
@@ -11,12 +11,17 @@ import {
 } from './command.ts'
 import { ownSigner } from './service.ts'
 
+function relayOf(invocation: { operands: string[] }): string {
+  const url = operand(invocation, 'relay')
+  if (!/^https?:\/\/[^/]+$/.test(url)) usage(`not the address of a relay: ${url}`)
+  return url
+}
+
 async function check(
   invocation: Invocation<{ json?: boolean; certificate?: string; key?: string }>,
 ): Promise<number> {
   const { options, directory, out } = invocation
-  const url = operand(invocation, 'relay')
-  if (!/^https?:\/\/[^/]+$/.test(url)) usage(`not the address of a relay: ${url}`)
+  const url = relayOf(invocation)
   const signer = ownSigner(options)
   const deriver = await openDeriver({
     directory,
@@ -57,5 +62,43 @@ tree and object below it, open requests. Changes nothing. Exit status 1 if somet
 example: keyferry fsck https://relay.example
 `,
     run: check,
+  }),
+  rebuild: command({
+    summary: 'send a relay that lost its data everything once more',
+    options: { invite: TEXT, certificate: TEXT, key: TEXT },
+    help: `usage: keyferry rebuild RELAY [--invite CODE] [--certificate PEM --key PEM] [--json]
+
+Enrols the tenant anew where the relay does not know it, and sends it every object and the newest head, as they were signed: clients notice
+nothing. What was cut off goes on where it was with the next call. A relay needs no backup.
+--invite  the code of the relay's operator, where the relay does not know the tenant any more
+
+example: keyferry rebuild https://relay.example --invite CODE
+`,
+    run: async (invocation) => {
+      const { options, directory, out } = invocation
+      const url = relayOf(invocation)
+      const signer = ownSigner(options)
+      const deriver = await openDeriver({
+        directory,
+        passphrase: await passphraseIfSealed(invocation),
+        report: (event) => {
+          if (event.type === 'upload' && options.json !== true)
+            process.stderr.write(`${event.done} of ${event.of} objects\n`)
+        },
+        ...(options.invite === undefined ? {} : { invite: options.invite }),
+        ...(signer === undefined ? {} : { signer }),
+      })
+      try {
+        const version = await deriver.rebuild(url)
+        out(
+          options.json === true
+            ? JSON.stringify({ relay: url, version })
+            : `${url} has head ${version}`,
+        )
+        return 0
+      } finally {
+        deriver.close()
+      }
+    },
   }),
 }
