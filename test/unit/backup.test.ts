@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -16,7 +17,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { makeBackup } from '../../deriver/backup.ts'
 import { openBackup } from '../../deriver/backup-file.ts'
 import { drill } from '../../deriver/drill.ts'
-import { readKeyFile } from '../../deriver/secret.ts'
+import { readKeyFile, writeKeyFile } from '../../deriver/secret.ts'
 import { keyPath } from '../../deriver/key-files.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { rotateKeyring } from '../../deriver/versions.ts'
@@ -247,6 +248,25 @@ describe('a restore', () => {
       leaf: expect.objectContaining({}) as unknown,
     })
     store.close()
+  })
+
+  it('seals the key files that were sealed by the passphrase of then; the old one opens none', async () => {
+    const { directory, store, clock } = tenant
+    const master = keyPath(directory, 'master')
+    const secret = readKeyFile(master, 'master', null)
+    rmSync(master)
+    writeKeyFile(master, secret, 'master', 'old')
+    const options = { directory, sealWith: null, path: path('one.keyferry'), now: clock.now }
+    expect(await codeOf(makeBackup(store, { ...options, passphrase: 'wrong' }))).toBe(
+      'ERR_PASSPHRASE',
+    )
+    await makeBackup(store, { ...options, passphrase: 'old' })
+    await restored(options.path, cards)
+    const there = keyPath(path('restored'), 'master')
+    expect(readKeyFile(there, 'master', 'new')).toEqual(secret)
+    expect(() => readKeyFile(there, 'master', 'old')).toThrow('passphrase')
+    // What was not sealed is not.
+    expect(readKeyFile(keyPath(path('restored'), 'authority'), 'authority', null)).toBeDefined()
   })
 
   it('goes into an empty directory only, and leaves one that it could not fill as it was', async () => {
