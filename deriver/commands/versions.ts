@@ -147,7 +147,7 @@ example: keyferry keyring show notes
 Destroys versions of an erasable keyring: no message under them can ever be read again. States the price first, and asks; without a terminal,
 --yes pays it. Every device that could open an archived copy is welcomed anew, in all its keyrings. A running service does it, and may be
 stopped meanwhile. It is complete 30 days later, when the key packages of today have ended, and not before your backups of today are gone:
-'status' shows the date. After a restore of an older backup, destroy again.
+'status' shows the date. After a restore of an older backup, 'keyferry catch-up' destroys again.
 --backup-retention  how long a backup of the deriver's directory is kept, such as 90d; 0 if there is none
 
 example: keyferry keyring destroy mail@3 --backup-retention 90d
