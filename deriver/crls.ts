@@ -65,7 +65,7 @@ export async function takeCrl(
       const isNew = store.transaction(() => {
         const stored = storeCrl(store, issuerKeyId, number, der, nextUpdate)
         // PROTOCOL [restore-3]
-        if (!isBuiltInCa(store, issuerKeyId)) noteListed(store, issuerKeyId, now)
+        noteListed(store, issuerKeyId, now)
         return stored
       })
       return { isNew, issuer: issuerKeyId, number }

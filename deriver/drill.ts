@@ -59,7 +59,7 @@ export async function drill(
     if (image === undefined) throw new KeyferryError('ERR_STATE', 'the backup holds no database')
     const store = openImage(image)
     try {
-      const root = await rootsOf(store, header.tenant, files, directory)
+      const root = await rootsOf(store, header, files, directory)
       const versions = await checkBackup(store, header, root, names)
       const [unknown] = unknownNames(versions, names)
       if (unknown !== undefined)

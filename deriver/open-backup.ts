@@ -57,14 +57,16 @@ export function asOpeningError(header: BackupHeader, error: unknown): unknown {
 
 /**
  * Opens the roots that a database names, those in files out of the backup's own key files, and knows each again by its mark. `directory` is for what is not a file.
- * Throws what opening one throws, `ERR_ROOT_KEY`.
+ * Throws what opening one throws, `ERR_ROOT_KEY`, `ERR_TENANT`.
  */
 export async function rootsOf(
   store: Store,
-  tenant: string,
+  header: BackupHeader,
   keys: ReadonlyMap<string, Bytes>,
   directory: string,
 ): Promise<Root> {
+  const { tenant } = await newestTrust(store)
+  if (tenant !== header.tenant) throw new KeyferryError('ERR_TENANT')
   const open = new Map<number, ReturnType<typeof memoryKey>>()
   for (const { number, name, place, mark } of listRoots(store)) {
     const parsed = parsePlace(place)
@@ -86,8 +88,7 @@ export async function rootsOf(
 }
 
 /**
- * Holds an opened database against the header of its backup, its own log against its newest head, and every key id against the signed manifests. Throws `ERR_STATE`,
- * `ERR_TENANT`, `ERR_ROOT_KEY` where a key is another one.
+ * Holds an opened database against the header of its backup, its own log against its newest head, and every key id against the signed manifests. Throws `ERR_STATE`.
  */
 export async function checkBackup(
   store: Store,
@@ -95,8 +96,6 @@ export async function checkBackup(
   root: Root,
   names: readonly string[] = [],
 ): Promise<KeyIdCheck[]> {
-  const { tenant } = await newestTrust(store)
-  if (tenant !== header.tenant) throw new KeyferryError('ERR_TENANT')
   openLog(store)
   const log = readLog(store, emptyLog())
   const head = latestHead(store)
@@ -107,7 +106,7 @@ export async function checkBackup(
     store.counter('incarnation') !== header.incarnation
   )
     throw new KeyferryError('ERR_STATE', 'the backup holds another state than it says')
-  return checkKeyIds(store, root, tenant, names)
+  return checkKeyIds(store, root, header.tenant, names)
 }
 
 /** Throws `ERR_ROOT_KEY` where a version is another key than the one that was signed. */

@@ -129,7 +129,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<BackupHead
     key.fill(0)
     const store = openStore(join(directory, PART))
     try {
-      const root = await rootsOf(store, header.tenant, small, directory)
+      const root = await rootsOf(store, header, small, directory)
       requireKeyIds(await checkBackup(store, header, root))
       await writeKeys(header, small, options)
       store.transaction(() => {

@@ -36,12 +36,20 @@ import { markChanged, type Store } from '../../deriver/store.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { newestTrust } from '../../deriver/trust.ts'
 import { withdrawVersion } from '../../deriver/versions.ts'
+import { decodeBatch, encodeBatch } from '../../shared/api.ts'
 import { hex } from '../../shared/bytes.ts'
 import { createCsr } from '../../shared/csr.ts'
+import { signWithCertificate } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
+import { type Signer } from '../../shared/http-signature.ts'
+import { encodeJson } from '../../shared/json.ts'
+import { encodeManifest, KEYRING_LEAF, keyringLeaf } from '../../shared/manifest.ts'
+import { decodeHead } from '../../shared/release.ts'
+import { buildTree } from '../../shared/tree.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { type TrustBody } from '../../shared/trust.ts'
 import { connect, createMemoryStore, type Identity, type Keyferry } from '../../web/index.ts'
+import { toJson } from '../lib/calls.ts'
 import { codeOf } from '../lib/deriver.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
@@ -232,6 +240,33 @@ describe('after the machine is lost', () => {
     ])
   })
 
+  it('[restore-2] a thief of a deriver’s key shows a keyring of his own making: ERR_HASH, for the authority never signed its manifest', async () => {
+    const one = await access(old.store)
+    const documents = await fetchDocuments(one)
+    const [ring] = (await readHeld(one)).rings
+    const manifest = encodeManifest({ ...ring!.manifest, rules: ['keyferry://nobody/*'] })
+    const release = encodeJson({ ...ring!.release, manifest: sha256(manifest) })
+    const leaf = keyringLeaf(ring!.release.keyring, sha256(release))
+    const tree = buildTree([leaf], KEYRING_LEAF)
+    const { key, certificates } = one.signer() as Signer
+    const body = {
+      ...decodeHead(documents.head!),
+      releases: tree.head,
+      signer: sha256(certificates[0]!),
+    }
+    const head = await signWithCertificate('head', body, key, certificates)
+    const forging: typeof fetch = async (input, init) => {
+      const answer = await fetch(input, init)
+      const call = new URL(input as URL).pathname.split('/').at(-1)
+      if (call === 'documents') return new Response(toJson({ ...documents, head }))
+      if (call !== 'objects') return answer
+      const bodies = decodeBatch(new Uint8Array(await answer.arrayBuffer()))
+      const all = [...bodies, manifest, release, tree.index, ...tree.pages]
+      return new Response(encodeBatch(all), { headers: answer.headers })
+    }
+    expect(await codeOf(readHeld({ ...one, fetch: forging }))).toBe('ERR_HASH')
+  })
+
   it('[restore-2] what was revoked, taken away, withdrawn and destroyed is so again; what was made is derived again', async () => {
     const { store } = deriver
     await take(true)
@@ -247,6 +282,8 @@ describe('after the machine is lost', () => {
       hex(versionsOf(old.store, 'notes')[1]!.nonce as never),
     )
     expect(store.get('SELECT uri FROM issued WHERE revoked IS NOT NULL')).toEqual({ uri: BOB })
+    // Nor does its key get another certificate.
+    expect(store.get('SELECT count(*) AS n FROM denied')).toEqual({ n: 1 })
     expect((await newestTrust(store)).body.headLifetime).toBe(1_800)
   })
 

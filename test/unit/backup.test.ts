@@ -15,14 +15,14 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { makeBackup } from '../../deriver/backup.ts'
-import { openBackup } from '../../deriver/backup-file.ts'
+import { openBackup, writeBackup } from '../../deriver/backup-file.ts'
 import { drill } from '../../deriver/drill.ts'
 import { readKeyFile, writeKeyFile } from '../../deriver/secret.ts'
 import { keyPath } from '../../deriver/key-files.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { rotateKeyring } from '../../deriver/versions.ts'
 import { openLog } from '../../deriver/log.ts'
-import { type Opener } from '../../deriver/open-backup.ts'
+import { backupKey, type Opener } from '../../deriver/open-backup.ts'
 import { publish } from '../../deriver/publish.ts'
 import { restoreBackup } from '../../deriver/restore.ts'
 import { parseCard } from '../../deriver/share-card.ts'
@@ -142,13 +142,12 @@ describe('a backup', () => {
 
   it('opens nowhere once any part of it was changed, cut off or added to', async () => {
     const file = await backup()
-    const { header } = openBackup(file)
     const whole = readFileSync(file)
     const size = whole.length
     const copy = path('changed')
-    // One place in the header, salt, commitment, first and last chunk.
-    const start = size - header.files.reduce((sum, one) => sum + one.size, 0)
-    for (const at of [40, 400, 1_200, start, size - 20_000, size - 1]) {
+    // Two places in the header, then salt, commitment, first and last chunk.
+    const salt = 22 + whole.readUInt32BE(18)
+    for (const at of [40, 400, salt, salt + 24, salt + 55, salt + 56, size - 20_000, size - 1]) {
       const bytes = Buffer.from(whole)
       bytes[at]! ^= 1
       writeFileSync(copy, bytes)
@@ -278,6 +277,25 @@ describe('a restore', () => {
     expect(await codeOf(restored(file, cards, { tenant: 'a'.repeat(52) }))).toBe('ERR_TENANT')
     expect(await codeOf(restored(file, cards, { now: tenant.clock.now - 1 }))).toBe('ERR_CLOCK')
     expect(readdirSync(path('restored'))).toEqual([])
+  })
+
+  it('refuses a backup whose header says another state than its database has, though it opens', async () => {
+    const file = openBackup(await backup())
+    const { header } = file
+    const key = await backupKey(header, cards)
+    for (const [said, code] of [
+      [{ tenant: 'a'.repeat(52) }, 'ERR_TENANT'],
+      [{ incarnation: 2 }, 'ERR_STATE'],
+      [{ head: { ...header.head, version: 9 } }, 'ERR_STATE'],
+      [{ log: { ...header.log, size: header.log.size + 1 } }, 'ERR_STATE'],
+      [{ log: { ...header.log, root: new Uint8Array(32) } }, 'ERR_STATE'],
+    ] as const) {
+      const copy = path('copy')
+      await writeBackup(copy, key, { ...header, ...said }, file.read(key), () => {})
+      expect([said, await codeOf(restored(copy, cards))]).toEqual([said, code])
+      rmSync(copy)
+    }
+    file.close()
   })
 
   it('refuses a master secret that is not the one of the signed keys, and a database of another state', async () => {
