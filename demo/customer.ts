@@ -122,6 +122,7 @@ function sentence(event: ServiceEvent): string | null {
     case 'root':
       return event.state === 'back' ? 'The master secret is there again' : event.message
     case 'upload':
+    case 'writer':
       return null
     case 'relay-error':
       return `The relay gave an error: ${event.message} (${event.code})`

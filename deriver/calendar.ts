@@ -83,16 +83,20 @@ function keyringLines(store: Store): Line[] {
     activated: number
     made: number
     age: number
+    planned: number | null
   }>(
-    `SELECT k.name, v.encrypt_until AS until, k.cryptoperiod AS period, v.activated, g.made, k.generation_max_age AS age FROM keyrings k
+    `SELECT k.name, k.rotate_at AS planned, v.encrypt_until AS until, k.cryptoperiod AS period, v.activated, g.made, k.generation_max_age AS age FROM keyrings k
      JOIN versions v ON v.keyring = k.id AND v.incarnation = k.encrypt_incarnation AND v.version = k.encrypt_version
      JOIN generations g ON g.keyring = k.id AND g.generation = k.generation ORDER BY k.name`,
   )
-  return rows.flatMap(({ name, until, period, activated, made, age }): Line[] => [
+  return rows.flatMap(({ name, until, period, activated, made, age, planned }): Line[] => [
     {
       what: `version of ${name}`,
       until,
-      renewsAt: rotationOf({ cryptoperiod: period }, { encrypt_until: until, activated }),
+      renewsAt: rotationOf(
+        { cryptoperiod: period, rotate_at: planned },
+        { encrypt_until: until, activated },
+      ),
       by: SERVICE,
     },
     { what: `generation of ${name}`, until: made + age + DAY, renewsAt: made + age, by: SERVICE },

@@ -80,6 +80,7 @@ export async function openDeriver(options: OpenOptions): Promise<Deriver> {
     const service = await createService({
       ...rest,
       store,
+      name: instance,
       root: roots.root,
       openRoots: () => roots.refresh(),
       authority,

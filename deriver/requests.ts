@@ -225,6 +225,7 @@ async function attempt(one: Case): Promise<Outcome | null> {
       const details = { keyring: id, reason: reason!, recipient, refusal, uri: outcome.uri }
       appendLog(store, 'request-refused', now, details)
     }
+    store.run('INSERT OR REPLACE INTO heard VALUES (?, ?)', device, now)
     store.run(
       'INSERT INTO requests VALUES (?, ?, ?, ?, ?)',
       device,

@@ -31,6 +31,8 @@ export interface KeyringRow {
   approvals: number
   /** 0 while members have to be held against changed rules. */
   rules_checked: number
+  /** Seconds: when a person wants the next version to take over, earlier than by itself; `null` for by itself. */
+  rotate_at: number | null
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Rotation by the clock, and versions committed ahead of it (docs/PROTOCOL.md, "Deriver"). Needs no secret. */
-import { type KeyringRow, type VersionRow } from './rows.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { findKeyring, type KeyringRow, type VersionRow } from './rows.ts'
 import { markChanged, type Store } from './store.ts'
 import { commitVersion, isAuthorityAway, moveOn, unusedVersions } from './versions.ts'
 
@@ -11,11 +12,33 @@ const overlap = (cryptoperiod: number): number => Math.floor(cryptoperiod / 10)
 
 /** When the version that is encrypted under gives way to the next one. Seconds. */
 export function rotationOf(
-  { cryptoperiod }: Pick<KeyringRow, 'cryptoperiod'>,
+  { cryptoperiod, rotate_at }: Pick<KeyringRow, 'cryptoperiod' | 'rotate_at'>,
   { encrypt_until, activated }: Pick<VersionRow, 'encrypt_until' | 'activated'>,
 ): number {
   // One that an emergency activated early has its cryptoperiod and no more.
-  return Math.min(encrypt_until, activated + cryptoperiod) - overlap(cryptoperiod)
+  const due = Math.min(encrypt_until, activated + cryptoperiod) - overlap(cryptoperiod)
+  return Math.min(due, rotate_at ?? due)
+}
+
+/**
+ * Lets a keyring rotate at a time, in seconds, or with `null` when it would by itself. Whatever rotates it before that ends the plan. Throws `ERR_USAGE` for a time that
+ * is past or later than the rotation by itself, `ERR_NOT_FOUND`.
+ */
+export function planRotation(store: Store, name: string, at: number | null, now: number): number {
+  return store.transaction(() => {
+    const row = findKeyring(store, name)
+    const present = encrypting(store, row)
+    const byItself = present === undefined ? now : rotationOf({ ...row, rotate_at: null }, present)
+    if (at !== null && (at <= now || at > byItself))
+      throw new KeyferryError(
+        'ERR_USAGE',
+        at <= now
+          ? 'that time is past: rotate without a time'
+          : `${name} rotates by itself on ${new Date(byItself * 1000).toISOString()}, before that`,
+      )
+    store.run('UPDATE keyrings SET rotate_at = ? WHERE id = ?', at, row.id)
+    return at ?? byItself
+  })
 }
 
 function encrypting(store: Store, row: KeyringRow): VersionRow | undefined {

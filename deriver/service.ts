@@ -12,7 +12,9 @@ import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
 import { createBell, listen } from './events.ts'
 import { checkRelay, type RelayReport } from './fsck.ts'
+import { keepConditions } from './conditions.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
+import { createLease, fenceStore, LEASE_TIME, waitForLease } from './lease.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
@@ -39,11 +41,15 @@ export type ServiceEvent =
   | { type: 'root'; state: 'away'; code: ErrorCode; message: string }
   | { type: 'root'; state: 'back' }
   | { type: 'upload'; relay: string; done: number; of: number }
+  | { type: 'writer'; state: 'waiting'; holder: string }
+  | { type: 'writer'; state: 'taken' | 'lost' }
   | { type: 'relay-error'; relay: string; code: ErrorCode; message: string }
 
 /** What the service is made of. Times are seconds. */
 export interface ServiceOptions extends ServiceSettings {
   store: Store
+  /** What other services over the same database call this one. */
+  name?: string
   root: Root
   /** Opens roots that were added since. Throws what opening one throws. */
   openRoots?: () => Promise<void>
@@ -65,6 +71,8 @@ export interface ServiceSettings {
   headLifetime?: number
   /** Seconds between heads when nothing changes. */
   heartbeat?: number
+  /** Seconds that another service over the same database waits for one that does not stir. */
+  lease?: number
   /** Seconds since 1970. */
   now?: () => number
   fetch?: typeof fetch
@@ -82,9 +90,9 @@ const MAX_REFUSALS = 200
 /** A running or steppable deriver. */
 export interface Service {
   readonly tenant: string
-  /** Everything that is due, once: maintenance, mailbox, head, push. */
+  /** Everything that is due, once: maintenance, mailbox, head, push. Throws `ERR_LEASE` where another service over the same database runs. */
   step(): Promise<void>
-  /** Runs until the signal; resolves when the last step is done. */
+  /** Runs until the signal; resolves when the last step is done. Of several over one database one works, and the others wait to take over. */
   run(signal: AbortSignal): Promise<void>
   /** Verifies everything that a relay stores of the tenant; changes nothing. */
   check(url: string, progress?: (objects: number) => void): Promise<RelayReport>
@@ -94,8 +102,13 @@ export interface Service {
 
 /** Makes the service. Throws `ERR_STATE` for a database without a trust document, `ERR_USAGE` for a heartbeat that leaves heads to expire. */
 export async function createService(options: ServiceOptions): Promise<Service> {
-  const { store, root, report = () => {} } = options
+  const { root, report = () => {} } = options
   const now = options.now ?? (() => Math.floor(Date.now() / 1000))
+  const leaseTime = options.lease === undefined ? LEASE_TIME : options.lease * 1000
+  const lease = createLease(options.store, options.name ?? 'deriver', leaseTime)
+  // PROTOCOL [deriver-12]
+  const store = fenceStore(options.store, lease)
+  const conditions = keepConditions(store, now)
   const log = openLog(store)
   let trusts = await loadTrust(store)
   let isAble = true
@@ -135,7 +148,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     tenant: trust().tenant,
     signer: () => signer.current(),
     now,
-    ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    // What another one took over since is not for this one to say.
+    fetch: (input, init) => {
+      // PROTOCOL [deriver-12]
+      lease.require()
+      return (options.fetch ?? fetch)(input, init)
+    },
   })
   const keys = (): PublishKeys => ({ root, authority: options.authority, signer: signer.current() })
 
@@ -162,6 +180,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       if (answered.has(url)) continue
       const found = await findForeign(store, access(url), trust())
       if (found === undefined) continue
+      conditions.set(`unknown ${url}`, found?.error ?? null)
       answered.add(url)
       foreign ??= found
     }
@@ -211,7 +230,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   function complain(url: string): (error: unknown) => void {
     return (error) => {
-      if (!isKeyferryError(error)) throw error
+      if (!isKeyferryError(error) || error.code === 'ERR_LEASE') throw error
+      conditions.set(`relay ${url}`, error)
       report({ type: 'relay-error', relay: url, code: error.code, message: error.message })
     }
   }
@@ -241,7 +261,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         for (const one of refused) report({ type: 'refused', uri, ...one })
         refusals.push(...more)
       } catch (error) {
-        if (!isKeyferryError(error)) throw error
+        if (!isKeyferryError(error) || error.code === 'ERR_LEASE') throw error
         if (error.code === 'ERR_CONFLICT') return false
         // Nothing is wrong with the request: it stays in the mailbox until the root answers.
         if (isRootError(error)) throw error
@@ -265,6 +285,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function step(): Promise<void> {
+    lease.require()
     await pollSources(store, trust(), now, report)
     await work()
   }
@@ -289,6 +310,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       try {
         await push(url)
         const answers = await drain(url)
+        conditions.reached(url)
         if (answers === null) continue
         await publishDue()
         await push(url)
@@ -308,6 +330,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   async function workOrAlarm(): Promise<void> {
     try {
       await work()
+      conditions.set('root', null)
+      conditions.set('heads', null)
       if (isRootAway) report({ type: 'root', state: 'back' })
       isRootAway = false
     } catch (error) {
@@ -317,6 +341,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       const isAboutRoot = isRootError(error)
       if (!isAboutRoot && !known.some((one) => one === code)) throw error
       isAble = false
+      conditions.set(isAboutRoot ? 'root' : 'heads', error)
       if (isAboutRoot && !isRootAway) report({ type: 'root', state: 'away', code, message })
       isRootAway ||= isAboutRoot
       alarm(isAboutRoot ? 'the root of trust' : 'no heads are signed', message)
@@ -324,6 +349,25 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function run(signal: AbortSignal): Promise<void> {
+    const waits = (holder: string): void => report({ type: 'writer', state: 'waiting', holder })
+    while (await waitForLease(options.store, lease, signal, waits)) {
+      report({ type: 'writer', state: 'taken' })
+      try {
+        await lead(signal)
+        lease.release()
+        return
+      } catch (error) {
+        if (!isKeyferryError(error, 'ERR_LEASE')) {
+          lease.release()
+          throw error
+        }
+        report({ type: 'writer', state: 'lost' })
+      }
+    }
+  }
+
+  /** Works, with the lease, until the signal. Throws `ERR_LEASE` once another one has it. */
+  async function lead(signal: AbortSignal): Promise<void> {
     const bell = createBell()
     const stop = new AbortController()
     const end = (): void => {
@@ -335,13 +379,22 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     let sockets: Promise<void>[] = []
     let polling: Promise<void> | undefined
     let failure: unknown
+    const fail = (error: unknown): void => {
+      failure ??= error
+      bell.ring()
+    }
+    // Also while a relay or a root keeps it waiting.
+    const renewal = setInterval(() => {
+      try {
+        if (!lease.take()) fail(new KeyferryError('ERR_LEASE'))
+      } catch (error) {
+        fail(error)
+      }
+    }, leaseTime / 4)
     // A place that is slow keeps nobody waiting.
     const poll = (): void => {
       polling ??= pollSources(store, trust(), now, report)
-        .catch((error: unknown) => {
-          failure = error
-          bell.ring()
-        })
+        .catch(fail)
         .finally(() => {
           polling = undefined
         })
@@ -353,7 +406,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await workOrAlarm()
         if (sockets.length === 0) {
           sockets = relayUrls().map((url) =>
-            listen(access(url), bell.ring, stop.signal, complain(url)),
+            listen(access(url), bell.ring, stop.signal, complain(url)).catch(fail),
           )
         }
         const quiet = Date.now() + MAILBOX_POLL
@@ -363,6 +416,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       }
     } finally {
       // Whatever ended it: no socket outlives the service.
+      clearInterval(renewal)
       signal.removeEventListener('abort', end)
       stop.abort()
       await Promise.all([...sockets, polling])

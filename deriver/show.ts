@@ -24,6 +24,17 @@ export function deviceLines({ devices }: Status): string[] {
   )
 }
 
+function writerLine(event: Extract<ServiceEvent, { type: 'writer' }>): string {
+  switch (event.state) {
+    case 'waiting':
+      return `standing by: ${event.holder} writes to this store`
+    case 'taken':
+      return 'this deriver writes to the store now'
+    case 'lost':
+      return 'another deriver has taken over: standing by'
+  }
+}
+
 export function eventLine(event: ServiceEvent): string {
   switch (event.type) {
     case 'head':
@@ -62,6 +73,8 @@ export function eventLine(event: ServiceEvent): string {
         : `the root of trust does not answer: ${event.message} (${event.code})`
     case 'upload':
       return `uploaded ${event.done} of ${event.of} objects to ${event.relay}`
+    case 'writer':
+      return writerLine(event)
     case 'relay-error':
       return `${event.relay}: ${event.message} (${event.code})`
   }
@@ -128,6 +141,9 @@ export function statusLines(status: Status): string[] {
     head === null
       ? 'no head'
       : `head ${head.version} (incarnation ${head.incarnation}) until ${date(head.expiresAt)}`,
+    status.writer === null
+      ? 'no deriver runs'
+      : `run by ${status.writer.holder} since ${date(status.writer.since)} (fence ${status.writer.fence})`,
     ...status.relays.map((relay) => `relay ${relay.url} at head ${relay.version}`),
     ...keyringLines(status),
     ...status.destructions.map(destructionLine),

@@ -5,6 +5,7 @@ import { revocationBound, type RevocationBound } from './bound.ts'
 import { readCalendar, type CalendarEntry } from './calendar.ts'
 import { listSources, type CrlSource } from './crl-sources.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
+import { readWriter, type Writer } from './lease.ts'
 import { listRequests } from './pending.ts'
 import { listRekeys, type Rekey } from './rekey.ts'
 import { countUnused, FEW_VERSIONS } from './schedule.ts'
@@ -41,6 +42,8 @@ export interface Status {
   roots: ({ name: string; place: string; isPresent: boolean } & RootUse)[]
   catalog: { number: number; expiresAt: number } | null
   head: { incarnation: number; version: number; issuedAt: number; expiresAt: number } | null
+  /** The service that works on this store; `null` where none does. */
+  writer: Writer | null
   relays: { url: string; version: number }[]
   crls: { issuer: string; number: number; nextUpdate: number }[]
   sources: CrlSource[]
@@ -159,6 +162,7 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
             issuedAt: head.issued,
             expiresAt: head.expires,
           },
+    writer: readWriter(store),
     relays: store.all<{ url: string; version: number }>(
       'SELECT url, head_version AS version FROM relays ORDER BY url',
     ),

@@ -121,6 +121,19 @@ CREATE TABLE pending (
   nonce BLOB NOT NULL, asked INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, told INTEGER NOT NULL, UNIQUE (device, keyring)
 ) STRICT;
 `,
+  // Who may write as the service, what the service says of itself to other processes, planned rotations, and who is let into the console.
+  `
+CREATE TABLE lease (
+  id INTEGER PRIMARY KEY CHECK (id = 1), fence INTEGER NOT NULL, holder TEXT NOT NULL, place TEXT NOT NULL, taken INTEGER NOT NULL, until INTEGER NOT NULL
+) STRICT;
+CREATE TABLE conditions (what TEXT PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+ALTER TABLE relays ADD COLUMN reached INTEGER;
+ALTER TABLE keyrings ADD COLUMN rotate_at INTEGER;
+CREATE TABLE heard (device BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE console_access (
+  hash BLOB PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, proof BLOB NOT NULL, made INTEGER NOT NULL, used INTEGER NOT NULL, ends INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`,
 ]
 
 /** A row as node:sqlite returns it. */

@@ -67,7 +67,7 @@ export function activateVersion(store: Store, keyring: Bytes, version: number, n
     version,
   )
   store.run(
-    'UPDATE keyrings SET encrypt_incarnation = ?, encrypt_version = ? WHERE id = ?',
+    'UPDATE keyrings SET encrypt_incarnation = ?, encrypt_version = ?, rotate_at = NULL WHERE id = ?',
     incarnation,
     version,
     keyring,

@@ -79,6 +79,9 @@ export const ERROR_CODES = {
   // Local state and tools.
   ERR_CLOSED: 'closed',
   ERR_STATE: 'the stored state cannot be used',
+  ERR_LEASE: 'another deriver writes to this store',
+  ERR_CONFIG: 'the configuration is not valid',
+  ERR_PERMISSIONS: 'a file with secrets can be read by others',
   ERR_PASSPHRASE: 'the passphrase does not open the master secret',
   ERR_PIN: 'the PIN is refused, or was refused before',
   ERR_ROOT: 'the root of trust does not answer usefully',

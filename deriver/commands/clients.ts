@@ -3,12 +3,15 @@ import { CRL_REASONS } from '../../shared/issue.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { issueClient } from '../ca.ts'
 import { revocationBound } from '../bound.ts'
-import { revokeCertificate, revokeClient, revokeDevice } from '../revocation.ts'
+import { preview } from '../preview.ts'
+import { revokeCertificate, revokeClient, revokeDevice, type Revoked } from '../revocation.ts'
+import { type Store } from '../store.ts'
 import { readCa } from '../key-files.ts'
 import { deviceLines, revokedLines } from '../show.ts'
 import { newestTrust } from '../trust.ts'
 import {
   command,
+  FLAG,
   number,
   operand,
   passphraseIfSealed,
@@ -72,15 +75,16 @@ example: keyferry client list
   }),
   'client revoke': command({
     summary: 'end a client: certificates, keys, memberships',
-    options: { device: TEXT, certificate: TEXT, reason: TEXT },
-    help: `usage: keyferry client revoke URI [--reason REASON] [--json]
-       keyferry client revoke --device KEYID | --certificate FILE [--reason REASON] [--json]
+    options: { device: TEXT, certificate: TEXT, reason: TEXT, preview: FLAG },
+    help: `usage: keyferry client revoke URI [--reason REASON] [--preview] [--json]
+       keyferry client revoke --device KEYID | --certificate FILE [--reason REASON] [--preview] [--json]
 
 Denies the keys of a client for good, here and at enrolment, and puts every certificate in force of them on the next CRL of the built-in CA.
 The running service re-keys every keyring that the client was in. Certificates of your own CA are printed: that CA must list them.
 URI            every device that ever had this URI
 --device       one device, by the first 8 or more digits of its key id, as 'client list' shows it
 --certificate  the device of a certificate (PEM or DER), known here or not
+--preview      changes nothing, and says what it would do; not with --certificate
 --reason       ${Object.keys(CRL_REASONS).join(', ')}
 
 example: keyferry client revoke keyferry://client.acme.example/alice --reason keyCompromise
@@ -96,20 +100,27 @@ example: keyferry client revoke keyferry://client.acme.example/alice --reason ke
         if (operands.length + [device, certificate].filter((one) => one !== undefined).length !== 1)
           usage('one URI, --device or --certificate is needed')
         const now = invocation.now()
-        const revoked =
+        const isPreview = options.preview === true
+        if (isPreview && certificate !== undefined) usage('--preview goes with a URI or --device')
+        const revokeKnown = (on: Store): Revoked =>
           device !== undefined
-            ? revokeDevice(store, device.toLowerCase(), now, reason)
-            : certificate !== undefined
-              ? await revokeCertificate(
-                  store,
-                  readDer(certificate, 'CERTIFICATE')[0] ?? usage('no certificate in the file'),
-                  now,
-                  reason,
-                )
-              : revokeClient(store, operand(invocation, 'URI'), now, reason)
+            ? revokeDevice(on, device.toLowerCase(), now, reason)
+            : revokeClient(on, operand(invocation, 'URI'), now, reason)
+        const revoked = isPreview
+          ? preview(store, revokeKnown)
+          : certificate !== undefined
+            ? await revokeCertificate(
+                store,
+                readDer(certificate, 'CERTIFICATE')[0] ?? usage('no certificate in the file'),
+                now,
+                reason,
+              )
+            : revokeKnown(store)
         const bound = revocationBound(store, await newestTrust(store), now)
         const json = { ...revoked, bound: bound.direct, until: now + bound.direct }
-        out(options.json === true ? JSON.stringify(json) : revokedLines(revoked, json).join('\n'))
+        if (options.json === true) out(JSON.stringify({ ...json, isPreview }))
+        else out(revokedLines(revoked, json).join('\n'))
+        if (isPreview && options.json !== true) out('nothing was changed: this is what it would do')
         return 0
       }),
   }),

@@ -1,6 +1,7 @@
 /** Keyrings: making, listing, rotating. */
 import { createKeyring, rotateKeyring, type KeyringOptions } from '../keyrings.ts'
-import { keyringLines } from '../show.ts'
+import { planRotation } from '../schedule.ts'
+import { date, keyringLines } from '../show.ts'
 import { newestTrust } from '../trust.ts'
 import {
   command,
@@ -14,6 +15,15 @@ import {
   withStore,
   type Command,
 } from './command.ts'
+
+/** Seconds of a time in ISO 8601 with its zone; `null` for never. */
+function timeOf(text: string): number | null {
+  if (text === 'never') return null
+  const isFit = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/.test(text)
+  const time = isFit ? Date.parse(text) : NaN
+  if (Number.isNaN(time)) usage('--at is a time such as 2027-01-31T02:00Z, or never')
+  return Math.floor(time / 1000)
+}
 
 export const keyringCommands: Record<string, Command> = {
   'keyring create': command({
@@ -84,21 +94,35 @@ example: keyferry keyring list
     run: show('keyrings', keyringLines),
   }),
   rotate: command({
-    summary: 'give a keyring a new version to encrypt with',
-    options: {},
-    help: `usage: keyferry rotate NAME
+    summary: 'give a keyring a new version to encrypt with, now or at a time',
+    options: { at: TEXT },
+    help: `usage: keyferry rotate NAME [--at TIME|never] [--json]
 
 Makes a new version of a keyring the one to encrypt with. Earlier versions go on decrypting.
+--at  'keyferry run' does it then, and gives clients the version shortly before: a time in ISO 8601 before the keyring rotates by itself, such
+      as 2027-01-31T02:00Z; never takes a plan back
 
 example: keyferry rotate notes
+         keyferry rotate notes --at 2027-01-31T02:00Z
 `,
     run: (invocation) =>
       withStore(invocation, (store) => {
         const name = operand(invocation, 'keyring')
+        const { at, json } = invocation.options
+        if (at !== undefined) {
+          const time = planRotation(store, name, timeOf(at), invocation.now())
+          const by = at === 'never' ? 'by itself' : 'as planned'
+          invocation.out(
+            json === true
+              ? JSON.stringify({ name, at: time })
+              : `${name} rotates on ${date(time)} UTC, ${by}`,
+          )
+          return Promise.resolve(0)
+        }
         const version = rotateKeyring(store, name, invocation.now())
         const earlier = version > 1 ? `, version ${version - 1} decrypt-only` : ''
         invocation.out(
-          invocation.options.json === true
+          json === true
             ? JSON.stringify({ name, version })
             : `${name} version ${version} active${earlier}`,
         )

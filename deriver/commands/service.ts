@@ -36,16 +36,19 @@ export const serviceCommands: Record<string, Command> = {
       invite: TEXT,
       heartbeat: TEXT,
       instance: TEXT,
+      lease: TEXT,
       once: FLAG,
       certificate: TEXT,
       key: TEXT,
     },
-    help: `usage: keyferry run [--relay URL]… [--invite CODE] [--heartbeat SECONDS] [--instance NAME] [--once] [--json]
+    help: `usage: keyferry run [--relay URL]… [--invite CODE] [--heartbeat SECONDS] [--instance NAME] [--lease SECONDS] [--once] [--json]
          [--certificate PEM --key PEM]
 
 Connects out to the relays, verifies and answers requests, enforces revocations, rotates what is due, signs heads.
 Needs no open port. Stops on SIGINT or SIGTERM and goes on where it was. --once does what is due and ends.
 --instance     name of this deriver in the certificate of the built-in CA, deriver-1 unless given
+--lease        of several on one directory one works and the others stand by; they take over at once from one that ended, and from one that
+               hangs after so many seconds (15)
 --invite       enrols the tenant at a relay that does not know it; the relay's operator gives the code (its INVITES)
 --certificate  the deriver's certificate path from your own CA, with --key, its private key (PKCS#8);
                read again when the files change
@@ -66,6 +69,7 @@ example: keyferry run --invite CODE
         )
       }
       const heartbeat = seconds(options.heartbeat, 'heartbeat')
+      const lease = seconds(options.lease, 'lease')
       const signer = ownSigner(options)
       const deriver = await openDeriver({
         directory,
@@ -75,6 +79,7 @@ example: keyferry run --invite CODE
         ...(options.invite === undefined ? {} : { invite: options.invite }),
         ...(options.instance === undefined ? {} : { instance: options.instance }),
         ...(heartbeat === undefined ? {} : { heartbeat }),
+        ...(lease === undefined ? {} : { lease }),
         ...(signer === undefined ? {} : { signer }),
       })
       try {

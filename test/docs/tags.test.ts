@@ -84,6 +84,7 @@ const withoutVector: Record<string, string> = {
   'restore-1': 'what a restored deriver does not do',
   'restore-2': 'what a restored deriver has asked',
   'restore-3': 'which lists a restored deriver was given',
+  'deriver-12': 'which deriver writes to a store',
   'export-1': 'a document that no client and no relay takes',
   'package-5': 'what a client has stored',
   'enrol-2': 'the headers of a call',

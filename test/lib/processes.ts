@@ -61,7 +61,11 @@ export async function spawnRelay(
 export interface DeriverProcess {
   /** Lines of `--json` output so far. */
   events: Record<string, unknown>[]
+  /** SIGSTOP, SIGCONT and the like. */
+  signal(signal: NodeJS.Signals): void
   kill(): Promise<void>
+  /** SIGTERM; resolves with the exit status. */
+  stop(): Promise<number | null>
 }
 
 /** Starts `keyferry run` on a directory with unsealed keys. */
@@ -74,9 +78,15 @@ export function spawnDeriver(directory: string, ...options: string[]): DeriverPr
   })
   return {
     events,
+    signal: (signal) => void child.kill(signal),
     async kill() {
       child.kill('SIGKILL')
       await ended(child)
+    },
+    async stop() {
+      child.kill('SIGTERM')
+      await ended(child)
+      return child.exitCode
     },
   }
 }

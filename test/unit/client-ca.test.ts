@@ -232,10 +232,11 @@ describe('the tables', () => {
       CREATE TABLE main.denied (key_id BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
       INSERT INTO main.issued SELECT serial, role, uri, key_id, not_after, revoked FROM ca.issued;
       INSERT INTO main.denied SELECT * FROM ca.denied;
-      ${['crl_history', 'roots', 'imports', 'exports', 'held', 'destructions', 'rekeys', 'pending'].map((name) => `DROP TABLE main.${name};`).join('')}
-      ${['policy', 'approvals', 'rules_checked'].map((name) => `ALTER TABLE main.keyrings DROP COLUMN ${name};`).join('')}
+      ${['crl_history', 'roots', 'imports', 'exports', 'held', 'destructions', 'rekeys', 'pending', 'lease', 'conditions', 'heard', 'console_access'].map((name) => `DROP TABLE main.${name};`).join('')}
+      ${['policy', 'approvals', 'rules_checked', 'rotate_at'].map((name) => `ALTER TABLE main.keyrings DROP COLUMN ${name};`).join('')}
       ${['root', 'sealed', 'committed', 'bundled', 'activated'].map((name) => `ALTER TABLE main.versions DROP COLUMN ${name};`).join('')}
       ALTER TABLE main.generations DROP COLUMN root;
+      ALTER TABLE main.relays DROP COLUMN reached;
       ${['root', 'public_key'].map((name) => `ALTER TABLE main.devices DROP COLUMN ${name};`).join('')}
       DELETE FROM main.meta WHERE name = 'root';
       PRAGMA main.user_version = 3;

@@ -1,0 +1,207 @@
+/**
+ * The writer lease: of the services over one store, one works, and the others wait to take over. Each taking has a higher number, the fence, and everything
+ * that a service writes is refused in its own transaction once the fence is no longer its own; so a process that was stopped and wakes up changes nothing.
+ */
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { KeyferryError } from '../shared/errors.ts'
+import { type Store } from './store.ts'
+
+/** Milliseconds that a lease holds without being renewed. */
+export const LEASE_TIME = 15_000
+/** Milliseconds between two looks of one that waits. */
+const LOOK = 250
+
+/** Who holds the lease. Times are seconds. */
+export interface Writer {
+  /** `deriver-1, process 4711 on host`. */
+  holder: string
+  fence: number
+  since: number
+  /** Not before this another one takes over, unless the holder ends. */
+  until: number
+}
+
+interface Row {
+  fence: number
+  holder: string
+  place: string
+  taken: number
+  until: number
+}
+
+/** One service's part in the lease of a store. */
+export interface Lease {
+  /** Takes or renews it. False while another one holds it. */
+  take(): boolean
+  /** Throws `ERR_LEASE` where another service holds it; renews it where it is held. Call it in the transaction of what it is to guard, or before a call. */
+  require(): void
+  /** Gives it back, so that nobody has to wait. */
+  release(): void
+}
+
+function readOr(read: () => string): string {
+  try {
+    return read().trim()
+  } catch {
+    return ''
+  }
+}
+
+/** When a process began, by its kernel; empty where that is not told. */
+function startOf(pid: number): string {
+  // Field 22; the name before it may hold anything but ends with the last bracket.
+  const stat = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+/** Where process ids mean the same: this start of this machine, and its namespace of processes. */
+const machine = (): string =>
+  [
+    hostname(),
+    readOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
+    readOr(() => readlinkSync('/proc/self/ns/pid')),
+  ].join(' ')
+
+function placeOf(pid: number): string {
+  return JSON.stringify([machine(), pid, startOf(pid)])
+}
+
+/** Whether the process that wrote a place has certainly ended: only where it would be seen from here. */
+function hasEnded(place: string): boolean {
+  const [where, pid, start] = JSON.parse(place) as [string, number, string]
+  if (where !== machine()) return false
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+  return start !== '' && startOf(pid) !== start
+}
+
+const rowOf = (store: Store): Row | undefined =>
+  store.get<Row>('SELECT fence, holder, place, taken, until FROM lease')
+
+/** Who writes to a store; `null` for nobody. */
+export function readWriter(store: Store): Writer | null {
+  const row = rowOf(store)
+  if (row === undefined || row.until <= Date.now()) return null
+  const { holder, fence, taken, until } = row
+  return { holder, fence, since: Math.floor(taken / 1000), until: Math.floor(until / 1000) }
+}
+
+/** Makes a service's part in the lease of a store. `time` is how long it holds without being renewed, in milliseconds. */
+export function createLease(store: Store, name: string, time: number = LEASE_TIME): Lease {
+  const holder = `${name}, process ${process.pid} on ${hostname()}`
+  const place = placeOf(process.pid)
+  let mine: number | null = null
+
+  function isFree(row: Row): boolean {
+    return row.until <= Date.now() || (row.place !== place && hasEnded(row.place))
+  }
+
+  function renew({ until }: Row): void {
+    const now = Date.now()
+    if (until - now < (2 * time) / 3) store.run('UPDATE lease SET until = ?', now + time)
+  }
+
+  function lost(row: Row): KeyferryError {
+    mine = null
+    return new KeyferryError('ERR_LEASE', `${row.holder} writes to this store`)
+  }
+
+  return {
+    take() {
+      return store.transaction(() => {
+        const row = rowOf(store)
+        if (row !== undefined && row.fence === mine) {
+          renew(row)
+          return true
+        }
+        mine = null
+        if (row !== undefined && !isFree(row)) return false
+        const now = Date.now()
+        const fence = (row?.fence ?? 0) + 1
+        store.run(
+          'INSERT OR REPLACE INTO lease VALUES (1, ?, ?, ?, ?, ?)',
+          fence,
+          holder,
+          place,
+          now,
+          now + time,
+        )
+        mine = fence
+        return true
+      })
+    },
+    require() {
+      const row = rowOf(store)
+      if (row !== undefined && row.fence === mine) return renew(row)
+      // One that held it does not go on without it: what it had read is old.
+      if (mine !== null) throw lost(row!)
+      if (row !== undefined && !isFree(row)) throw lost(row)
+    },
+    release() {
+      if (mine === null) return
+      store.run('UPDATE lease SET until = 0 WHERE fence = ?', mine)
+      mine = null
+    },
+  }
+}
+
+/** The store as a service writes to it: each write is in a transaction that begins with the lease. Reading needs none. */
+export function fenceStore(store: Store, lease: Lease): Store {
+  let isInside = false
+  const guarded = <T>(work: () => T): T => {
+    if (isInside) return work()
+    return store.transaction(() => {
+      isInside = true
+      try {
+        lease.require()
+        return work()
+      } finally {
+        isInside = false
+      }
+    })
+  }
+  return {
+    ...store,
+    run(sql, ...values) {
+      // It makes a transaction of its own, and changes nothing that is read.
+      if (!sql.startsWith('VACUUM')) return guarded(() => store.run(sql, ...values))
+      lease.require()
+      store.run(sql, ...values)
+    },
+    transaction(work) {
+      // SQLite would refuse one in another; so does this.
+      if (isInside) return store.transaction(work)
+      return guarded(work)
+    },
+    next: (name) => guarded(() => store.next(name)),
+    set: (name, value) => guarded(() => store.set(name, value)),
+  }
+}
+
+/** Waits for the lease until the signal; false if the signal came first. `waits` is told once who holds it. */
+export async function waitForLease(
+  store: Store,
+  lease: Lease,
+  signal: AbortSignal,
+  waits: (holder: string) => void,
+): Promise<boolean> {
+  for (let isTold = false; !signal.aborted;) {
+    if (lease.take()) return true
+    if (!isTold) waits(rowOf(store)?.holder ?? '')
+    isTold = true
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const timer = setTimeout(end, LOOK)
+      signal.addEventListener('abort', end)
+    })
+  }
+  return false
+}
