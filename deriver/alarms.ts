@@ -54,10 +54,10 @@ function ofCondition({ what, code, message, since }: Condition): Omit<Alarm, 'he
       return { kind: 'logins', what: message, since }
     case 'unknown':
       return { kind: 'unknown-delivery', what: said, since }
-    default:
-      return code === 'ERR_CONFLICT'
-        ? { kind: 'fork', what: `${place}: ${said}`, since }
-        : { kind: 'relay', what: `${place}: ${said}`, since }
+    default: {
+      const named = place === undefined || said.includes(place) ? said : `${place}: ${said}`
+      return { kind: code === 'ERR_CONFLICT' ? 'fork' : 'relay', what: named, since }
+    }
   }
 }
 

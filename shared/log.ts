@@ -68,6 +68,8 @@ const FIELDS = {
   'shares-made': { need: int(2, 16), of: int(2, 16), set: text(13) },
   'backup-made': { set: text(13) },
   'backup-restored': { head: int(), incarnation, made: int() },
+  'console-opened': { by: text(64), session: hash },
+  'console-ordered': { action: text(1_000), by: text(64), session: hash },
 } as const
 
 /** What happened, as a past fact; `released` has an entry of its own form. */

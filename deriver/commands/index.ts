@@ -9,6 +9,7 @@ import { catalogCommands } from './catalog.ts'
 import { catchUpCommands } from './catch-up.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
+import { consoleCommands } from './console.ts'
 import { crlCommands } from './crls.ts'
 import { fsckCommands } from './fsck.ts'
 import { inspectCommands } from './inspect.ts'
@@ -32,6 +33,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...ruleCommands,
   ...byokCommands,
   ...serviceCommands,
+  ...consoleCommands,
   ...rootCommands,
   ...clientCommands,
   ...rekeyCommands,

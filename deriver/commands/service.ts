@@ -37,6 +37,8 @@ export const serviceCommands: Record<string, Command> = {
       heartbeat: TEXT,
       instance: TEXT,
       lease: TEXT,
+      console: TEXT,
+      'console-url': TEXT,
       once: FLAG,
       certificate: TEXT,
       key: TEXT,

@@ -178,6 +178,17 @@ function createKeyring(store: Store, options: KeyringOptions, now: number): {
     name: string;
 };
 
+// deriver/lease
+/** Who holds the lease. Times are seconds. */
+interface Writer {
+    /** `deriver-1, process 4711 on host`. */
+    holder: string;
+    fence: number;
+    since: number;
+    /** Not before this another one takes over, unless the holder ends. */
+    until: number;
+}
+
 // deriver/maintain
 /** What was done. */
 type MaintenanceEvent = {
@@ -269,9 +280,9 @@ interface RootUse {
 /** A running or steppable deriver. */
 interface Service {
     readonly tenant: string;
-    /** Everything that is due, once: maintenance, mailbox, head, push. */
+    /** Everything that is due, once: maintenance, mailbox, head, push. Throws `ERR_LEASE` where another service over the same database runs. */
     step(): Promise<void>;
-    /** Runs until the signal; resolves when the last step is done. */
+    /** Runs until the signal; resolves when the last step is done. Of several over one database one works, and the others wait to take over. */
     run(signal: AbortSignal): Promise<void>;
     /** Verifies everything that a relay stores of the tenant; changes nothing. */
     check(url: string, progress?: (objects: number) => void): Promise<RelayReport>;
@@ -310,6 +321,13 @@ type ServiceEvent = {
     done: number;
     of: number;
 } | {
+    type: 'writer';
+    state: 'waiting';
+    holder: string;
+} | {
+    type: 'writer';
+    state: 'taken' | 'lost';
+} | {
     type: 'relay-error';
     relay: string;
     code: ErrorCode;
@@ -325,6 +343,8 @@ interface ServiceSettings {
     headLifetime?: number;
     /** Seconds between heads when nothing changes. */
     heartbeat?: number;
+    /** Seconds that another service over the same database waits for one that does not stir. */
+    lease?: number;
     /** Seconds since 1970. */
     now?: () => number;
     fetch?: typeof fetch;
@@ -355,6 +375,8 @@ interface Status {
         issuedAt: number;
         expiresAt: number;
     } | null;
+    /** The service that works on this store; `null` where none does. */
+    writer: Writer | null;
     relays: {
         url: string;
         version: number;
@@ -545,6 +567,9 @@ const ERROR_CODES: {
     readonly ERR_INTERNAL: 'internal error';
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
+    readonly ERR_LEASE: 'another deriver writes to this store';
+    readonly ERR_CONFIG: 'the configuration is not valid';
+    readonly ERR_PERMISSIONS: 'a file with secrets can be read by others';
     readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
     readonly ERR_PIN: 'the PIN is refused, or was refused before';
     readonly ERR_ROOT: 'the root of trust does not answer usefully';

@@ -66,6 +66,9 @@ const ERROR_CODES: {
     readonly ERR_INTERNAL: 'internal error';
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
+    readonly ERR_LEASE: 'another deriver writes to this store';
+    readonly ERR_CONFIG: 'the configuration is not valid';
+    readonly ERR_PERMISSIONS: 'a file with secrets can be read by others';
     readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
     readonly ERR_PIN: 'the PIN is refused, or was refused before';
     readonly ERR_ROOT: 'the root of trust does not answer usefully';

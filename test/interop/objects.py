@@ -87,6 +87,8 @@ entry_fields = {
     'shares-made': dict(need=integer(2, 16), of=integer(2, 16), set=text(13)),
     'backup-made': dict(set=text(13)),
     'backup-restored': dict(head=integer(), incarnation=epoch, made=integer()),
+    'console-opened': dict(by=text(64), session=digest),
+    'console-ordered': dict(action=text(1000), by=text(64), session=digest),
 }
 released = {name: schema for name, schema in release_fields.items() if name != 'log'}
 entries = {

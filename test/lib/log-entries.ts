@@ -83,6 +83,8 @@ export const ENTRIES: { [E in LogEvent]: Details<E> } = {
   'shares-made': { need: 2, of: 3, set: 'a'.repeat(13) },
   'backup-made': { set: '' },
   'backup-restored': { head: 12, incarnation: 1, made: 1_797_592_600 },
+  'console-opened': { by: 'ada', session: seeded('session') },
+  'console-ordered': { action: 'rotate notes', by: 'ada', session: seeded('session') },
 }
 
 /** Each with its leaf. */

@@ -1,5 +1,6 @@
 /** The tarball: what is in it, what it asks for, how it is imported and typed, and what its command says on an old Node. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -196,6 +197,34 @@ describe('the command', () => {
     const { code, stdout } = await node([bin, '--help'])
     expect(code).toBe(0)
     expect(stdout).toContain('usage: keyferry')
+  })
+
+  it('serves the console, whose page is in the package', async () => {
+    const tenant = join(directory, 'tenant')
+    const at = ['--dir', tenant]
+    const relay = ['--relay', 'https://relay.example']
+    const init = [
+      'init',
+      '--org',
+      'Acme',
+      '--domain',
+      'acme.example',
+      ...relay,
+      '--unsealed',
+      ...at,
+    ]
+    expect((await node([bin, ...init])).code).toBe(0)
+    const served = spawn(process.execPath, [bin, 'console', '--json', ...at], { cwd: project })
+    try {
+      const [line] = (await once(served.stdout, 'data')) as [Buffer]
+      const { url } = JSON.parse(line.toString()) as { url: string }
+      expect(await (await fetch(url)).text()).toContain('<script type="module" src="main.js">')
+      expect((await (await fetch(`${url}main.js`)).text()).length).toBeGreaterThan(10_000)
+    } finally {
+      const ended = once(served, 'exit')
+      served.kill('SIGTERM')
+      expect(await ended).toEqual([0, null])
+    }
   })
 
   it.each(['20.20.2', '22.12.0', '24.6.9'])('says on Node %s what it needs', async (version) => {

@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build, type Plugin } from 'esbuild'
+import { bundlePage } from '../../deriver/console/bundle.ts'
 
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -185,10 +186,19 @@ export async function bundledSizes(
   return Promise.all(sizes)
 }
 
+/** The console's page as a module of texts: a package that is bundled again takes it along. */
+function writePage(folder: string): void {
+  const texts = Object.entries(bundlePage()).map(
+    ([name, text]) => `export const ${name} = ${JSON.stringify(text)}\n`,
+  )
+  writeFileSync(join(folder, 'deriver/console/built-page.js'), texts.join(''))
+}
+
 /** Builds the package into a folder, ready for `npm pack`. */
 export function buildPackage(folder: string): void {
   const manifest = readManifest()
   compile(folder)
+  writePage(folder)
   for (const file of Object.values(manifest.bin))
     chmodSync(join(folder, compiled(file, '.js')), 0o755)
   writeFileSync(join(folder, 'README.md'), readme())
