@@ -50,6 +50,7 @@ async function readPassphrase(confirm: boolean, file: string | undefined): Promi
 }
 
 const HINTS: Partial<Record<string, string>> = {
+  ERR_CONFIG: "'keyferry config check' shows every setting and where it comes from",
   ERR_IO: 'is the path right, and --dir where keyferry init was run?',
   ERR_RELAY: 'is the relay up, and is its address right?',
   ERR_STATE: 'was the database made by another version of keyferry?',
@@ -61,7 +62,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 /** Exit statuses: 3 means that nothing is known about the answer. */
 function statusOf(error: unknown): number {
   if (!isKeyferryError(error)) return 3
-  if (error.code === 'ERR_USAGE') return 2
+  if (error.code === 'ERR_USAGE' || error.code === 'ERR_CONFIG') return 2
   const unknown = ['ERR_IO', 'ERR_RELAY', 'ERR_ROOT', 'ERR_ROOT_TIMEOUT', 'ERR_TIMEOUT']
   return unknown.includes(error.code) ? 3 : 1
 }
@@ -133,7 +134,8 @@ export async function main(argv: string[]): Promise<number> {
       operands: positionals,
       directory: values.dir ?? process.env['KEYFERRY_DIR'] ?? 'keyferry',
       now: () => Math.floor(Date.now() / 1000),
-      passphrase: (confirm = false) => readPassphrase(confirm, values['passphrase-file']),
+      passphrase: (confirm = false, file = values['passphrase-file']) =>
+        readPassphrase(confirm, file),
       out: (text) => void process.stdout.write(`${text}\n`),
       signal: stop.signal,
     })

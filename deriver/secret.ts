@@ -15,6 +15,7 @@ import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { readReference } from './key-reference.ts'
 import { writeNewFile } from './new-file.ts'
+import { requireOwn } from './permissions.ts'
 import { bytes, bytesOrEmpty, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
 
 /** Argon2id costs: KiB of memory, passes, lanes. RFC 9106 §4, second recommended option. */
@@ -124,8 +125,9 @@ export interface OpenedKeyFile {
   sealed: boolean
 }
 
-/** Opens a key file of any purpose. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+/** Opens a key file of any purpose. Throws `ERR_PERMISSIONS`, `ERR_IO`, `ERR_PASSPHRASE`. */
 export function openKeyFile(path: string, passphrase: string | null): OpenedKeyFile {
+  requireOwn(path)
   return openKeyBytes(path, new Uint8Array(readFileSync(path)), passphrase)
 }
 
@@ -136,8 +138,9 @@ export function openKeyBytes(path: string, data: Bytes, passphrase: string | nul
   return { purpose, secret: open(path, file, passphrase), sealed: format === 'keyferry-sealed-1' }
 }
 
-/** Reads the secret of a key file. Throws `ERR_IO`, `ERR_PASSPHRASE`. */
+/** Reads the secret of a key file. Throws `ERR_PERMISSIONS` for one that others can read, `ERR_IO`, `ERR_PASSPHRASE`. */
 export function readKeyFile(path: string, purpose: string, passphrase: string | null): Bytes {
+  requireOwn(path)
   const file = readFile(path)
   if (file.purpose !== purpose)
     throw new KeyferryError('ERR_IO', `${path} holds ${file.purpose}, not ${purpose}`)

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { requireOwn } from './permissions.ts'
 import { CA_FORMAT, caFormat, COPY_TO_CA, migrateCa, MOVE_TO_CA } from './ca-schema.ts'
 
 /**
@@ -230,12 +231,16 @@ export function migrateStore(db: DatabaseSync, what: string, create = false): vo
   for (const [i, step] of MIGRATIONS.entries()) migrate(db, i + 1, step)
 }
 
-/** Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_IO`, `ERR_EXISTS`. */
+/**
+ * Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_PERMISSIONS` for one that others can read, since the salts are
+ * in it, `ERR_IO`, `ERR_EXISTS`.
+ */
 export function openStore(path: string, create = false): Store {
   let db: DatabaseSync | undefined
   try {
     // SQLite would make the file, and leave it in the wrong place.
     if (!create && !existsSync(path)) throw new KeyferryError('ERR_IO', `${path} is not there`)
+    for (const file of create ? [] : [path, `${path}-wal`]) requireOwn(file)
     db = new DatabaseSync(path)
     if (create) chmodSync(path, 0o600)
     db.exec(`PRAGMA busy_timeout = 10000; ${PRAGMAS('main')}`)

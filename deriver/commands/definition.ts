@@ -30,8 +30,8 @@ export interface Invocation<O = object> {
   operands: string[]
   directory: string
   now: () => number
-  /** The passphrase: from a file, the environment or a prompt. With `confirm`, asked for twice. */
-  passphrase: (confirm?: boolean) => Promise<string>
+  /** The passphrase: from a file, `--passphrase-file` unless one is named, the environment or a prompt. With `confirm`, asked for twice. */
+  passphrase: (confirm?: boolean, file?: string) => Promise<string>
   out: (text: string) => void
   signal: AbortSignal
 }

@@ -9,6 +9,7 @@ import { catalogCommands } from './catalog.ts'
 import { catchUpCommands } from './catch-up.ts'
 import { clientCommands } from './clients.ts'
 import { type Command } from './command.ts'
+import { configCommands } from './config.ts'
 import { consoleCommands } from './console.ts'
 import { crlCommands } from './crls.ts'
 import { fsckCommands } from './fsck.ts'
@@ -33,6 +34,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...ruleCommands,
   ...byokCommands,
   ...serviceCommands,
+  ...configCommands,
   ...consoleCommands,
   ...rootCommands,
   ...clientCommands,

@@ -68,9 +68,14 @@ export interface DeriverProcess {
   stop(): Promise<number | null>
 }
 
-/** Starts `keyferry run` on a directory with unsealed keys. */
+/** Starts `keyferry run --json` on a directory with unsealed keys. */
 export function spawnDeriver(directory: string, ...options: string[]): DeriverProcess {
-  const args = ['deriver/cli.ts', 'run', '--json', '--dir', directory, ...options]
+  return spawnRun(directory, '--json', ...options)
+}
+
+/** Starts `keyferry run` on a directory whose settings, or whose options, say that it prints JSON. */
+export function spawnRun(directory: string, ...options: string[]): DeriverProcess {
+  const args = ['deriver/cli.ts', 'run', '--dir', directory, ...options]
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
   const events: Record<string, unknown>[] = []
   createInterface({ input: child.stdout }).on('line', (line) => {
