@@ -210,9 +210,15 @@ describe.skipIf(!SLOW || hsmAbsent !== null)('a security engineer', () => {
     rmSync(path('keyferry/keys/authority.json'))
     const oaep = ['rsa_padding_mode:oaep', 'rsa_oaep_md:sha256', 'rsa_mgf1_md:sha256']
     openssl(
-      ...['pkeyutl', '-decrypt', '-inkey', path('kek.pem')],
+      'pkeyutl',
+      '-decrypt',
+      '-inkey',
+      path('kek.pem'),
       ...oaep.flatMap((one) => ['-pkeyopt', one]),
-      ...['-in', path('notes-1/notes-1.aws-kms.bin'), '-out', path('key')],
+      '-in',
+      path('notes-1/notes-1.aws-kms.bin'),
+      '-out',
+      path('key'),
     )
     expect(readFileSync(path('key'))).toHaveLength(32)
     expect(await keyferry('audit', 'who-had', 'notes@1')).toContain('aws-kms')
