@@ -16,6 +16,7 @@ import {
   makeWorld,
   renewTrust,
   revoke,
+  seconds,
   uriOf,
   type Client,
   type World,
@@ -89,7 +90,7 @@ describe('[relay-3] certificate', () => {
     const headers = await signCall(
       { method: 'GET', url, body: new Uint8Array() },
       world.deriver,
-      world.now,
+      seconds(),
     )
     headers['keyferry-certificates'] = base64url(alice.signer.certificates[0]!)
     expect(await send(relay, url.pathname, null, { headers })).toMatchObject({
@@ -102,7 +103,7 @@ describe('[relay-3] certificate', () => {
     expect(await head(world.deriver)).toMatchObject({ status: 200 })
     const url = new URL(paths.head(world.tenant), relay.url)
     const call = { method: 'GET', url, body: new Uint8Array() }
-    const headers = await signCall(call, world.deriver, world.now)
+    const headers = await signCall(call, world.deriver, seconds())
     const [leaf, ...more] = world.deriver.certificates
     const cut = [leaf!.subarray(0, 90), leaf!.subarray(90), ...more]
     headers['keyferry-certificates'] = cut.map(base64url).join(',')

@@ -16,6 +16,7 @@ import {
   makeClient,
   makeWorld,
   random,
+  seconds,
   uriOf,
   type Client,
   type World,
@@ -84,7 +85,7 @@ describe('strangers', () => {
   it('[relay-1] a body that is a bomb when unpacked is not unpacked', async () => {
     const bomb = new Uint8Array(gzipSync(new Uint8Array(64 * 1_048_576)))
     const url = new URL(paths.objects(world.tenant), relay.url)
-    const signed = await signCall({ method: 'POST', url, body: bomb }, world.deriver, world.now)
+    const signed = await signCall({ method: 'POST', url, body: bomb }, world.deriver, seconds())
     const headers = { ...signed, 'content-encoding': 'gzip' }
     const options = { body: bomb, type: OCTETS_TYPE, headers }
     expect(await send(relay, url.pathname, null, options)).toMatchObject({

@@ -11,7 +11,7 @@ import { signCall } from '../../shared/http-signature.ts'
 import { enrol, pushAll, send, type CallOptions } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
-import { makeClient, makeWorld, type Client, type World } from '../lib/world.ts'
+import { makeClient, makeWorld, seconds, type Client, type World } from '../lib/world.ts'
 
 let relay: TestRelay
 let world: World
@@ -82,7 +82,7 @@ describe('[relay-1] shape', () => {
   it('[relay-1] a body above its limit is refused by its declared length', async () => {
     const url = new URL(paths.requests(world.tenant), relay.url)
     const body = new Uint8Array(MAX_REQUEST + 1)
-    const signed = await signCall({ method: 'POST', url, body }, alice.signer, world.now)
+    const signed = await signCall({ method: 'POST', url, body }, alice.signer, seconds())
     const headers = { ...signed, 'content-type': JSON_TYPE, 'content-length': body.length }
     // Not a byte of it is sent: who still sends when it closes may not hear the answer.
     const call = request(url, { method: 'POST', headers })
@@ -108,7 +108,7 @@ describe('[relay-1] shape', () => {
     })
     const url = new URL(paths.objects(world.tenant), relay.url)
     const claimed = { method: 'POST', url, body: utf8('another') }
-    const signed = isSigned ? await signCall(claimed, world.deriver, world.now) : {}
+    const signed = isSigned ? await signCall(claimed, world.deriver, seconds()) : {}
     const headers = { 'content-type': OCTETS_TYPE, ...signed }
     const init = { method: 'POST', body: endless, duplex: 'half', headers }
     const status = await fetch(url, init as RequestInit).then(

@@ -14,6 +14,7 @@ import {
   makeCa,
   makeClient,
   makeWorld,
+  seconds,
   uriOf,
   type Client,
   type World,
@@ -91,7 +92,7 @@ describe('[relay-2] signature', () => {
     const signed = await signCall(
       { method: 'POST', url, body: utf8('{}') },
       alice.signer,
-      world.now,
+      seconds(),
     )
     const answer = await send(relay, url.pathname, null, { body: utf8('[]'), headers: signed })
     expect(answer).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
@@ -106,7 +107,7 @@ describe('[relay-2] signature', () => {
     const headers = await signCall(
       { method, url, body: new Uint8Array() },
       world.deriver,
-      world.now,
+      seconds(),
     )
     expect(await send(relay, paths.head(world.tenant), null, { headers })).toMatchObject({
       status: 401,
@@ -118,7 +119,7 @@ describe('[relay-2] signature', () => {
     const headers = await signCall(
       { method: 'GET', url, body: new Uint8Array() },
       world.deriver,
-      world.now,
+      seconds(),
     )
     expect(await send(relay, url.pathname, null, { headers })).toMatchObject({ status: 401 })
   })
