@@ -118,7 +118,7 @@ example: keyferry client revoke keyferry://client.acme.example/alice --reason ke
             : revokeKnown(store)
         const bound = revocationBound(store, await newestTrust(store), now)
         const json = { ...revoked, bound: bound.direct, until: now + bound.direct }
-        if (options.json === true) out(JSON.stringify({ ...json, isPreview }))
+        if (options.json === true) out(JSON.stringify(isPreview ? { ...json, isPreview } : json))
         else out(revokedLines(revoked, json).join('\n'))
         if (isPreview && options.json !== true) out('nothing was changed: this is what it would do')
         return 0
