@@ -16,6 +16,7 @@ import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { noteAuthority, publish } from '../../deriver/publish.ts'
 import { revokeClient } from '../../deriver/revocation.ts'
+import { planRotation } from '../../deriver/schedule.ts'
 import { readStatus } from '../../deriver/status.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { versionStatuses } from '../../deriver/version-status.ts'
@@ -107,6 +108,35 @@ describe('by the clock', () => {
 })
 
 describe('by hand', () => {
+  it('[deriver-8] a planned rotation comes at its time, with the version handed out shortly before, and is planned once', async () => {
+    const maintain = maintenance()
+    const { store, clock } = tenant
+    const at = clock.now + 5 * DAY
+    expect(planRotation(store, 'notes', at, clock.now)).toBe(at)
+    const { calendar } = await readStatus(store, clock.now)
+    expect(calendar.find(({ what }) => what === 'version of notes')?.renewsAt).toBe(at)
+    clock.now = at - LEAD - 1
+    await maintain(clock.now)
+    expect((await shown()).bundled).toEqual([1])
+    clock.now = at - LEAD
+    await maintain(clock.now)
+    expect(await shown()).toMatchObject({ bundled: [1, 2], encrypt: { version: 1 } })
+    clock.now = at + 1
+    await maintain(clock.now)
+    expect((await shown()).encrypt.version).toBe(2)
+    expect(ring().rotate_at).toBeNull()
+    // What rotates before the plan ends it.
+    planRotation(store, 'notes', clock.now + DAY, clock.now)
+    rotateKeyring(store, 'notes', clock.now)
+    expect(ring().rotate_at).toBeNull()
+    planRotation(store, 'notes', clock.now + DAY, clock.now)
+    planRotation(store, 'notes', null, clock.now)
+    expect(ring().rotate_at).toBeNull()
+    expect(() => planRotation(store, 'notes', clock.now, clock.now)).toThrow('past')
+    expect(() => planRotation(store, 'notes', clock.now + 90 * DAY, clock.now)).toThrow('by itself')
+    expect(() => planRotation(store, 'none', clock.now + DAY, clock.now)).toThrow('no keyring')
+  })
+
   const states = (): string[] =>
     versionStatuses(tenant.store, ring(), 60, tenant.clock.now).map(({ state }) => state)
 

@@ -1,0 +1,123 @@
+/** The writer lease: who may write, what a writer that lost it can still do (nothing), and who takes over when. */
+import { describe, expect, it } from 'vitest'
+import { rotateKeyring } from '../../deriver/keyrings.ts'
+import { createLease, fenceStore, readWriter } from '../../deriver/lease.ts'
+import { publish } from '../../deriver/publish.ts'
+import { emptyLog } from '../../deriver/log.ts'
+import { createService } from '../../deriver/service.ts'
+import { openStore, storePath, type Store } from '../../deriver/store.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+import { HidingRelay } from '../lib/hiding-relay.ts'
+import { tenant, useTenant } from '../lib/deriver.ts'
+
+useTenant()
+
+/** Ends the lease as time does: whoever holds it does not stir. */
+const letItEnd = (): void => tenant.store.run('UPDATE lease SET until = 1')
+const writes = (store: Store): [string, () => unknown][] => [
+  ['a statement', () => store.run("UPDATE meta SET value = value + 1 WHERE name = 'change'")],
+  ['a transaction', () => store.transaction(() => store.counter('change'))],
+  ['a counter', () => store.next('change')],
+  ['a setting', () => store.set('change', 1)],
+]
+
+describe('[deriver-12] a lease', () => {
+  it('is held by one, and taken with a higher number by the next', () => {
+    const [one, two] = [createLease(tenant.store, 'one'), createLease(tenant.store, 'two')]
+    expect(one.take()).toBe(true)
+    expect(two.take()).toBe(false)
+    expect(readWriter(tenant.store)).toMatchObject({ fence: 1 })
+    expect(one.take()).toBe(true)
+    letItEnd()
+    expect(two.take()).toBe(true)
+    expect(one.take()).toBe(false)
+    expect(readWriter(tenant.store)).toMatchObject({ fence: 2 })
+    two.release()
+    expect(readWriter(tenant.store)).toBeNull()
+    expect(one.take()).toBe(true)
+    expect(readWriter(tenant.store)).toMatchObject({ fence: 3 })
+  })
+
+  it('is free at once when the process that held it has ended', () => {
+    const lease = createLease(tenant.store, 'one')
+    lease.take()
+    const { place } = tenant.store.get<{ place: string }>('SELECT place FROM lease')!
+    const [machine, pid, start] = JSON.parse(place) as [string, number, string]
+    const other = createLease(tenant.store, 'two')
+    const held = (by: unknown[]): boolean => {
+      tenant.store.run('UPDATE lease SET place = ?, fence = fence + 1', JSON.stringify(by))
+      return !other.take()
+    }
+    // Of another machine, or another container, nothing is known.
+    expect(held(['elsewhere', 2 ** 22 + 1, '1'])).toBe(true)
+    expect(held([machine, pid, start])).toBe(true)
+    expect(held([machine, 2 ** 22 + 1, '1'])).toBe(false)
+    // The same number, and another process.
+    if (start !== '') expect(held([machine, process.ppid, '1'])).toBe(false)
+  })
+
+  it('that is lost ends every kind of write, in the transaction that would write; reading goes on', () => {
+    const lease = createLease(tenant.store, 'one')
+    const store = fenceStore(tenant.store, lease)
+    lease.take()
+    for (const [, write] of writes(store)) expect(write).not.toThrow()
+    letItEnd()
+    // Nobody took it: it goes on.
+    expect(() => store.next('change')).not.toThrow()
+    letItEnd()
+    createLease(tenant.store, 'two').take()
+    const before = store.counter('change')
+    for (const [what, write] of writes(
+      fenceStore(tenant.store, createLease(tenant.store, 'three')),
+    ))
+      expect(write, what).toThrow('writes to this store')
+    expect(() => store.next('change')).toThrow('writes to this store')
+    expect(store.counter('change')).toBe(before)
+  })
+
+  it('is asked between the number of a head and its signature', async () => {
+    const lease = createLease(tenant.store, 'one')
+    lease.take()
+    const store = fenceStore(tenant.store, lease)
+    const { keys, trust, clock } = tenant
+    await publish(store, keys, trust, emptyLog(), clock.now, 3_600)
+    rotateKeyring(tenant.store, 'notes', clock.now)
+    // Another one takes over while this one signs.
+    const signing = publish(store, keys, trust, emptyLog(), clock.now, 3_600)
+    letItEnd()
+    createLease(tenant.store, 'two').take()
+    await expectCode(signing, 'ERR_LEASE')
+    const { n } = tenant.store.get<{ n: number }>(
+      'SELECT count(*) AS n FROM heads WHERE envelope IS NOT NULL',
+    )!
+    expect(n).toBe(1)
+  })
+
+  it('that is lost ends calls to relays, those of a step that is under way too', async () => {
+    const relay = new HidingRelay()
+    relay.trusts = [tenant.trust.envelope]
+    let calls = 0
+    const other = openStore(storePath(tenant.directory))
+    const options = {
+      store: tenant.store,
+      root: tenant.keys.root,
+      authority: tenant.keys.authority,
+      signer: { issuer: tenant.derivers, uri: 'keyferry://deriver.acme.example/deriver-1' },
+      issuers: { deriver: tenant.derivers, client: tenant.clients },
+      now: () => tenant.clock.now,
+    }
+    const service = await createService({
+      ...options,
+      fetch: (input, init) => {
+        // While the first call is on its way, another one takes over.
+        if (++calls === 1) createLease(other, 'two').take()
+        return relay.fetch(input, init)
+      },
+    })
+    await expectCode(service.step(), 'ERR_LEASE')
+    expect([calls, relay.pushes.length]).toEqual([1, 0])
+    await expectCode(service.step(), 'ERR_LEASE')
+    expect(calls).toBe(1)
+    other.close()
+  })
+})
