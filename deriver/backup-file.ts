@@ -259,7 +259,8 @@ export async function* backupFiles(
     do {
       if (rest.length === 0 && left > 0) {
         const next = await stream.next()
-        if (next.done === true) throw new KeyferryError('ERR_INCOMPLETE')
+        if (next.done === true)
+          throw new KeyferryError('ERR_INCOMPLETE', 'the backup ends in its middle')
         rest = next.value
       }
       const piece = rest.slice(0, left)

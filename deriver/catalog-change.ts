@@ -3,12 +3,8 @@
  * believed: who signs compares a fingerprint that was carried by hand, and the deriver publishes only what it would propose itself.
  */
 import { base64url, equal, fromBase32, type Bytes } from '../shared/bytes.ts'
-import {
-  requireNotBelow,
-  treeHeadSchema,
-  verifyCatalog,
-  type CatalogBody,
-} from '../shared/catalog.ts'
+import { verifyCatalog, type CatalogBody } from '../shared/catalog.ts'
+import { requireNotBelow } from '../shared/numbered.ts'
 import {
   documentHash,
   encodeEnvelope,
@@ -27,7 +23,7 @@ import {
   keyringLeaf,
   type Manifest,
 } from '../shared/manifest.ts'
-import { bytes, int, list, object, oneOf, text } from '../shared/schema.ts'
+import { bytes, int, list, object, oneOf, text, treeHeadSchema } from '../shared/schema.ts'
 import { keyId, type AnySigningKey } from '../shared/signature.ts'
 import { buildTree } from '../shared/tree.ts'
 import { type TrustDocument } from '../shared/trust.ts'

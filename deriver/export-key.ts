@@ -7,9 +7,9 @@ import {
   documentHash,
   encodeEnvelope,
   signWithAuthority,
-  verifyByAuthorities,
   type Envelope,
 } from '../shared/envelope.ts'
+import { verifyByAuthorities } from '../shared/authority.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { versionContext } from '../shared/manifest.ts'
 import { type AnySigningKey } from '../shared/signature.ts'

@@ -14,7 +14,8 @@ import { KEYRING_LEAF } from '../shared/manifest.ts'
 import { MAX_RELEASE } from '../shared/limits.ts'
 import { decodeRelease, requireTrust, verifyHead, type HeadBody } from '../shared/release.ts'
 import { checkIndex, checkPage, parseIndex, type TreeHead } from '../shared/tree.ts'
-import { followTrust, type TrustDocument } from '../shared/trust.ts'
+import { type TrustDocument } from '../shared/trust.ts'
+import { followTrust } from '../shared/trust-following.ts'
 import { fetchDocuments, fetchObjects, fetchRequests, type RelayAccess } from './relay.ts'
 
 /** What was found. `unreferenced` are objects that the head does not name: of the one before, or of the next. */

@@ -11,6 +11,7 @@ import {
 } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
+import { errorOf } from '../shared/error-codes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { readReference } from './key-reference.ts'
@@ -159,7 +160,7 @@ function open(path: string, file: KeyFile, passphrase: string | null): Bytes {
     throw new KeyferryError('ERR_IO', `${path} has impossible parameters`, { cause })
   }
   if (file.commitment.length !== 32 || !timingSafeEqual(key.subarray(32), file.commitment))
-    throw new KeyferryError('ERR_PASSPHRASE')
+    throw errorOf('ERR_PASSPHRASE')
   try {
     const opener = createDecipheriv('aes-256-gcm', key.subarray(0, 32), file.nonce)
     opener.setAAD(utf8(purpose)).setAuthTag(file.secret.subarray(-16))

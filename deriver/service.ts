@@ -5,6 +5,7 @@
 import { type RequestBody } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
+import { errorOf } from '../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
@@ -386,7 +387,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     // Also while a relay or a root keeps it waiting.
     const renewal = setInterval(() => {
       try {
-        if (!lease.take()) fail(new KeyferryError('ERR_LEASE'))
+        if (!lease.take()) fail(errorOf('ERR_LEASE'))
       } catch (error) {
         fail(error)
       }

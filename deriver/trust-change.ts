@@ -14,12 +14,12 @@ import { bytes, list, object, oneOf } from '../shared/schema.ts'
 import { keyId, type AnySigningKey } from '../shared/signature.ts'
 import {
   decodeTrust,
-  requireIssued,
   requireNext,
   verifySuccessor,
   type TrustBody,
   type TrustDocument,
 } from '../shared/trust.ts'
+import { requireIssued } from '../shared/trust-following.ts'
 import { appendLog } from './log.ts'
 import { markChanged, type Store } from './store.ts'
 import { newestTrust } from './trust.ts'

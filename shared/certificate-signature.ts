@@ -4,9 +4,9 @@
  * longer (RFC 5480, RFC 5758, RFC 4055). SHA-1, RSA-PSS, DSA and curves without a name are refused.
  */
 import { type Bytes, concat, equal, fromHex, hex, utf8 } from './bytes.ts'
-import { readDer, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
+import { lazily } from './lazy.ts'
 import { subtle } from './platform.ts'
 import {
   algorithmIdentifier,
@@ -22,10 +22,6 @@ import {
 /** What a CA may sign with. */
 export type CertificateAlgorithm = 'Ed25519' | 'ES256' | 'ES384' | 'RS256' | 'RS384' | 'RS512'
 
-/** RSA moduli: fewer bits are weak, more only cost time. */
-const LEAST_RSA_BITS = 2048
-const MOST_RSA_BITS = 8192
-
 const IDENTIFIERS: Record<CertificateAlgorithm, Bytes> = {
   Ed25519: algorithmIdentifier('Ed25519'),
   ES256: algorithmIdentifier('ES256'),
@@ -36,9 +32,8 @@ const IDENTIFIERS: Record<CertificateAlgorithm, Bytes> = {
 }
 const ALGORITHMS = Object.keys(IDENTIFIERS) as CertificateAlgorithm[]
 
-/** SubjectPublicKeyInfo up to the key bits, of P-384 (uncompressed), and content of the AlgorithmIdentifier of RSA. */
+/** SubjectPublicKeyInfo up to the key bits, of P-384 (uncompressed). */
 const P384_SPKI = fromHex('3076301006072a8648ce3d020106052b8104002203620004')
-const RSA_IDENTIFIER = fromHex('06092a864886f70d0101010500')
 /** Orders of P-256 and P-384 (SP 800-186 §3.2.1). */
 const N256 = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
 const N384 =
@@ -54,35 +49,11 @@ function startsWith(bytes: Bytes, prefix: Bytes): boolean {
   return equal(bytes.subarray(0, prefix.length), prefix)
 }
 
-/** Bits of the modulus of an RSA key, of a `SEQUENCE { AlgorithmIdentifier, BIT STRING }`. Throws `ERR_CERT_PROFILE` for another kind of key. */
-function rsaBits(spki: Bytes): number {
-  return readDer(spki, (outer) =>
-    outer.inside(SEQUENCE, (reader) => {
-      if (!equal(reader.read(SEQUENCE), RSA_IDENTIFIER)) {
-        throw profile('not an Ed25519, P-256, P-384 or RSA key')
-      }
-      return readDer(reader.bits(), (key) =>
-        key.inside(SEQUENCE, (numbers) => {
-          const modulus = numbers.integer()
-          const exponent = numbers.count()
-          // Small and odd: 3, 17 and 65537 are in use; a long one only makes verification slow.
-          if (exponent < 3 || exponent % 2 === 0 || exponent >= 2 ** 32)
-            throw profile('RSA exponent')
-          if (modulus[0]! >= 0x80) throw profile('RSA modulus')
-          const octets = modulus[0] === 0 ? modulus.subarray(1) : modulus
-          if (octets.at(-1)! % 2 === 0) throw profile('RSA modulus')
-          return 8 * octets.length - Math.clz32(octets[0]!) + 24
-        }),
-      )
-    }),
-  )
-}
-
 /**
  * Kind of a public key in a certificate, CA or not. Throws `ERR_CERT_PROFILE` for a key that no path may have, `ERR_WEAK_KEY` for an
- * Ed25519 key of small order, `ERR_MALFORMED`. Points of other curves are looked at where a signature is verified.
+ * Ed25519 key of small order, `ERR_MALFORMED`; `ERR_IO` when what reads RSA keys does not load. Points of other curves are looked at where a signature is verified.
  */
-export function readKeyKind(spki: Bytes, leastRsaBits = LEAST_RSA_BITS): KeyKind {
+export async function readKeyKind(spki: Bytes, leastRsaBits?: number): Promise<KeyKind> {
   for (const kind of ['Ed25519', 'ES256'] as const) {
     const { prefix, length } = spkiPrefix(kind)
     if (spki.length !== length || !startsWith(spki, prefix)) continue
@@ -91,9 +62,8 @@ export function readKeyKind(spki: Bytes, leastRsaBits = LEAST_RSA_BITS): KeyKind
     return kind
   }
   if (spki.length === P384_SPKI.length + 96 && startsWith(spki, P384_SPKI)) return 'ES384'
-  const bits = rsaBits(spki)
-  if (bits < leastRsaBits || bits > MOST_RSA_BITS || bits % 8 !== 0)
-    throw profile(`an RSA key of ${bits} bits`)
+  const { requireRsa } = await lazily(() => import('./rsa-key.ts'))
+  requireRsa(spki, leastRsaBits)
   return 'RSA'
 }
 
@@ -165,7 +135,7 @@ export async function verifyCertificateSignature(
   data: Bytes,
   leastRsaBits?: number,
 ): Promise<boolean> {
-  const kind = readKeyKind(spki, leastRsaBits)
+  const kind = await readKeyKind(spki, leastRsaBits)
   if (!KINDS[alg].includes(kind)) return false
   if (kind === 'Ed25519') return verifySignature(await importVerifyKey(spki), signature, data)
   const hash = `SHA-${alg.slice(2)}`

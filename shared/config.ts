@@ -2,7 +2,7 @@
 import { type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { bytes, int, list, object, orNull, text, type Schema } from './schema.ts'
-import { TENANT_ID, type TrustFloor } from './trust.ts'
+import { TENANT_ID, type TrustFloor } from './trust-following.ts'
 
 /** An app's configuration, decoded. */
 export interface AppConfig {

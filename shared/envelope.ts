@@ -2,7 +2,7 @@
  * Signed documents: DSSE envelopes (docs/PROTOCOL.md, "Envelope"; secure-systems-lab/dsse). The signature is over the exact payload bytes;
  * they are decoded after it was verified, but for the tenant's name, which is looked at first to give the right error.
  */
-import { concat, equal, hex, utf8, type Bytes } from './bytes.ts'
+import { concat, equal, utf8, type Bytes } from './bytes.ts'
 import { type Crl } from './crl.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
@@ -11,13 +11,7 @@ import { decodeJson, encodeJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_ENVELOPE } from './limits.ts'
 import { matchesSanRule, validatePath, type VerifiedPath } from './path.ts'
 import { bytes, list, object, oneOf, type Schema } from './schema.ts'
-import {
-  importVerifyKey,
-  keyId,
-  signBytes,
-  verifySignature,
-  type AnySigningKey,
-} from './signature.ts'
+import { keyId, signBytes, verifySignature, type AnySigningKey } from './signature.ts'
 
 const TYPES = [
   'trust',
@@ -223,44 +217,4 @@ export async function verifyWithPath<T extends { signer: Bytes }>(
   const body = schema(unverified, '')
   if (!equal(body.signer, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
   return { body, envelope, hash: sha256(pae), path }
-}
-
-/** Keys of an authority: SubjectPublicKeyInfo, and how many of them must sign. */
-export interface Authority {
-  keys: Bytes[]
-  threshold: number
-}
-
-/**
- * Verifies an envelope signed by every one of these authorities. Throws `ERR_SIGNATURE`; a key that is in none of them,
- * a key that signs twice and a signature that does not verify are errors, not signatures that do not count.
- */
-export async function verifyByAuthorities(
-  envelope: Envelope,
-  authorities: readonly Authority[],
-): Promise<void> {
-  const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
-  const listed = new Map<string, Bytes>()
-  for (const authority of authorities)
-    for (const spki of authority.keys) listed.set(hex(await keyId(spki)), spki)
-  const signed = new Set<string>()
-  if (envelope.certificates.length !== 0)
-    throw new KeyferryError('ERR_SCHEMA', 'certificates on a document of the authority')
-  for (const { keyid, sig } of envelope.signatures) {
-    // PROTOCOL [env-8]
-    const id = hex(keyid)
-    const spki = listed.get(id)
-    if (spki === undefined || signed.has(id))
-      throw new KeyferryError('ERR_SIGNATURE', 'not a key of the authority, or twice')
-    if (!(await verifySignature(await importVerifyKey(spki), sig, pae)))
-      throw new KeyferryError('ERR_SIGNATURE')
-    signed.add(id)
-  }
-  for (const { keys, threshold } of authorities) {
-    let count = 0
-    for (const spki of keys) if (signed.has(hex(await keyId(spki)))) count++
-    // PROTOCOL [env-9]
-    if (count < threshold)
-      throw new KeyferryError('ERR_SIGNATURE', `signed by ${count} of ${threshold} authority keys`)
-  }
 }

@@ -5,8 +5,10 @@
  * failed inside, so that no caller can build an oracle from it.
  */
 
-/** Every code, with the sentence shown where no better one is at hand. */
-export const ERROR_CODES = {
+import type { ServiceCode } from './error-codes.ts'
+
+/** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
+export const CLIENT_CODES = {
   // The bytes of a document or file.
   ERR_TOO_LARGE: 'larger than this kind of document may be',
   ERR_MALFORMED: 'not a well-formed document',
@@ -42,60 +44,41 @@ export const ERROR_CODES = {
   ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for',
   // Keys.
   ERR_SUITE: 'a suite that the trust document does not allow',
-  ERR_KEY_PACKAGE: 'the key package is not valid',
-  ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted',
   ERR_NOT_RECIPIENT: 'made for another recipient',
   ERR_KEYRING: 'of another keyring',
   ERR_KEY_VERSION: 'no such key version, or one that may not be used so',
-  ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed',
   ERR_COMMITMENT: 'the key is not the one the authority committed to',
   ERR_OPEN: 'cannot be opened',
   ERR_UNKNOWN_KEY: 'under a key that this keyring does not have',
   ERR_UNSUPPORTED: 'needs something this version does not implement',
   // Requests.
-  ERR_REQUEST_EXPIRED: 'the request is outside its time window',
-  ERR_REPLAY: 'seen before',
   ERR_DENIED: 'denied by the deriver',
   ERR_REMOVED: 'removed from the keyring by the deriver',
   ERR_PENDING: 'waiting for an administrator of the deriver',
   ERR_UNPROVEN: 'the relay says so, but no deriver signed it',
   // Enrolment.
-  ERR_ORIGIN: 'not from a page of the app itself',
-  ERR_SESSION: 'no session, or a token of another one',
-  ERR_NEW_KEY: 'a further key needs a signature by an earlier one, a step-up or an approval',
   ERR_ENROLMENT: 'the enrolment does not answer usefully',
   // Transport.
   ERR_RELAY: 'the relay does not answer usefully',
   ERR_TIMEOUT: 'no answer in time',
   ERR_NOT_FOUND: 'not found',
   ERR_UNAUTHORIZED: 'the request is not signed by an admitted certificate',
-  ERR_CONFLICT: 'the head at the relay is another one',
-  ERR_INCOMPLETE: 'the head names objects that were not uploaded',
   ERR_QUOTA: 'over a limit of the tenant',
-  ERR_SUSPENDED: 'the operator of the relay has suspended the tenant',
-  ERR_MEDIA_TYPE: 'of another media type',
-  ERR_METHOD: 'this method is not allowed here',
   ERR_INTERNAL: 'internal error',
   // Local state and tools.
   ERR_CLOSED: 'closed',
   ERR_STATE: 'the stored state cannot be used',
-  ERR_LEASE: 'another deriver writes to this store',
-  ERR_CONFIG: 'the configuration is not valid',
-  ERR_PERMISSIONS: 'a file with secrets can be read by others',
-  ERR_PASSPHRASE: 'the passphrase does not open the master secret',
-  ERR_PIN: 'the PIN is refused, or was refused before',
-  ERR_ROOT: 'the root of trust does not answer usefully',
-  ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key',
-  ERR_ROOT_FULL: 'the root of trust has no room for another key',
-  ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time',
-  ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used',
-  ERR_EXISTS: 'exists already',
-  ERR_USAGE: 'wrong use',
   ERR_IO: 'cannot be read or written',
 } as const
 
+type ClientCode = keyof typeof CLIENT_CODES
 /** A stable error code. */
-export type ErrorCode = keyof typeof ERROR_CODES
+export type ErrorCode = ClientCode | ServiceCode
+
+interface KeyferryErrorOptions {
+  cause?: unknown
+  hint?: string
+}
 
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 export class KeyferryError extends Error {
@@ -104,8 +87,11 @@ export class KeyferryError extends Error {
   /** What a person can do about it, where that is known better than by the code. */
   readonly hint: string | undefined
 
-  constructor(code: ErrorCode, message?: string, options?: { cause?: unknown; hint?: string }) {
-    super(message ?? ERROR_CODES[code], options)
+  /** A code that has no sentence here takes its message from who throws it. */
+  constructor(code: ClientCode, message?: string, options?: KeyferryErrorOptions)
+  constructor(code: ErrorCode, message: string, options?: KeyferryErrorOptions)
+  constructor(code: ErrorCode, message?: string, options?: KeyferryErrorOptions) {
+    super(message ?? CLIENT_CODES[code as ClientCode], options)
     this.code = code
     this.hint = options?.hint
   }
@@ -116,8 +102,6 @@ export function isKeyferryError(error: unknown, code?: ErrorCode): error is Keyf
   if (!(error instanceof Error) || error.name !== 'KeyferryError') return false
   const own = (error as { code?: unknown }).code
   return (
-    typeof own === 'string' &&
-    Object.hasOwn(ERROR_CODES, own) &&
-    (code === undefined || own === code)
+    typeof own === 'string' && /^ERR_[A-Z_]+$/.test(own) && (code === undefined || own === code)
   )
 }

@@ -3,7 +3,7 @@
  * knows the tenant id. A relay signs nothing, so that nothing in it can speak against one.
  */
 import { equal, hex, type Bytes } from './bytes.ts'
-import { isReplaced } from './catalog.ts'
+import { isReplaced } from './numbered.ts'
 import { envelopeSchema } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { decodeJson, encodeJson } from './json.ts'
@@ -13,7 +13,8 @@ import { type VerifyContext } from './verify-context.ts'
 import { compareVersions } from './manifest.ts'
 import { verifyHeadSignature, type Head } from './release.ts'
 import { bytes, int, list, object, text, type Infer } from './schema.ts'
-import { followTrust, TENANT_ID, type TrustDocument } from './trust.ts'
+import type { TrustDocument } from './trust.ts'
+import { followTrust, TENANT_ID } from './trust-following.ts'
 
 /** Bytes of a file of evidence at most. */
 export const MAX_EVIDENCE = 8_388_608

@@ -1,14 +1,9 @@
 /** Records of exports: the authority's word on where copies of a key version went (docs/PROTOCOL.md, "Export record"). */
 import { type Bytes } from './bytes.ts'
-import {
-  documentHash,
-  peekPayload,
-  verifyByAuthorities,
-  type Envelope,
-  type Verified,
-} from './envelope.ts'
+import { documentHash, peekPayload, type Envelope, type Verified } from './envelope.ts'
+import { verifyByAuthorities } from './authority.ts'
 import { bytes, int, list, object, text, type Schema } from './schema.ts'
-import { type TrustDocument } from './trust.ts'
+import type { TrustDocument } from './trust.ts'
 
 /** Body of an export record. `exportedAt` is in seconds. */
 export interface ExportBody {

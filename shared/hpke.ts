@@ -6,10 +6,10 @@ import { concat, u16, utf8, type Bytes } from './bytes.ts'
 import { createDhKem } from './dh-kem.ts'
 import { isKeyferryError, KeyferryError } from './errors.ts'
 import { labeledExpand, labeledExtract } from './hkdf.ts'
-import { type MlKem } from './ml-kem.ts'
+import type { MlKem } from './ml-kem.ts'
 import { subtle } from './platform.ts'
 import { KEM_ID } from './suites.ts'
-import { type Suite } from './trust.ts'
+import type { Suite } from './trust.ts'
 import { createXWing } from './x-wing.ts'
 
 const KDF_ID = 0x0001

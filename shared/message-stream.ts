@@ -5,7 +5,7 @@
 import type { Bytes } from './bytes.ts'
 import { CHUNKS_IN_FLIGHT, CHUNK_LENGTH, TAG_LENGTH, type ChunkStep } from './chunk.ts'
 import { MESSAGE_PREFIX_LENGTH, openMessage, parseMessageHeader, startMessage } from './message.ts'
-import { type FrameReader } from './signed-message.ts'
+import type { FrameReader } from './signed-message.ts'
 
 /**
  * Encrypts what is written to it; the parameters are those of `encryptMessage`. The stream fails with `RangeError` or
@@ -47,14 +47,14 @@ export function createStartedStream(
 export function createDecryptStream(
   context: Bytes,
   findKey: (keyId: Bytes) => Promise<CryptoKey>,
-  openFrame?: (prefix: Bytes) => FrameReader | undefined,
+  openFrame?: (prefix: Bytes) => Promise<FrameReader | undefined>,
 ): TransformStream<Bytes, Bytes> {
   const ownContext = context.slice()
   return createChunkStream(CHUNK_LENGTH + TAG_LENGTH, MESSAGE_PREFIX_LENGTH, async (prefix) => {
     const { keyId } = parseMessageHeader(prefix)
     const own = prefix.slice()
     const step = await openMessage(await findKey(keyId), own, ownContext)
-    return { step, frame: openFrame?.(own) }
+    return { step, frame: await openFrame?.(own) }
   })
 }
 

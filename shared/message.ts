@@ -63,6 +63,12 @@ export function parseMessageHeader(bytes: Bytes): MessageHeader {
   return { keyId, isSigned: bytes[MAGIC.length] === SIGNED }
 }
 
+/** Throws `ERR_UNSIGNED` for a message that nobody signed, where a sender is asked for; its commitment must be right already. */
+export function requireSigned({ isSigned }: MessageHeader, isAsked: boolean): void {
+  // PROTOCOL [sign-9]
+  if (isAsked && !isSigned) throw new KeyferryError('ERR_UNSIGNED')
+}
+
 /** Bytes of the message for a plaintext of so many bytes. Throws `RangeError` for no length or above 2^46 − 1. */
 export function messageLength(plaintextLength: number): number {
   if (!Number.isInteger(plaintextLength) || plaintextLength < 0 || plaintextLength >= 2 ** 46) {

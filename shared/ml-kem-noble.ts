@@ -4,7 +4,7 @@
  */
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import { type Bytes } from './bytes.ts'
-import { type MlKem } from './ml-kem.ts'
+import type { MlKem } from './ml-kem.ts'
 import { subtle } from './platform.ts'
 
 const SEED_LENGTH = 64

@@ -63,6 +63,11 @@ async function loadNoble(): Promise<MlKem> {
   return (await lazily(() => import('./ml-kem-noble.ts'))).nobleMlKem
 }
 
+/** Loads what stands in for the platform's, where it is known to be needed. Throws `ERR_IO`. */
+export async function prepareMlKem(): Promise<void> {
+  if (!hasKem()) await loadNoble()
+}
+
 /** ML-KEM-768 wherever there is AES-GCM. Throws `ERR_IO` when what stands in for the platform's does not load. */
 export const mlKem: MlKem = {
   async generate(extractable) {

@@ -3,9 +3,10 @@
  * mail addresses, IP addresses and directory names. Names are compared as bytes, hosts without case. What has a name of any other
  * form under a constraint of that form is refused.
  */
-import { type Bytes, equal } from './bytes.ts'
+import { type Bytes } from './bytes.ts'
 import { type DerReader, readDer, SEQUENCE, SET } from './der.ts'
 import { KeyferryError } from './errors.ts'
+import { lazily } from './lazy.ts'
 
 /** GeneralName tags. */
 export const TAG_EMAIL = 0x81
@@ -41,7 +42,7 @@ function malformed(what: string): KeyferryError {
   return new KeyferryError('ERR_MALFORMED', what)
 }
 
-function invalid(what: string): KeyferryError {
+export function invalid(what: string): KeyferryError {
   return new KeyferryError('ERR_PATH_INVALID', what)
 }
 
@@ -112,16 +113,14 @@ export function readNameConstraints(outer: DerReader): NameConstraints {
   })
 }
 
-const HOST = '[a-z0-9_-]+(?:\\.[a-z0-9_-]+)*'
+/** A host name, in a regular expression. */
+export const HOST = '[a-z0-9_-]+(?:\\.[a-z0-9_-]+)*'
 // RFC 3986 with a plain host name; user information, query and fragment do not match.
 const URI = new RegExp(
   `^[a-z][a-z0-9+.-]*://(${HOST})(?::\\d+)?(?:/(?:[a-z0-9._~!$&'()*+,;=:@/-]|%[0-9a-f]{2})*)?$`,
   'i',
 )
 const HOST_CONSTRAINT = new RegExp(`^\\.?${HOST}$`, 'i')
-const DNS_NAME = new RegExp(`^(?:\\*\\.)?${HOST}$`, 'i')
-const DNS_CONSTRAINT = new RegExp(`^(?:${HOST})?$`, 'i')
-const EMAIL = new RegExp(`^([^@\\s\\x00-\\x1f]+)@(${HOST})$`, 'i')
 
 /** The host of a URI, in lower case. Throws `ERR_CERT_PROFILE` for one that names no identity: `[path-6]`. */
 export function readUriHost(uri: string): string {
@@ -134,71 +133,15 @@ export function readUriHost(uri: string): string {
 }
 
 /** `host` means that host, `.host` everything below it. */
-function isHostWithin(host: string, constraint: string): boolean {
+export function isHostWithin(host: string, constraint: string): boolean {
   if (!HOST_CONSTRAINT.test(constraint)) throw invalid('not a host constraint')
   const wanted = constraint.toLowerCase()
   return wanted.startsWith('.') ? host.endsWith(wanted) : host === wanted
 }
 
-function isUriWithin(uri: string, constraint: string): boolean {
-  return isHostWithin(readUriHost(uri), constraint)
-}
-
-/** The host itself and everything below it. `canOverlap`: a wildcard that may stand for a name below the constraint counts as well. */
-function isDnsWithin(name: string, constraint: string, canOverlap: boolean): boolean {
-  if (!DNS_NAME.test(name) || !DNS_CONSTRAINT.test(constraint)) throw invalid('not a host name')
-  const [host, wanted] = [name.toLowerCase(), constraint.toLowerCase()]
-  const isBelow = (one: string, other: string): boolean =>
-    other === '' || one === other || one.endsWith(`.${other}`)
-  if (isBelow(host, wanted)) return true
-  return canOverlap && host.startsWith('*.') && isBelow(wanted, host.slice(2))
-}
-
-/** A mailbox, all mailboxes of a host, or with a leading dot those of the hosts below it. */
-function isEmailWithin(address: string, constraint: string): boolean {
-  const name = EMAIL.exec(address)
-  if (!name) throw invalid('not a mail address')
-  const host = name[2]!.toLowerCase()
-  const base = EMAIL.exec(constraint)
-  if (!base) return isHostWithin(host, constraint)
-  return name[1] === base[1] && host === base[2]!.toLowerCase()
-}
-
-/** Address and mask, 4 or 16 octets each; a mask is ones and then zeros. */
-function isIpWithin(address: Bytes, constraint: Bytes): boolean {
-  const length = constraint.length / 2
-  if (![4, 16].includes(length) || ![4, 16].includes(address.length))
-    throw invalid('not an address')
-  const mask = constraint.subarray(length)
-  const bits = Array.from(mask, (octet) => octet.toString(2).padStart(8, '0')).join('')
-  if (!/^1*0*$/.test(bits)) throw invalid('a mask with gaps')
-  if (address.length !== length) return false
-  return mask.every((octet, i) => (address[i]! & octet) === (constraint[i]! & octet))
-}
-
-function readRdns(name: Bytes): Bytes[] {
-  return readDer(name, (outer) =>
-    outer.inside(SEQUENCE, (names) => {
-      const parts: Bytes[] = []
-      while (!names.done) parts.push(names.element(SET).raw)
-      return parts
-    }),
-  )
-}
-
-/** A name is within another one that it begins with. */
-function isDirectoryWithin(name: Bytes, constraint: Bytes): boolean {
-  const parts = readRdns(name)
-  return readRdns(constraint).every((part, i) => parts[i] !== undefined && equal(parts[i], part))
-}
-
-function isWithin(name: GeneralName, base: GeneralName, isExcluding: boolean): boolean {
-  if (base.tag === TAG_URI) return isUriWithin(name.text, base.text)
-  if (base.tag === TAG_DNS) return isDnsWithin(name.text, base.text, isExcluding)
-  if (base.tag === TAG_EMAIL) return isEmailWithin(name.text, base.text)
-  if (base.tag === TAG_IP) return isIpWithin(name.content, base.content)
-  if (base.tag === TAG_DIRECTORY) return isDirectoryWithin(name.content, base.content)
-  throw invalid('a name constraint of another form')
+/** Whether a URI is within a constraint of URIs. */
+export function isUriWithin(uri: GeneralName, constraint: GeneralName): boolean {
+  return isHostWithin(readUriHost(uri.text), constraint.text)
 }
 
 /** Bases by name form, so that names of other forms cost nothing. */
@@ -214,16 +157,21 @@ function byTag(bases: readonly GeneralName[]): Map<number, GeneralName[]> {
 
 /**
  * Checks names against the constraints of one CA; `spend` is called for each comparison. Throws `ERR_PATH_INVALID`, and `ERR_CERT_PROFILE` for a URI
- * without a host under a constraint of URIs.
+ * without a host under a constraint of URIs. What compares names of other forms is loaded with the first constraint of such a form that there is a name for.
  */
-export function checkNameConstraints(
+export async function checkNameConstraints(
   { permitted, excluded, hasDistance }: NameConstraints,
   names: readonly GeneralName[],
   spend: () => void,
-): void {
+): Promise<void> {
   // PROTOCOL [path-7]
   if (hasDistance) throw invalid('a name constraint with a minimum or maximum')
   const [allowed, refused] = [byTag(permitted), byTag(excluded)]
+  const isOther = ({ tag }: GeneralName): boolean =>
+    tag !== TAG_URI && (allowed.has(tag) || refused.has(tag))
+  const isWithin = names.some(isOther)
+    ? (await lazily(() => import('./name-forms.ts'))).isWithin
+    : isUriWithin
   for (const name of names) {
     const isIn = (bases: readonly GeneralName[], isExcluding: boolean): boolean =>
       // All of them are looked at: a constraint that is none refuses whatever stands before it.

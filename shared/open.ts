@@ -3,13 +3,15 @@
  * next state come out; nothing is stored here and nothing is believed that a signature does not reach.
  */
 import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
-import { isReplaced, requireNotBelow, verifyCatalog, type CatalogBody } from './catalog.ts'
+import type { CatalogBody } from './catalog.ts'
+import { isReplaced, requireNotBelow } from './numbered.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
 import { type Envelope } from './envelope.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
+import { lazily } from './lazy.ts'
 import { sha256 as digest } from './signature.ts'
 import { type DeliveredKeyring, type Delivery } from './api.ts'
 import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
@@ -24,7 +26,8 @@ import {
   type Release,
 } from './release.ts'
 import { verifyLeaf } from './tree.ts'
-import { followTrust, type TrustDocument, type TrustFloor } from './trust.ts'
+import type { TrustDocument } from './trust.ts'
+import { followTrust, type TrustFloor } from './trust-following.ts'
 
 /** What a client keeps of what it accepted. None of it ever goes back. */
 export interface Accepted {
@@ -146,7 +149,10 @@ async function openCatalog(
   trust: TrustDocument,
   last: Accepted | null,
 ): Promise<Accepted['catalog']> {
-  if (delivered !== null) return verifyCatalog(delivered, trust)
+  if (delivered !== null) {
+    const { verifyCatalog } = await lazily(() => import('./catalog.ts'))
+    return verifyCatalog(delivered, trust)
+  }
   // PROTOCOL [catalog-1]
   if (last === null || !equal(last.trust.hash, trust.hash))
     throw new KeyferryError('ERR_HASH', 'no catalog was delivered with a new trust document')

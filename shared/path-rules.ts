@@ -122,13 +122,13 @@ function checkLeaf(leaf: Certificate, eku: readonly string[]): void {
 }
 
 // PROTOCOL [path-7]
-function checkNames(links: readonly Link[], budget: Budget): void {
+async function checkNames(links: readonly Link[], budget: Budget): Promise<void> {
   for (const [index, { issuer }] of links.entries()) {
     const constraints = issuer.nameConstraints
     if (!constraints) continue
     for (const [depth, { certificate }] of links.slice(0, index + 1).entries()) {
       if (depth > 0 && isSelfIssued(certificate)) continue
-      checkNameConstraints(constraints, certificate.names, budget.comparison)
+      await checkNameConstraints(constraints, certificate.names, budget.comparison)
     }
   }
 }
@@ -228,6 +228,6 @@ export async function checkPath(
   const leaf = path[0]!
   checkLeaf(leaf, eku)
   onLeaf(leaf)
-  checkNames(links, budget)
+  await checkNames(links, budget)
   return crls === 'unsafe-without-revocation' ? [] : checkRevocation(links, crls, now, budget)
 }

@@ -37,19 +37,21 @@ export type FoundPath = {
   readonly issuers: PathIssuers
 }
 
-function readAll(
+async function readAll(
   ders: readonly Bytes[],
   read: (der: Bytes) => Certificate,
-): readonly Certificate[] {
-  return ders.flatMap((der) => {
+): Promise<readonly Certificate[]> {
+  const found: Certificate[] = []
+  for (const der of ders) {
     try {
       const certificate = read(der)
-      readKeyKind(certificate.spki)
-      return [certificate]
+      await readKeyKind(certificate.spki)
+      found.push(certificate)
     } catch {
-      return []
+      // Not one that a path may have.
     }
-  })
+  }
+  return found
 }
 
 /** Whether a certificate was issued by another one. A key that may not be used has issued nothing. */
@@ -71,9 +73,9 @@ export async function findPath(input: SearchInput): Promise<FoundPath> {
   const now = Math.floor(input.now)
   const most = Math.min(input.maxIntermediates ?? MAX_INTERMEDIATES, MAX_INTERMEDIATES)
   const leaf = parseCertificate(input.leaf)
-  readKeyKind(leaf.spki)
-  const candidates = readAll(input.candidates, parseCertificate)
-  const anchors = readAll(input.anchors, parseAnchor)
+  await readKeyKind(leaf.spki)
+  const candidates = await readAll(input.candidates, parseCertificate)
+  const anchors = await readAll(input.anchors, parseAnchor)
   if (anchors.some(({ der }) => equal(der, leaf.der))) throw invalid('an anchor as end entity')
   const budget = makeBudget()
   let reason: unknown = invalid('no path to an anchor')

@@ -84,7 +84,7 @@ export async function validatePath(input: PathInput): Promise<VerifiedPath> {
   const [leaf] = certificates
   if (!leaf) throw invalid('no certificate')
   const key = await importVerifyKey(leaf.spki)
-  for (const { spki } of certificates) readKeyKind(spki)
+  for (const { spki } of certificates) await readKeyKind(spki)
 
   const budget = makeBudget(input.verify)
   const above = certificates.slice(1)

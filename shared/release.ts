@@ -1,6 +1,5 @@
 /** Releases and heads: what is current, under the deriver's one signature (docs/PROTOCOL.md, "Release and head"). */
 import { compare, equal, type Bytes } from './bytes.ts'
-import { treeHeadSchema } from './catalog.ts'
 import {
   peekPayload,
   verifyByCertificate,
@@ -12,8 +11,17 @@ import { decodeJson } from './json.ts'
 import { contextFor, type VerifyContext } from './verify-context.ts'
 import { MAX_ENVELOPE, MAX_RELEASE } from './limits.ts'
 import { compareVersions, requireRising } from './manifest.ts'
-import { bytes, int, list, object, text, type Infer, type Schema } from './schema.ts'
-import { type TrustDocument } from './trust.ts'
+import {
+  bytes,
+  int,
+  list,
+  object,
+  text,
+  type Infer,
+  type Schema,
+  treeHeadSchema,
+} from './schema.ts'
+import type { TrustDocument } from './trust.ts'
 
 const versionId = object({ incarnation: int(0, 0xffffffff), version: int(0, 0xffffffff) })
 

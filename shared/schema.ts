@@ -109,3 +109,10 @@ export function object<F extends Record<string, Schema<unknown>>>(
     return out as { [N in keyof F]: Infer<F[N]> }
   }
 }
+
+/** Schema of the root, size and index hash of a tree. */
+export const treeHeadSchema: Schema<{ index: Bytes; root: Bytes; size: number }> = object({
+  index: bytes(32),
+  root: bytes(32),
+  size: int(0, 0xffffffff),
+})

@@ -22,7 +22,7 @@ import { makeBudget, readRevocation } from './path-rules.ts'
 import { matchesSanRule, type VerifiedPath } from './path.ts'
 import { bytes, int, object, text } from './schema.ts'
 import { signBytes, verifySignature, type SigningKey } from './signature.ts'
-import { type TrustDocument } from './trust.ts'
+import type { TrustDocument } from './trust.ts'
 
 /**
  * How the signer's certificate stands now. `current`: its path is valid, and lists that are usable now cover it; `expired`: the path was valid at the

@@ -16,7 +16,7 @@ import { KeyferryError } from './errors.ts'
 import { createSha256 } from './hash.ts'
 import { lengthPrefixed } from './kdf.ts'
 import { MAX_CERTIFICATES } from './limits.ts'
-import { MESSAGE_HEADER_LENGTH, parseMessageHeader, type MessageHeader } from './message.ts'
+import { MESSAGE_HEADER_LENGTH, parseMessageHeader } from './message.ts'
 import type { Claim, ClaimedSender, MessageStatement, Sender } from './sender.ts'
 import { sha256 } from './signature.ts'
 
@@ -48,12 +48,6 @@ export function decodeClaim(chunk: Bytes): Claim {
   if (certificates.length < 1 || certificates.length > MAX_CERTIFICATES)
     throw new KeyferryError('ERR_MALFORMED', 'not 1 to 4 certificates')
   return { certificates, signedAt }
-}
-
-/** Throws `ERR_UNSIGNED` for a message that nobody signed, where a sender is asked for; its commitment must be right already. */
-export function requireSigned({ isSigned }: MessageHeader, isAsked: boolean): void {
-  // PROTOCOL [sign-9]
-  if (isAsked && !isSigned) throw new KeyferryError('ERR_UNSIGNED')
 }
 
 /** What of a message's beginning is signed. */

@@ -1,5 +1,5 @@
 /** HPKE suites of key packages, in numbers (docs/PROTOCOL.md, "Key package and request"): all with HKDF-SHA256 and AES-256-GCM. */
-import { type Suite } from './trust.ts'
+import type { Suite } from './trust.ts'
 
 /** Bytes of a public key. */
 export const PUBLIC_KEY_LENGTH: Record<Suite, number> = {

@@ -1,15 +1,10 @@
 /** The trust document: a tenant's root of trust (docs/PROTOCOL.md, "Trust document"; after TUF's root role). */
 import { base32, equal, hex, type Bytes } from './bytes.ts'
-import {
-  documentHash,
-  payloadType,
-  verifyByAuthorities,
-  type Envelope,
-  type Verified,
-} from './envelope.ts'
+import { documentHash, payloadType, type Envelope, type Verified } from './envelope.ts'
+import { verifyByAuthorities } from './authority.ts'
 import { KeyferryError } from './errors.ts'
 import { decodeJson } from './json.ts'
-import { MAX_AUTHORITY_LIFETIME, MAX_ENVELOPE, MAX_TRUST_STEPS } from './limits.ts'
+import { MAX_AUTHORITY_LIFETIME, MAX_ENVELOPE } from './limits.ts'
 import { matchesSanRule } from './path.ts'
 import { importVerifyKey } from './signature.ts'
 import { bytes, bytesOrEmpty, int, list, object, oneOf, text, type Infer } from './schema.ts'
@@ -19,8 +14,6 @@ export const SUITES = ['MLKEM768-X25519', 'X25519', 'P-256'] as const
 /** An HPKE suite of the protocol. */
 export type Suite = (typeof SUITES)[number]
 
-/** Form of a tenant id. */
-export const TENANT_ID: RegExp = /^[a-z2-7]{51}[aq]$/
 const ORIGIN = /^https?:\/\/[a-z0-9.:[\]-]{1,255}$/
 const SAN_RULE = /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._~:/%@!$&'()+,;=-]+\*?$/
 
@@ -146,54 +139,11 @@ export async function verifySuccessor(
   return { body, envelope, hash: documentHash(envelope), tenant: current.tenant }
 }
 
-/** Throws `ERR_FUTURE` for the body of a newest trust document that is issued after `now` (seconds) and the skew. */
-export function requireIssued({ issuedAt, skew }: TrustBody, now: number): void {
-  // PROTOCOL [trust-9]
-  if (issuedAt > now + skew)
-    throw new KeyferryError('ERR_FUTURE', 'the trust document is issued in the future')
-}
-
-/** A number and hash below which an app does not go. */
-export interface TrustFloor {
-  number: number
-  hash: Bytes
-}
-
-/**
- * Follows trust documents from the one known (or from genesis) to the newest delivered one; each must be the successor of the one before.
- * `now` is seconds; `null` for one who leaves time to others. Throws the codes above, `ERR_TRUST_CHAIN_TOO_LONG`, `ERR_FUTURE`, and for the floor
- * `ERR_ROLLBACK`, `ERR_FORK`.
- */
-export async function followTrust(
-  tenant: string,
+/** Verifies what comes after a trust document, or the genesis where none is known. Throws as {@link verifyGenesis} and {@link verifySuccessor}. */
+export function verifyTrust(
+  envelope: Envelope,
   known: TrustDocument | null,
-  envelopes: readonly Envelope[],
-  floor: TrustFloor | null,
-  now: number | null,
+  tenant: string,
 ): Promise<TrustDocument> {
-  // PROTOCOL [trust-7]
-  if (envelopes.length > MAX_TRUST_STEPS) throw new KeyferryError('ERR_TRUST_CHAIN_TOO_LONG')
-  const requireFloor = (document: TrustDocument): TrustDocument => {
-    if (document.body.number === floor?.number && !equal(document.hash, floor.hash)) {
-      throw new KeyferryError('ERR_FORK', 'another trust document than the pinned one')
-    }
-    return document
-  }
-  let newest = known === null ? null : requireFloor(known)
-  for (const envelope of envelopes) {
-    newest = requireFloor(
-      newest === null
-        ? await verifyGenesis(envelope, tenant)
-        : await verifySuccessor(envelope, newest),
-    )
-  }
-  if (newest === null) throw new KeyferryError('ERR_TRUST_DOCUMENT', 'no trust document')
-  if (floor !== null && newest.body.number < floor.number) {
-    throw new KeyferryError(
-      'ERR_ROLLBACK',
-      `trust document ${newest.body.number} is below the pinned ${floor.number}`,
-    )
-  }
-  if (now !== null && newest !== known) requireIssued(newest.body, now)
-  return newest
+  return known === null ? verifyGenesis(envelope, tenant) : verifySuccessor(envelope, known)
 }

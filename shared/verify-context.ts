@@ -3,7 +3,7 @@ import { type Bytes } from './bytes.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { type Crl } from './crl.ts'
 import { type CertificateContext } from './envelope.ts'
-import { type TrustDocument } from './trust.ts'
+import type { TrustDocument } from './trust.ts'
 
 /** The trust document, time and CRLs to verify against. */
 export interface VerifyContext {

@@ -4,27 +4,16 @@
  */
 import { type Delivery } from '../shared/api.ts'
 import { equal, type Bytes } from '../shared/bytes.ts'
-import { type AppConfig } from '../shared/config.ts'
+import type { AppConfig } from '../shared/config.ts'
 import { encodeEnvelope } from '../shared/envelope.ts'
-import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
+import { type KeyferryError } from '../shared/errors.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
-import { sha256 } from '../shared/hash.ts'
 import { compareVersions } from '../shared/manifest.ts'
-import { openDelivery, type KeyringView, type Opened } from '../shared/open.ts'
+import { openDelivery, type KeyringView } from '../shared/open.ts'
 import { lazily } from '../shared/lazy.ts'
 import { requireChannel } from '../shared/unwrap.ts'
 import { type Keys } from './keys.ts'
-import type { BoundRefusal, RefusalContext } from './refusal.ts'
-import {
-  findObject,
-  isCurrent,
-  keyringOf,
-  newestPackage,
-  refuseKeyrings,
-  replacePackages,
-  showKeyrings,
-  writeView,
-} from './state.ts'
+import { findObject, showKeyrings, writeView } from './state.ts'
 import { type StoredPackage, type StoredState, type StoredView } from './store.ts'
 
 /** Who accepts, and what was asked for. */
@@ -63,44 +52,6 @@ export async function openChannel(
   const recipient = { tenant, fingerprint, packageHash: hash, key }
   const { openWelcome } = await lazily(() => import('../shared/welcome.ts'))
   return { ...(await openWelcome(sealed, member, recipient)), welcome: sealed }
-}
-
-async function openRefusals(
-  delivery: Delivery,
-  state: StoredState,
-  { accepted: { trust, head }, crls }: Opened,
-  { keyrings, fingerprint, now, warn }: AcceptContext,
-): Promise<BoundRefusal[]> {
-  const refusals: BoundRefusal[] = []
-  if (delivery.refusals.length === 0) return refusals
-  const { openRefusal } = await lazily(() => import('./refusal.ts'))
-  const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
-  const lastShown = (id: Bytes): ReturnType<RefusalContext['lastShown']> => {
-    const view = keyringOf(state, id).view
-    return view === null ? undefined : { head: view.head, release: sha256(view.release) }
-  }
-  for (const envelope of delivery.refusals) {
-    try {
-      const refusal = await openRefusal(envelope, {
-        trust,
-        now,
-        crls,
-        recipient: fingerprint,
-        head,
-        noncesOf: (id) => (isAsked(id) ? keyringOf(state, id).nonces : undefined),
-        isMember: (id) => isCurrent(state, id),
-        lastShown,
-        packageHash: newestPackage(state)?.hash ?? new Uint8Array(),
-      })
-      // What the head shows outweighs an answer to an earlier request.
-      if (refusal.kind === 'package' || !isCurrent(state, refusal.keyring)) refusals.push(refusal)
-    } catch (error) {
-      // It is worth nothing, but the rest of the delivery does not hang on it.
-      if (!isKeyferryError(error)) throw error
-      warn(error)
-    }
-  }
-  return refusals
 }
 
 /** Verifies a delivery down to the cells. Returns the next state, to be stored first. Throws the code of the first step that fails. */
@@ -143,7 +94,7 @@ export async function acceptDelivery(
     ),
   }
   const shown = { ...next, keyrings: showKeyrings(state, views, accepted.head) }
-  const refusals = await openRefusals(delivery, shown, opened, context)
-  const packages = replacePackages(shown.packages, refusals)
-  return { ...shown, packages, keyrings: refuseKeyrings(shown, refusals) }
+  if (delivery.refusals.length === 0) return shown
+  const { withRefusals } = await lazily(() => import('./refusal.ts'))
+  return withRefusals(delivery.refusals, shown, opened, context)
 }

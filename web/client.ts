@@ -220,11 +220,11 @@ export class Keyferry {
   async #lists(issuers: readonly Bytes[]): Promise<Crl[]> {
     const { signal } = this.#closing
     try {
-      return await this.#session.lists.read(issuers, signal)
+      return await (await this.#session.lists()).read(issuers, signal)
     } catch (error) {
       if (!isKeyferryError(error, 'ERR_NOT_FOUND')) throw error
       await this.#catchUp()
-      return this.#session.lists.read(issuers, signal)
+      return (await this.#session.lists()).read(issuers, signal)
     }
   }
 

@@ -8,6 +8,12 @@ export type Data = string | Uint8Array | ArrayBuffer | Blob
 /** What can be encrypted as a stream. */
 export type StreamData = Data | ReadableStream<Uint8Array>
 
+/** What the caller cannot change any more: a copy of its buffer, or what has no buffer. */
+export function ownOf(data: StreamData): StreamData {
+  if (data instanceof Uint8Array) return concat(data)
+  return data instanceof ArrayBuffer ? data.slice(0) : data
+}
+
 /** A copy: the caller may go on with its buffer. */
 export async function bytesOf(data: Data): Promise<Bytes> {
   if (typeof data === 'string') return utf8(data)

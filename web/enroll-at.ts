@@ -9,7 +9,8 @@ import {
   enrolStatement,
   MAX_ENROLMENT,
 } from '../shared/enrol.ts'
-import { ERROR_CODES, isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { ERROR_CODES, errorOf } from '../shared/error-codes.ts'
+import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { parseJson } from '../shared/json.ts'
 import { decodePem } from '../shared/pem.ts'
 import { signBytes } from '../shared/signature.ts'
@@ -38,7 +39,7 @@ function failed(json: unknown, status: number): KeyferryError {
   const code = (json as { code?: unknown } | null)?.code
   const isKnown = typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
   return isKnown && status < 500 && code !== 'ERR_QUOTA'
-    ? new KeyferryError(code as ErrorCode)
+    ? errorOf(code as ErrorCode)
     : new KeyferryError('ERR_ENROLMENT', `the enrolment answers ${status}`)
 }
 

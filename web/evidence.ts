@@ -1,14 +1,30 @@
 /** Proof of a contradiction: a file with two heads that cannot both be honest, and with all that a stranger needs to check it. Loaded when there is one. */
-import { hex, type Bytes } from '../shared/bytes.ts'
+import { type Delivery } from '../shared/api.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
-import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { type CaVerifier } from '../shared/certificate-signature.ts'
+import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
 import { decodeEvidence, encodeEvidence, verifyEvidence } from '../shared/evidence.ts'
+import { type KeyferryError } from '../shared/errors.ts'
 import { type Accepted } from '../shared/open.ts'
 import { verifyHeadSignature } from '../shared/release.ts'
 import { sha256 } from '../shared/signature.ts'
-import { followTrust, type TrustDocument } from '../shared/trust.ts'
-import type { Refused } from './contradiction.ts'
+import type { TrustDocument } from '../shared/trust.ts'
+import { followTrust } from '../shared/trust-following.ts'
 import { type StoredState } from './store.ts'
+
+/** Files that are kept. */
+const MOST = 8
+
+/** A refused delivery, what it met, and when (seconds). */
+export interface Refused {
+  delivery: Pick<Delivery, 'crls' | 'head' | 'trust'>
+  error: KeyferryError
+  now: number
+  verify: CaVerifier
+  /** Told when the proof could not be made. */
+  warn: (error: KeyferryError) => void
+}
 
 /** The lists by which the signers of the heads are judged, each once: what else a relay delivers would only fill the store. Throws what verifying throws. */
 async function neededCrls(
@@ -42,7 +58,7 @@ async function prove(
 }
 
 /** The proof that a refused head contradicts the accepted one, or `null` where there is none. */
-export async function proveContradiction(
+async function proveContradiction(
   { head, tenant, trusts }: StoredState,
   { trust }: Accepted,
   refused: Refused,
@@ -61,4 +77,18 @@ export async function proveContradiction(
   } catch {
     return null
   }
+}
+
+/**
+ * The state with a head that contradicts what was accepted, or as it was: only what a deriver signed is evidence; a relay can make up the rest.
+ */
+export async function withEvidence(state: StoredState, refused: Refused): Promise<StoredState> {
+  const { accepted, evidence } = state
+  const head = documentHash(refused.delivery.head)
+  if (accepted === null || evidence.length >= MOST || equal(accepted.head.hash, head)) return state
+  if (evidence.some((one) => equal(one.head, head))) return state
+  const proven = await proveContradiction(state, accepted, refused)
+  if (proven === null) return state
+  const { error, now } = refused
+  return { ...state, evidence: [...evidence, { ...proven, code: error.code, at: now, head }] }
 }

@@ -13,11 +13,11 @@ import {
   startMessage,
 } from '../shared/message.ts'
 import type { Sender } from '../shared/sender.ts'
-import { createFrameStream, openFrame } from '../shared/signed-message.ts'
+import { createFrameStream } from '../shared/signed-message.ts'
 import { sha256 } from '../shared/signature.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
 import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
-import { bytesOf, isData, pipe, sourceOf, type Data, type StreamData } from './data.ts'
+import { bytesOf, isData, ownOf, pipe, sourceOf, type Data, type StreamData } from './data.ts'
 import { type KeyringHost } from './keyring-host.ts'
 import {
   type ContextOptions,
@@ -121,9 +121,7 @@ export class Keyring {
     const { keyId } = parseMessageHeader(copy)
     const key = await this.#keyToDecrypt(keyId, options.minVersion)
     const plaintext = await decryptMessage(key, copy, context)
-    const open = this.#senders.opener(copy, context, options)
-    const { data, sender } =
-      open === undefined ? { data: plaintext, sender: null } : await openFrame(plaintext, open)
+    const { data, sender } = await this.#senders.open(copy, plaintext, context, options)
     const out = options.as === 'text' ? fromUtf8(data) : data
     if (sender !== null) options.onSender?.(sender)
     return out
@@ -227,7 +225,8 @@ export class Keyring {
    */
   async sign(data: StreamData, options: ContextOptions & StreamOptions = {}): Promise<Bytes> {
     this.#host.view()
-    return this.#senders.sign(data, contextOf(options), options.signal)
+    const [own, context] = [ownOf(data), contextOf(options)]
+    return (await this.#senders.work()).sign(own, context, options.signal)
   }
 
   /**
@@ -245,7 +244,8 @@ export class Keyring {
     data: StreamData,
     options: VerifyOptions = {},
   ): Promise<Sender> {
-    return this.#senders.verify(concat(signature), data, contextOf(options), options)
+    const [copy, own, context] = [concat(signature), ownOf(data), contextOf(options)]
+    return (await this.#senders.work()).verify(copy, own, context, options)
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Revocation lists of the clients' CAs, with which senders are verified (docs/PROTOCOL.md [sign-6]): those that the accepted head names, and no other. */
 import { paths } from '../shared/api.ts'
 import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
-import { type AppConfig } from '../shared/config.ts'
+import type { AppConfig } from '../shared/config.ts'
 import { MAX_CRL, parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'

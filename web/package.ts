@@ -1,14 +1,17 @@
 /** Key packages and key requests of a client: made and signed (docs/PROTOCOL.md, "Key package and request"). With HPKE it is loaded when it is needed. */
-import { type Bytes } from '../shared/bytes.ts'
+import { hex, type Bytes } from '../shared/bytes.ts'
 import { documentHash, signWithCertificate, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { createHpke, type RecipientKey } from '../shared/hpke.ts'
 import { MAX_PACKAGE_LIFETIME, MAX_REQUEST_LIFETIME } from '../shared/limits.ts'
-import { type Suite, type TrustDocument } from '../shared/trust.ts'
+import type { Suite, TrustDocument } from '../shared/trust.ts'
 import { type Identity } from './identity.ts'
-import { needsPackage, packagesOf } from './state.ts'
-import { type StoredPackage, type StoredState } from './store.ts'
+import { keyringOf, needsPackage, packagesOf } from './state.ts'
+import { type StoredKeyring, type StoredPackage, type StoredState } from './store.ts'
+
+/** Tabs ask each for themselves: an answer to any of them is one. */
+const MAX_NONCES = 8
 
 /**
  * A key pair in the first of the tenant's suites that this platform can do: X-Wing wherever there is X25519. Throws `ERR_SUITE`, and `ERR_IO` when a
@@ -96,4 +99,20 @@ export function signRequest(
     tenant,
   }
   return signWithCertificate('request', body, key, certificates)
+}
+
+/** The state of a client that asks for keyrings in a request with this nonce. */
+export function askKeyrings(
+  state: StoredState,
+  keyrings: readonly Bytes[],
+  nonce: Bytes,
+): StoredState {
+  const own = keyrings.map((id): [string, StoredKeyring] => {
+    const known = keyringOf(state, id)
+    // Who was denied and asks again wants another answer than the old one.
+    const before = known.refusal?.kind === 'denied' ? [] : known.nonces
+    const nonces = [...before, nonce].slice(-MAX_NONCES)
+    return [hex(id), { ...known, nonces, refusal: null }]
+  })
+  return { ...state, keyrings: { ...state.keyrings, ...Object.fromEntries(own) } }
 }

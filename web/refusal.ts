@@ -1,10 +1,15 @@
-/** What counts as a no: only the deriver's signed and bound word (docs/PROTOCOL.md, "Refusal"). */
-import { equal, type Bytes } from '../shared/bytes.ts'
+/** What counts as a no: only the deriver's signed and bound word (docs/PROTOCOL.md, "Refusal"). Loaded with the first one. */
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
 import { compareVersions } from '../shared/manifest.ts'
+import { type Opened } from '../shared/open.ts'
 import { type VerifyContext } from '../shared/verify-context.ts'
 import { verifyRefusal, type RefusalBody } from '../shared/refusal.ts'
+import type { AcceptContext } from './accept.ts'
+import { isCurrent, keyringOf, newestPackage } from './state.ts'
+import { type StoredKeyring, type StoredPackage, type StoredState } from './store.ts'
 
 /** Kinds of refusals. */
 export type RefusalKind = 'denied' | 'pending' | 'removed'
@@ -74,4 +79,82 @@ export async function openRefusal(
     throw new KeyferryError('ERR_UNPROVEN', 'a refusal of something else')
   const { keyring, reason, issuedAt, expiresAt, release } = body
   return { kind: body.kind as BoundRefusal['kind'], keyring, reason, issuedAt, expiresAt, release }
+}
+
+async function openRefusals(
+  envelopes: readonly Envelope[],
+  state: StoredState,
+  { accepted: { trust, head }, crls }: Opened,
+  {
+    keyrings,
+    fingerprint,
+    now,
+    warn,
+  }: Pick<AcceptContext, 'keyrings' | 'fingerprint' | 'now' | 'warn'>,
+): Promise<BoundRefusal[]> {
+  const refusals: BoundRefusal[] = []
+  const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
+  const lastShown = (id: Bytes): ReturnType<RefusalContext['lastShown']> => {
+    const view = keyringOf(state, id).view
+    return view === null ? undefined : { head: view.head, release: sha256(view.release) }
+  }
+  for (const envelope of envelopes) {
+    try {
+      const refusal = await openRefusal(envelope, {
+        trust,
+        now,
+        crls,
+        recipient: fingerprint,
+        head,
+        noncesOf: (id) => (isAsked(id) ? keyringOf(state, id).nonces : undefined),
+        isMember: (id) => isCurrent(state, id),
+        lastShown,
+        packageHash: newestPackage(state)?.hash ?? new Uint8Array(),
+      })
+      // What the head shows outweighs an answer to an earlier request.
+      if (refusal.kind === 'package' || !isCurrent(state, refusal.keyring)) refusals.push(refusal)
+    } catch (error) {
+      // It is worth nothing, but the rest of the delivery does not hang on it.
+      if (!isKeyferryError(error)) throw error
+      warn(error)
+    }
+  }
+  return refusals
+}
+
+/** The packages, where those that the deriver wants replaced are due at once. */
+function replacePackages(
+  packages: readonly StoredPackage[],
+  refusals: readonly BoundRefusal[],
+): StoredPackage[] {
+  const isDemanded = ({ hash }: StoredPackage): boolean =>
+    refusals.some(({ kind, release }) => kind === 'package' && equal(release, hash))
+  return packages.map((one) => (isDemanded(one) ? { ...one, issuedAt: 0 } : one))
+}
+
+/** The keyrings with verified refusals; an older one does not replace a newer one. */
+export function refuseKeyrings(
+  state: StoredState,
+  refusals: readonly BoundRefusal[],
+): Record<string, StoredKeyring> {
+  const keyrings = { ...state.keyrings }
+  for (const { keyring, kind, reason, issuedAt, expiresAt } of refusals) {
+    if (kind === 'package') continue
+    const known = keyrings[hex(keyring)] ?? keyringOf(state, keyring)
+    if (known.refusal !== null && known.refusal.issuedAt > issuedAt) continue
+    keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, issuedAt, expiresAt } }
+  }
+  return keyrings
+}
+
+/** The state with what a deriver's refusals say, of those that count. `context` as the delivery was accepted with. */
+export async function withRefusals(
+  envelopes: readonly Envelope[],
+  state: StoredState,
+  opened: Opened,
+  context: AcceptContext,
+): Promise<StoredState> {
+  const refusals = await openRefusals(envelopes, state, opened, context)
+  const packages = replacePackages(state.packages, refusals)
+  return { ...state, packages, keyrings: refuseKeyrings(state, refusals) }
 }

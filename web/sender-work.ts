@@ -1,6 +1,7 @@
 /** What a client does where a message or data are signed: made and verified (docs/PROTOCOL.md, "Sender signatures"). It is loaded when it is needed. */
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { createSha256 } from '../shared/hash.ts'
 import {
   openClaim,
   signData,
@@ -13,11 +14,33 @@ import {
   type Statement,
 } from '../shared/sender.ts'
 import { sha256 } from '../shared/signature.ts'
-import { boundOf, encodeClaim } from '../shared/signed-message.ts'
+import {
+  boundOf,
+  createFrameReader,
+  encodeClaim,
+  openFrame,
+  type FrameReader,
+} from '../shared/signed-message.ts'
 import { parseCertificate } from '../shared/x509.ts'
+import { bytesOf, type StreamData } from './data.ts'
 import { type Identity } from './identity.ts'
-import { type VerifyOptions } from './keyring-options.ts'
+import { type DecryptOptions, type VerifyOptions } from './keyring-options.ts'
 import type { SenderHost } from './senders.ts'
+
+/** SHA-256 of data of any length. Throws `TypeError` for pieces that are no `Uint8Array`, and the signal's reason. */
+async function digestOf(data: StreamData, signal?: AbortSignal): Promise<Bytes> {
+  const isStream = data instanceof ReadableStream
+  if (!isStream && !(data instanceof Blob)) return sha256(await bytesOf(data))
+  const hash = createSha256()
+  const sink = new WritableStream<Uint8Array>({
+    write: (piece) => void hash.update(piece),
+  })
+  await (isStream ? data : data.stream()).pipeTo(sink, signal && { signal })
+  return hash.digest()
+}
+
+/** A sender that nobody asks about. */
+const ANYBODY: ClaimedSender = { confirm: () => Promise.resolve(null) }
 
 export class SenderWork {
   readonly #host: SenderHost
@@ -50,19 +73,21 @@ export class SenderWork {
     return { trust, manifest: view.manifest, now: now(), from, allowRevoked, lists, verify }
   }
 
-  /** A signature by this client of data with this SHA-256. Throws `ERR_CERT_EXPIRED`. */
-  async sign(content: Bytes, context: Bytes): Promise<Bytes> {
+  /** A signature by this client of data. Throws `ERR_CERT_EXPIRED`, `TypeError`, the signal's reason. */
+  async sign(data: StreamData, context: Bytes, signal?: AbortSignal): Promise<Bytes> {
+    const content = await digestOf(data, signal)
     const { signedAt, ...signer } = this.#claim()
     return signData({ ...(await this.#statement(context)), content }, signer, signedAt)
   }
 
-  /** Who signed data with this SHA-256. Throws as `verifyData` and the host. */
+  /** Who signed data. Throws as `verifyData`, the host and {@link sign}. */
   async verify(
     signature: Bytes,
-    content: Bytes,
+    data: StreamData,
     context: Bytes,
     options: VerifyOptions,
   ): Promise<Sender> {
+    const content = await digestOf(data, options.signal)
     const statement = { ...(await this.#statement(context)), content }
     return verifyData(signature, statement, await this.#context(options))
   }
@@ -81,14 +106,43 @@ export class SenderWork {
     }
   }
 
-  /** Checks the claim of the message that begins so. Throws as `openClaim` and the host. */
-  async open(
-    claim: Claim,
+  /** How the claim of the message that begins so is checked. Throws as `openClaim` and the host. */
+  #opener(
     prefix: Bytes,
     context: Bytes,
-    options: Pick<VerifyOptions, 'from' | 'allowRevoked'>,
-  ): Promise<ClaimedSender> {
-    const statement = { ...(await this.#statement(context)), ...boundOf(prefix) }
-    return openClaim(claim, statement, await this.#context(options))
+    { from, allowRevoked }: DecryptOptions,
+  ): (claim: Claim) => Promise<ClaimedSender> {
+    if (from === false) return () => Promise.resolve(ANYBODY)
+    const options = {
+      allowRevoked: allowRevoked === true,
+      ...(typeof from === 'string' && { from }),
+    }
+    return async (claim) => {
+      const statement = { ...(await this.#statement(context)), ...boundOf(prefix) }
+      return openClaim(claim, statement, await this.#context(options))
+    }
+  }
+
+  /** The data in the plaintext of the message that begins so, and who signed them. Throws as `openFrame`, `openClaim` and the host. */
+  openFrame(
+    prefix: Bytes,
+    plaintext: Bytes,
+    context: Bytes,
+    options: DecryptOptions,
+  ): Promise<{ data: Bytes; sender: Sender | null }> {
+    return openFrame(plaintext, this.#opener(prefix, context, options))
+  }
+
+  /** The same for a stream, with who signed told at its end. */
+  reader(prefix: Bytes, context: Bytes, options: DecryptOptions): FrameReader {
+    const { take, end } = createFrameReader(this.#opener(prefix, context, options))
+    return {
+      take,
+      async end() {
+        const sender = await end()
+        if (sender !== null) options.onSender?.(sender)
+        return sender
+      },
+    }
   }
 }

@@ -2,16 +2,13 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
 import { type Crl } from '../shared/crl.ts'
-import { createSha256 } from '../shared/hash.ts'
 import { lazily } from '../shared/lazy.ts'
-import { parseMessageHeader } from '../shared/message.ts'
+import { parseMessageHeader, requireSigned } from '../shared/message.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
-import type { Claim, ClaimedSender, Sender } from '../shared/sender.ts'
-import { sha256 } from '../shared/signature.ts'
-import { createFrameReader, requireSigned, type FrameReader } from '../shared/signed-message.ts'
-import { bytesOf, type StreamData } from './data.ts'
+import type { Sender } from '../shared/sender.ts'
+import type { FrameReader } from '../shared/signed-message.ts'
 import { type Identity } from './identity.ts'
-import { type DecryptOptions, type VerifyOptions } from './keyring-options.ts'
+import { type DecryptOptions } from './keyring-options.ts'
 import type { SenderWork } from './sender-work.ts'
 
 /** What a keyring's signatures need of its client. */
@@ -31,20 +28,12 @@ export interface SenderHost {
   now: () => number
 }
 
-/** SHA-256 of data of any length. Throws `TypeError` for pieces that are no `Uint8Array`, and the signal's reason. */
-async function digestOf(data: StreamData, signal?: AbortSignal): Promise<Bytes> {
-  const isStream = data instanceof ReadableStream
-  if (!isStream && !(data instanceof Blob)) return sha256(await bytesOf(data))
-  const hash = createSha256()
-  const sink = new WritableStream<Uint8Array>({
-    write: (piece) => void hash.update(piece),
-  })
-  await (isStream ? data : data.stream()).pipeTo(sink, signal && { signal })
-  return hash.digest()
+/** Whether somebody signed the message that begins so. Its header must be authenticated by now. Throws `ERR_UNSIGNED` if nobody did and a sender is asked for. */
+function isSigned(prefix: Bytes, { from }: DecryptOptions): boolean {
+  const header = parseMessageHeader(prefix)
+  requireSigned(header, from !== undefined && from !== false)
+  return header.isSigned
 }
-
-/** A sender that nobody asks about. */
-const ANYBODY: ClaimedSender = { confirm: () => Promise.resolve(null) }
 
 export class Senders {
   readonly #host: SenderHost
@@ -53,61 +42,30 @@ export class Senders {
     this.#host = host
   }
 
-  /** A signature of data by this client. Throws as its work, `TypeError`, the signal's reason. */
-  async sign(data: StreamData, context: Bytes, signal?: AbortSignal): Promise<Bytes> {
-    const content = await digestOf(data, signal)
-    return (await this.work()).sign(content, context)
-  }
-
-  /** Who signed data. Throws as its work and {@link sign}. */
-  async verify(
-    signature: Bytes,
-    data: StreamData,
-    context: Bytes,
-    options: VerifyOptions,
-  ): Promise<Sender> {
-    const content = await digestOf(data, options.signal)
-    return (await this.work()).verify(signature, content, context, options)
-  }
-
   /** What signs and verifies. Throws `ERR_IO` when it does not load. */
   async work(): Promise<SenderWork> {
     const { SenderWork } = await lazily(() => import('./sender-work.ts'))
     return new SenderWork(this.#host)
   }
 
-  /**
-   * How the claim of the message that begins so is checked; `undefined` for an unsigned one. Throws `ERR_UNSIGNED` if a signature is asked for. The
-   * header must be authenticated by now.
-   */
-  opener(
-    prefix: Bytes,
+  /** The data in the plaintext of a message, and who signed them. Throws as {@link work} and its `openFrame`, and `ERR_UNSIGNED`. */
+  async open(
+    message: Bytes,
+    plaintext: Bytes,
     context: Bytes,
-    { from, allowRevoked }: DecryptOptions,
-  ): ((claim: Claim) => Promise<ClaimedSender>) | undefined {
-    const header = parseMessageHeader(prefix)
-    requireSigned(header, from !== undefined && from !== false)
-    if (!header.isSigned) return undefined
-    if (from === false) return () => Promise.resolve(ANYBODY)
-    const options = {
-      allowRevoked: allowRevoked === true,
-      ...(typeof from === 'string' && { from }),
-    }
-    return async (claim) => (await this.work()).open(claim, prefix, context, options)
+    options: DecryptOptions,
+  ): Promise<{ data: Bytes; sender: Sender | null }> {
+    if (!isSigned(message, options)) return { data: plaintext, sender: null }
+    return (await this.work()).openFrame(message, plaintext, context, options)
   }
 
-  /** The same for a stream, with who signed told at its end. */
-  reader(prefix: Bytes, context: Bytes, options: DecryptOptions): FrameReader | undefined {
-    const open = this.opener(prefix, context, options)
-    if (open === undefined) return undefined
-    const { take, end } = createFrameReader(open)
-    return {
-      take,
-      async end() {
-        const sender = await end()
-        if (sender !== null) options.onSender?.(sender)
-        return sender
-      },
-    }
+  /** The same for a stream, with who signed told at its end; `undefined` for an unsigned message. */
+  async reader(
+    prefix: Bytes,
+    context: Bytes,
+    options: DecryptOptions,
+  ): Promise<FrameReader | undefined> {
+    if (!isSigned(prefix, options)) return undefined
+    return (await this.work()).reader(prefix, context, options)
   }
 }

@@ -4,7 +4,7 @@
  */
 import { deliverySchema, paths } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { type AppConfig } from '../shared/config.ts'
+import type { AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -14,10 +14,8 @@ import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { acceptDelivery } from './accept.ts'
-import { withEvidence } from './contradiction.ts'
 import { checkIdentity, type Identity } from './identity.ts'
 import {
-  askKeyrings,
   completeState,
   deliveryRequest,
   isCurrent,
@@ -29,7 +27,8 @@ import {
 } from './state.ts'
 import { createShared, emptyState, type Store, type StoredState } from './store.ts'
 import { type Post, type Transport } from './transport.ts'
-import { Lists, type ListsOptions } from './lists.ts'
+import type { Refused } from './evidence.ts'
+import type { Lists, ListsOptions } from './lists.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
 
 /** What a session works with. */
@@ -44,6 +43,20 @@ export interface SessionOptions {
   warn: (error: KeyferryError) => void
 }
 
+/** Loads what the first answers will need while they are on their way: it then costs a page no time of its own. Who needs it says what failed. */
+function loadFirst(): void {
+  const parts = [
+    import('../shared/trust.ts'),
+    import('./package.ts'),
+    import('../shared/welcome.ts'),
+    import('../shared/catalog.ts'),
+    import('../shared/rsa-key.ts'),
+    import('../shared/name-forms.ts'),
+    import('../shared/ml-kem.ts').then(({ prepareMlKem }) => prepareMlKem()),
+  ]
+  for (const part of parts) part.catch(() => {})
+}
+
 /** The package in use, or the one that is to replace it. */
 type Which = 'current' | 'next'
 
@@ -52,8 +65,7 @@ export class Session {
   readonly #unlocked: Unlocked
   /** Checks signatures of CAs, and remembers them. */
   readonly verify: CaVerifier = rememberSignatures()
-  /** Revocation lists with which senders are verified. */
-  readonly lists: Lists
+  #lists: Promise<Lists> | undefined
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()
   /** The head at the end of the last refresh; at first, the one that was stored. */
@@ -63,8 +75,18 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options
     this.#unlocked = new Unlocked(options.config)
+  }
+
+  /** Revocation lists with which senders are verified: loaded with the first of them. Throws `ERR_IO`. */
+  lists(): Promise<Lists> {
     const update: ListsOptions['update'] = (change) => this.#update(change)
-    this.lists = new Lists({ ...options, state: () => this.#state, update })
+    const load = async (): Promise<Lists> => {
+      const { Lists } = await lazily(() => import('./lists.ts'))
+      return new Lists({ ...this.#options, state: () => this.#state, update })
+    }
+    this.#lists ??= load()
+    this.#lists.catch(() => (this.#lists = undefined))
+    return this.#lists
   }
 
   /** What is stored, as far as this session has seen it. */
@@ -193,6 +215,7 @@ export class Session {
   async #refresh(wanted: readonly Bytes[], signal: AbortSignal): Promise<void> {
     const keyrings = this.#withHeld(wanted)
     // Which suites a package may have stands in the trust document: that comes first.
+    if (this.#state.packages.every(({ channel }) => channel === null)) loadFirst()
     if (this.#state.accepted === null || keyrings.length === 0)
       await this.#fetchAll([], 'current', signal)
     if (keyrings.length === 0) return
@@ -205,7 +228,11 @@ export class Session {
     if (missing.length > 0 && this.isRotating) await this.#fetchAll(missing, 'next', signal)
     this.#absent = new Set(keyrings.filter((id) => !isCurrent(this.#state, id)).map(hex))
     // Nobody waits for them: a relay that hangs must not hold up a head.
-    void this.lists.renew(signal)
+    if (this.#state.lists.length > 0)
+      void this.lists().then(
+        (lists) => lists.renew(signal),
+        () => {},
+      )
   }
 
   /** Those that the store holds go along: a new head without them would take them away from other tabs. */
@@ -294,11 +321,26 @@ export class Session {
         return await acceptDelivery(delivery, state, context)
       } catch (error) {
         failure = error
-        return isKeyferryError(error) ? withEvidence(state, { ...context, delivery, error }) : state
+        return isKeyferryError(error)
+          ? this.#withEvidence(state, { ...context, delivery, error })
+          : state
       }
     })
     if (failure !== undefined) throw failure as Error
     return isBase
+  }
+
+  /** The state with a proof, where a refused head contradicts the accepted one. */
+  async #withEvidence(state: StoredState, refused: Refused): Promise<StoredState> {
+    if (state.accepted === null) return state
+    try {
+      const { withEvidence } = await lazily(() => import('./evidence.ts'))
+      return await withEvidence(state, refused)
+    } catch (error) {
+      // Refused it is all the same; whoever shows it again gets it recorded.
+      if (isKeyferryError(error)) refused.warn(error)
+      return state
+    }
   }
 
   /** A keyring as it was last shown; `null` if it never was. */
@@ -314,7 +356,7 @@ export class Session {
   /** Asks the deriver for keyrings, at most 64, in one request with the newest package. Throws what transport and store throw. */
   async request(keyrings: readonly Bytes[], signal: AbortSignal): Promise<void> {
     const { identity, transport, config, now } = this.#options
-    const { signRequest } = await lazily(() => import('./package.ts'))
+    const { askKeyrings, signRequest } = await lazily(() => import('./package.ts'))
     const nonce = crypto.getRandomValues(new Uint8Array(16))
     // Stored first, so that an answer counts also after a reload.
     await this.#update((state) => askKeyrings(state, keyrings, nonce))

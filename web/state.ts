@@ -6,8 +6,7 @@ import { decodeBundle } from '../shared/bundle.ts'
 import { decodeManifest } from '../shared/manifest.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { decodeRelease } from '../shared/release.ts'
-import type { BoundRefusal } from './refusal.ts'
-import { type TrustDocument } from '../shared/trust.ts'
+import type { TrustDocument } from '../shared/trust.ts'
 import { type Identity } from './identity.ts'
 import {
   emptyState,
@@ -16,9 +15,6 @@ import {
   type StoredState,
   type StoredView,
 } from './store.ts'
-
-/** Tabs ask each for themselves: an answer to any of them is one. */
-const MAX_NONCES = 8
 
 /**
  * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `unadmitted`: the
@@ -127,16 +123,6 @@ export function newestPackage(state: StoredState): StoredPackage | undefined {
   return next ?? current
 }
 
-/** The packages, where those that the deriver wants replaced are due at once. */
-export function replacePackages(
-  packages: readonly StoredPackage[],
-  refusals: readonly BoundRefusal[],
-): StoredPackage[] {
-  const isDemanded = ({ hash }: StoredPackage): boolean =>
-    refusals.some(({ kind, release }) => kind === 'package' && equal(release, hash))
-  return packages.map((one) => (isDemanded(one) ? { ...one, issuedAt: 0 } : one))
-}
-
 /**
  * Whether a package is to be replaced: half of its life is over, the certificate is a new one, or its suite is no longer allowed.
  */
@@ -221,37 +207,6 @@ export function showKeyrings(
     keyrings[hex(view.id)] = { ...known, nonces, view: writeView(view, head), refusal: null }
   }
   return keyrings
-}
-
-/** The keyrings with verified refusals; an older one does not replace a newer one. */
-export function refuseKeyrings(
-  state: StoredState,
-  refusals: readonly BoundRefusal[],
-): Record<string, StoredKeyring> {
-  const keyrings = { ...state.keyrings }
-  for (const { keyring, kind, reason, issuedAt, expiresAt } of refusals) {
-    if (kind === 'package') continue
-    const known = keyrings[hex(keyring)] ?? keyringOf(state, keyring)
-    if (known.refusal !== null && known.refusal.issuedAt > issuedAt) continue
-    keyrings[hex(keyring)] = { ...known, refusal: { kind, reason, issuedAt, expiresAt } }
-  }
-  return keyrings
-}
-
-/** The state of a client that asks for keyrings in a request with this nonce. */
-export function askKeyrings(
-  state: StoredState,
-  keyrings: readonly Bytes[],
-  nonce: Bytes,
-): StoredState {
-  const own = keyrings.map((id): [string, StoredKeyring] => {
-    const known = keyringOf(state, id)
-    // Who was denied and asks again wants another answer than the old one.
-    const before = known.refusal?.kind === 'denied' ? [] : known.nonces
-    const nonces = [...before, nonce].slice(-MAX_NONCES)
-    return [hex(id), { ...known, nonces, refusal: null }]
-  })
-  return { ...state, keyrings: { ...state.keyrings, ...Object.fromEntries(own) } }
 }
 
 /** What to ask a relay for. `absent` are keyrings, by id in hex, that it did not have the last time. */

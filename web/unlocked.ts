@@ -1,7 +1,7 @@
 /** Keyrings opened out of the stored state: views and keys, each made once for what they are made of. */
 import { type MemberLeaf } from '../shared/bundle.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { type AppConfig } from '../shared/config.ts'
+import type { AppConfig } from '../shared/config.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { unwrapCell } from '../shared/unwrap.ts'

@@ -5,7 +5,7 @@
 import { Hono, type Context } from 'hono'
 import { paths } from '../shared/api.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import { TENANT_ID } from '../shared/trust.ts'
+import { TENANT_ID } from '../shared/trust-following.ts'
 import { admit } from './admission.ts'
 import { readBody, requireLength, requireMediaType } from './body.ts'
 import { brake, type Call, type Route } from './call.ts'

@@ -1,5 +1,6 @@
 /** Reads what a stranger sends, and never more of it than the call may have. */
 import { type Bytes } from '../shared/bytes.ts'
+import { errorOf } from '../shared/error-codes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 
 /** Room for most bodies. */
@@ -13,7 +14,7 @@ export function requireMediaType(request: Request, type: string): void {
   const [essence = ''] = (request.headers.get('content-type') ?? '').split(';')
   const coding = request.headers.get('content-encoding') ?? 'identity'
   if (essence.trim().toLowerCase() !== type || coding !== 'identity')
-    throw new KeyferryError('ERR_MEDIA_TYPE')
+    throw errorOf('ERR_MEDIA_TYPE')
 }
 
 /** Throws `ERR_TOO_LARGE` where more than that is declared. */

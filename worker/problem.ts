@@ -1,7 +1,8 @@
 /** Answers: problem documents (RFC 9457) with nothing in them but the code and its fixed sentence. */
 import { JSON_TYPE, PROBLEM_TYPE, STATUS, type Problem } from '../shared/api.ts'
 import { fromUtf8, type Bytes } from '../shared/bytes.ts'
-import { ERROR_CODES, isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { ERROR_CODES, errorOf } from '../shared/error-codes.ts'
+import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 
 const COMMON = {
   'cache-control': 'no-store',
@@ -16,7 +17,7 @@ export class RelayError extends KeyferryError {
   readonly head: Bytes | null | undefined
 
   constructor(code: ErrorCode, extra: { headers?: Record<string, string>; head?: Bytes | null }) {
-    super(code)
+    super(code, ERROR_CODES[code])
     this.headers = extra.headers ?? {}
     this.head = extra.head
   }
@@ -24,7 +25,7 @@ export class RelayError extends KeyferryError {
 
 /** Throws where a method of the tenant's object refused: errors do not keep their code between isolates. */
 export function requireCode(code: ErrorCode | null): void {
-  if (code !== null) throw new KeyferryError(code)
+  if (code !== null) throw errorOf(code)
 }
 
 /** What a method of the tenant's object may throw, as the message: errors keep nothing else between isolates. */

@@ -1,7 +1,7 @@
 /** A relay's operator and its tenants. */
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { KeyferryError } from '../../shared/errors.ts'
-import { TENANT_ID } from '../../shared/trust.ts'
+import { TENANT_ID } from '../../shared/trust-following.ts'
 import {
   deleteTenant,
   exportTenant,

@@ -1,6 +1,7 @@
 /** The trust document: shown, and followed by the next one. */
+import { verifyByAuthorities } from '../../shared/authority.ts'
 import { base64url, equal, hex } from '../../shared/bytes.ts'
-import { decodeEnvelope, encodeEnvelope, verifyByAuthorities } from '../../shared/envelope.ts'
+import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { generateSigningKey, keyId, type AnySigningKey } from '../../shared/signature.ts'
 import { decodeTrust, tenantId, type TrustDocument } from '../../shared/trust.ts'

@@ -1,8 +1,39 @@
 export { ErrorCode, KeyferryError, Store, StoredState, TextPlace, createTextStore, installNoble }
 
+// shared/error-codes
+const SERVICE_CODES: {
+    readonly ERR_KEY_PACKAGE: 'the key package is not valid';
+    readonly ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted';
+    readonly ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed';
+    readonly ERR_REQUEST_EXPIRED: 'the request is outside its time window';
+    readonly ERR_REPLAY: 'seen before';
+    readonly ERR_ORIGIN: 'not from a page of the app itself';
+    readonly ERR_SESSION: 'no session, or a token of another one';
+    readonly ERR_NEW_KEY: 'a further key needs a signature by an earlier one, a step-up or an approval';
+    readonly ERR_CONFLICT: 'the head at the relay is another one';
+    readonly ERR_INCOMPLETE: 'the head names objects that were not uploaded';
+    readonly ERR_SUSPENDED: 'the operator of the relay has suspended the tenant';
+    readonly ERR_MEDIA_TYPE: 'of another media type';
+    readonly ERR_METHOD: 'this method is not allowed here';
+    readonly ERR_LEASE: 'another deriver writes to this store';
+    readonly ERR_CONFIG: 'the configuration is not valid';
+    readonly ERR_PERMISSIONS: 'a file with secrets can be read by others';
+    readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
+    readonly ERR_PIN: 'the PIN is refused, or was refused before';
+    readonly ERR_ROOT: 'the root of trust does not answer usefully';
+    readonly ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key';
+    readonly ERR_ROOT_FULL: 'the root of trust has no room for another key';
+    readonly ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time';
+    readonly ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used';
+    readonly ERR_EXISTS: 'exists already';
+    readonly ERR_USAGE: 'wrong use';
+};
+/** A code that only derivers, relays, enrolments and tools throw. */
+type ServiceCode = keyof typeof SERVICE_CODES;
+
 // shared/errors
-/** Every code, with the sentence shown where no better one is at hand. */
-const ERROR_CODES: {
+/** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
+const CLIENT_CODES: {
     readonly ERR_TOO_LARGE: 'larger than this kind of document may be';
     readonly ERR_MALFORMED: 'not a well-formed document';
     readonly ERR_NOT_CANONICAL: 'not in the one canonical encoding';
@@ -33,65 +64,44 @@ const ERROR_CODES: {
     readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
     readonly ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for';
     readonly ERR_SUITE: 'a suite that the trust document does not allow';
-    readonly ERR_KEY_PACKAGE: 'the key package is not valid';
-    readonly ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted';
     readonly ERR_NOT_RECIPIENT: 'made for another recipient';
     readonly ERR_KEYRING: 'of another keyring';
     readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
-    readonly ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed';
     readonly ERR_COMMITMENT: 'the key is not the one the authority committed to';
     readonly ERR_OPEN: 'cannot be opened';
     readonly ERR_UNKNOWN_KEY: 'under a key that this keyring does not have';
     readonly ERR_UNSUPPORTED: 'needs something this version does not implement';
-    readonly ERR_REQUEST_EXPIRED: 'the request is outside its time window';
-    readonly ERR_REPLAY: 'seen before';
     readonly ERR_DENIED: 'denied by the deriver';
     readonly ERR_REMOVED: 'removed from the keyring by the deriver';
     readonly ERR_PENDING: 'waiting for an administrator of the deriver';
     readonly ERR_UNPROVEN: 'the relay says so, but no deriver signed it';
-    readonly ERR_ORIGIN: 'not from a page of the app itself';
-    readonly ERR_SESSION: 'no session, or a token of another one';
-    readonly ERR_NEW_KEY: 'a further key needs a signature by an earlier one, a step-up or an approval';
     readonly ERR_ENROLMENT: 'the enrolment does not answer usefully';
     readonly ERR_RELAY: 'the relay does not answer usefully';
     readonly ERR_TIMEOUT: 'no answer in time';
     readonly ERR_NOT_FOUND: 'not found';
     readonly ERR_UNAUTHORIZED: 'the request is not signed by an admitted certificate';
-    readonly ERR_CONFLICT: 'the head at the relay is another one';
-    readonly ERR_INCOMPLETE: 'the head names objects that were not uploaded';
     readonly ERR_QUOTA: 'over a limit of the tenant';
-    readonly ERR_SUSPENDED: 'the operator of the relay has suspended the tenant';
-    readonly ERR_MEDIA_TYPE: 'of another media type';
-    readonly ERR_METHOD: 'this method is not allowed here';
     readonly ERR_INTERNAL: 'internal error';
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
-    readonly ERR_LEASE: 'another deriver writes to this store';
-    readonly ERR_CONFIG: 'the configuration is not valid';
-    readonly ERR_PERMISSIONS: 'a file with secrets can be read by others';
-    readonly ERR_PASSPHRASE: 'the passphrase does not open the master secret';
-    readonly ERR_PIN: 'the PIN is refused, or was refused before';
-    readonly ERR_ROOT: 'the root of trust does not answer usefully';
-    readonly ERR_ROOT_DENIED: 'the root of trust does not let this deriver use the key';
-    readonly ERR_ROOT_FULL: 'the root of trust has no room for another key';
-    readonly ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time';
-    readonly ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used';
-    readonly ERR_EXISTS: 'exists already';
-    readonly ERR_USAGE: 'wrong use';
     readonly ERR_IO: 'cannot be read or written';
 };
+type ClientCode = keyof typeof CLIENT_CODES;
 /** A stable error code. */
-type ErrorCode = keyof typeof ERROR_CODES;
+type ErrorCode = ClientCode | ServiceCode;
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 class KeyferryError extends Error {
     readonly name = "KeyferryError";
     readonly code: ErrorCode;
     /** What a person can do about it, where that is known better than by the code. */
     readonly hint: string | undefined;
-    constructor(code: ErrorCode, message?: string, options?: {
-        cause?: unknown;
-        hint?: string;
-    });
+    /** A code that has no sentence here takes its message from who throws it. */
+    constructor(code: ClientCode, message?: string, options?: KeyferryErrorOptions);
+    constructor(code: ErrorCode, message: string, options?: KeyferryErrorOptions);
+}
+interface KeyferryErrorOptions {
+    cause?: unknown;
+    hint?: string;
 }
 
 // web/noble/index

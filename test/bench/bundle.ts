@@ -60,8 +60,13 @@ export function wholeSize(files: readonly string[]): Promise<Size> {
   return bundle(exportAll(files), [])
 }
 
-/** What each chunk adds to the main file, by the name of the module that it begins with. Bytes after gzip. */
-export async function chunkSizes(files: readonly string[]): Promise<Map<string, number>> {
+/**
+ * What each chunk adds to the main file, by the name of the module that it begins with, in bytes after gzip; and the source files of the main file, where a
+ * bundler makes chunks of what several share.
+ */
+export async function chunkSizes(
+  files: readonly string[],
+): Promise<{ sizes: Map<string, number>; main: string[] }> {
   const { outputFiles, metafile } = await bundleWith({
     stdin: { contents: exportAll(files), resolveDir: root },
     absWorkingDir: root,
@@ -95,5 +100,5 @@ export async function chunkSizes(files: readonly string[]): Promise<Map<string, 
       bytes.reduce((sum, one) => sum + one, 0),
     )
   }
-  return sizes
+  return { sizes, main: [...main].flatMap((path) => Object.keys(outputs[path]!.inputs)) }
 }

@@ -72,7 +72,7 @@ async function measure() {
   const size = {
     client: (await mainSize(CLIENT)).gzip,
     withEnrolment: (await mainSize([...CLIENT, 'web/enroll.ts'])).gzip,
-    chunks: Object.fromEntries(await chunkSizes(CLIENT)),
+    chunks: Object.fromEntries((await chunkSizes(CLIENT)).sizes),
   }
   const peers = isWanted('messages') ? await peerSizes() : []
   return { lines, page, peers, size }

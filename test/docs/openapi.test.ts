@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import * as api from '../../shared/api.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
-import { ERROR_CODES, isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
+import { ERROR_CODES } from '../../shared/error-codes.ts'
+import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import {
   MAX_BATCH,
@@ -15,7 +16,7 @@ import {
 } from '../../shared/limits.ts'
 import { base64url, utf8 } from '../../shared/bytes.ts'
 import { type Schema } from '../../shared/schema.ts'
-import { TENANT_ID } from '../../shared/trust.ts'
+import { TENANT_ID } from '../../shared/trust-following.ts'
 import { routes } from '../../worker/app.ts'
 import { operatorRoutes } from '../../worker/routes/operator.ts'
 import { DEFAULT_QUOTA, QUOTA_NAMES } from '../../worker/settings.ts'

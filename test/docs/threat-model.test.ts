@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { ERROR_CODES } from '../../shared/errors.ts'
+import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { attacks } from '../hostile/attacks/index.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))

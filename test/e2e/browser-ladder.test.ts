@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { basename, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { build } from 'esbuild'
 import { chromium as playwright, type BrowserContext, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -141,6 +142,23 @@ async function storedKeys(forget: boolean): Promise<string[]> {
   ])
 }
 
+/** Holds the first answer of the relay until the page asks for no more of its script. Gives what it asks for afterwards. */
+async function holdFirstAnswer(page: Page): Promise<() => Promise<string[]>> {
+  const seen = served.length
+  const settle = async (): Promise<number> => {
+    const before = served.length
+    await setTimeout(300)
+    return before > seen && before === served.length ? before : settle()
+  }
+  let settled: Promise<number> | undefined
+  await page.route('**/delivery', async (route) => {
+    settled ??= settle()
+    await settled
+    await route.continue()
+  })
+  return async () => served.slice(await settled)
+}
+
 const isStandIn = (path: string): boolean => path.includes('ml-kem-noble')
 
 it('makes X-Wing keys with the stand-in, or none while it does not load: never weaker ones', async () => {
@@ -151,8 +169,10 @@ it('makes X-Wing keys with the stand-in, or none while it does not load: never w
   expect(await page.evaluate(storedKeys, false)).toEqual([])
   await page.unroute('**/ml-kem-noble*')
   await page.reload()
+  const late = await holdFirstAnswer(page)
   const message = (await page.evaluate(work, { config, message: null })) as number[]
   expect(served.some(isStandIn)).toBe(true)
+  expect(await late()).toEqual([])
   const kinds = ['MLKEM768-X25519', 'seed,wrapping', 'X25519']
   expect(await page.evaluate(storedKeys, true)).toEqual(kinds)
   // The welcome is opened again, of what the browser kept.
@@ -196,12 +216,13 @@ it('a page that may store nothing gets a store for the session', async () => {
   expect(told).toEqual(['ERR_IO', 'SecurityError'])
 })
 
-it('a modern browser loads nothing that stands in for its own', async () => {
+it('a modern browser loads nothing that stands in for its own, and nothing for the first key that it did not ask for before the first answer', async () => {
   served.length = 0
   const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
   try {
     const page = await (await browser.newContext()).newPage()
     await page.goto(origin)
+    const late = await holdFirstAnswer(page)
     const message = await page.evaluate(work, {
       config: acme.config,
       message: null,
@@ -214,6 +235,7 @@ it('a modern browser loads nothing that stands in for its own', async () => {
     ])
     expect(served.length).toBeGreaterThan(1)
     expect(served.filter(isStandIn)).toEqual([])
+    expect(await late()).toEqual([])
   } finally {
     await browser.close()
   }

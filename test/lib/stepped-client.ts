@@ -119,7 +119,7 @@ export class SteppedClient {
         tenant: this.#options.config.tenant,
         keyring: id,
         identity: () => session.identity,
-        lists: (issuers) => session.lists.read(issuers, this.#signal),
+        lists: async (issuers) => (await session.lists()).read(issuers, this.#signal),
         verify: session.verify,
       },
     })

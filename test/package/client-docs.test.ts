@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ERROR_CODES } from '../../shared/errors.ts'
+import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { bundledSizes, ROOT } from '../../tools/package/build.ts'
 import { blocksOf, installPackage, packInto } from '../lib/consumer.ts'
 

@@ -1,6 +1,7 @@
 // Catalogs: the authority's signature over all manifests.
 import { beforeAll, expect, it } from 'vitest'
-import { requireNotBelow, verifyCatalog, type CatalogBody } from '../../shared/catalog.ts'
+import { verifyCatalog, type CatalogBody } from '../../shared/catalog.ts'
+import { requireNotBelow } from '../../shared/numbered.ts'
 import { payloadType, signWithAuthority } from '../../shared/envelope.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeEd25519, seeded } from '../lib/fixtures-keys.ts'

@@ -10,7 +10,8 @@ import {
 } from '../../shared/api.ts'
 import { base64url, concat, u32, utf8 } from '../../shared/bytes.ts'
 import { parseAppConfig } from '../../shared/config.ts'
-import { ERROR_CODES, isKeyferryError, KeyferryError } from '../../shared/errors.ts'
+import { ERROR_CODES } from '../../shared/error-codes.ts'
+import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { MAX_OBJECT } from '../../shared/limits.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
@@ -112,13 +113,17 @@ describe('errors', () => {
     expect(isKeyferryError(error, 'ERR_HASH')).toBe(false)
     const foreign = Object.assign(new Error('x'), { name: 'KeyferryError', code: 'ERR_OPEN' })
     expect(isKeyferryError(foreign)).toBe(true)
+    // Of services, whose codes a client has no table of, or of another version.
+    for (const code of ['ERR_NEW_KEY', 'ERR_YET_UNKNOWN'])
+      expect(isKeyferryError(Object.assign(new Error('x'), { name: 'KeyferryError', code }))).toBe(
+        true,
+      )
     for (const other of [
       new Error('x'),
       null,
       { name: 'KeyferryError', code: 'ERR_OPEN' },
       Object.assign(new Error('x'), { code: 'ERR_OPEN' }),
       Object.assign(new Error('x'), { name: 'KeyferryError', code: ['ERR_OPEN'] }),
-      Object.assign(new Error('x'), { name: 'KeyferryError', code: 'ERR_NEW' }),
       Object.assign(new Error('x'), { name: 'KeyferryError', code: 'toString' }),
     ]) {
       expect(isKeyferryError(other)).toBe(false)

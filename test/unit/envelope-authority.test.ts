@@ -1,6 +1,7 @@
 // Envelopes signed by an authority: which keys, how many, how often.
 import { beforeAll, it } from 'vitest'
-import { signWithAuthority, verifyByAuthorities, type Envelope } from '../../shared/envelope.ts'
+import { signWithAuthority, type Envelope } from '../../shared/envelope.ts'
+import { verifyByAuthorities } from '../../shared/authority.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeEd25519 } from '../lib/fixtures-keys.ts'
 import { makeTenant, type Tenant } from '../lib/fixtures.ts'

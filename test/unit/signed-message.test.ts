@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { concat, u16, u64, utf8, type Bytes } from '../../shared/bytes.ts'
 import { CHUNK_LENGTH } from '../../shared/chunk.ts'
-import { KeyferryError, type ErrorCode } from '../../shared/errors.ts'
+import { errorOf } from '../../shared/error-codes.ts'
+import { type ErrorCode } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { lengthPrefixed } from '../../shared/kdf.ts'
 import { decryptMessageRange, type MessageSource } from '../../shared/message-range.ts'
@@ -64,8 +65,7 @@ const open = (claim: Claim): Promise<ClaimedSender> => {
   const { content: _, ...statement } = messageStatement(tenant)
   return openClaim(claim, statement, context)
 }
-const refuse = (code: ErrorCode) => (): Promise<ClaimedSender> =>
-  Promise.reject(new KeyferryError(code))
+const refuse = (code: ErrorCode) => (): Promise<ClaimedSender> => Promise.reject(errorOf(code))
 const streamOf = (bytes: Bytes, size: number): ReadableStream<Bytes> => {
   let at = 0
   return new ReadableStream({
@@ -209,7 +209,8 @@ describe('streams of messages', () => {
       (prefix) => {
         expect(prefix).toEqual(message.slice(0, MESSAGE_PREFIX_LENGTH))
         const reader = createFrameReader(opener)
-        return { take: reader.take, end: async () => (senders.push(await reader.end()), null) }
+        const end = async () => (senders.push(await reader.end()), null)
+        return Promise.resolve({ take: reader.take, end })
       },
     )
     return { senders, readable: streamOf(message, size).pipeThrough(stream) }
@@ -274,7 +275,7 @@ describe('streams of messages', () => {
       })
       await expect(whole(pieces.pipeThrough(createFrameStream(begun)))).rejects.toThrow(TypeError)
     }
-    const failed = createFrameStream(Promise.reject(new KeyferryError('ERR_CERT_EXPIRED')))
+    const failed = createFrameStream(Promise.reject(errorOf('ERR_CERT_EXPIRED')))
     await expectCode(whole(streamOf(DATA, 1).pipeThrough(failed)), 'ERR_CERT_EXPIRED')
   })
 

@@ -1,7 +1,8 @@
 // From the trust document that is known to the newest one: floors, forks, lengths and dates.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Envelope } from '../../shared/envelope.ts'
-import { followTrust, verifySuccessor } from '../../shared/trust.ts'
+import { verifySuccessor } from '../../shared/trust.ts'
+import { followTrust } from '../../shared/trust-following.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
 import { DAY, makeTenant, NOW, signSuccessor, type Tenant } from '../lib/fixtures.ts'

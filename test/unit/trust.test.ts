@@ -3,13 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { signWithAuthority, type Envelope } from '../../shared/envelope.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { keyId } from '../../shared/signature.ts'
-import {
-  TENANT_ID,
-  tenantId,
-  verifyGenesis,
-  verifySuccessor,
-  type TrustBody,
-} from '../../shared/trust.ts'
+import { tenantId, verifyGenesis, verifySuccessor, type TrustBody } from '../../shared/trust.ts'
+import { TENANT_ID } from '../../shared/trust-following.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeEd25519, seeded } from '../lib/fixtures-keys.ts'
 import { DAY, makeTenant, NOW, signSuccessor, trustBody, type Tenant } from '../lib/fixtures.ts'

@@ -1,6 +1,7 @@
 /** Answers of the enrolment handler: JSON, and problem documents (RFC 9457) that say nothing but the code. */
 import { JSON_TYPE, PROBLEM_TYPE } from '../../shared/api.ts'
-import { ERROR_CODES, isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
+import { ERROR_CODES } from '../../shared/error-codes.ts'
+import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 
 const COMMON = {
   'cache-control': 'no-store',

@@ -1,7 +1,7 @@
 /** The CA behind the handler: an interface, and one over an issuing key for where there is no deriver at hand (Workers). */
 import { equal, hex, type Bytes } from '../../shared/bytes.ts'
 import { parseCsr } from '../../shared/csr.ts'
-import { KeyferryError } from '../../shared/errors.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { issueLeaf, type Issuer } from '../../shared/issue.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { keyId } from '../../shared/signature.ts'
@@ -74,8 +74,7 @@ export function createCa(options: CaOptions): CertificateAuthority {
       const serial = hex(parseCertificate(certificate).serial)
       // Recorded before it leaves: what nobody knows of, nobody can revoke.
       const refusal = await issued.add({ uri, keyId: await keyId(spki), serial, notAfter }, isFirst)
-      if (refusal !== null)
-        throw new KeyferryError(refusal === 'taken' ? 'ERR_CONFLICT' : 'ERR_DENIED')
+      if (refusal !== null) throw errorOf(refusal === 'taken' ? 'ERR_CONFLICT' : 'ERR_DENIED')
       return [certificate, ...chain].map((der) => encodePem('CERTIFICATE', der)).join('')
     },
   }

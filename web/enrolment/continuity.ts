@@ -1,6 +1,7 @@
 /** Whether a key may be certified for a URI: the first, a known one, or a further one that something speaks for. */
 import { equal, type Bytes } from '../../shared/bytes.ts'
 import { enrolStatement, type EnrolRequest } from '../../shared/enrol.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { importVerifyKey, keyId, verifySignature } from '../../shared/signature.ts'
 import { claimApproval, type ApprovalStore } from './approvals.ts'
@@ -36,10 +37,10 @@ async function isProven({ session, csr, known, nonce, proof, now }: Candidate): 
   // PROTOCOL [enrol-9]
   const isLive = known.some((one) => equal(one.keyId, id) && !one.isRevoked && one.notAfter >= now)
   const isRevoked = known.some((one) => equal(one.keyId, id) && one.isRevoked === true)
-  if (!isLive || isRevoked) throw new KeyferryError('ERR_NEW_KEY')
+  if (!isLive || isRevoked) throw errorOf('ERR_NEW_KEY')
   const statement = enrolStatement(session.uri, nonce, csr)
   if (!(await verifySignature(await importVerifyKey(proof.key), proof.signature, statement)))
-    throw new KeyferryError('ERR_NEW_KEY')
+    throw errorOf('ERR_NEW_KEY')
   return true
 }
 
@@ -54,8 +55,7 @@ export async function decide(candidate: Candidate): Promise<{ ground: Ground } |
   if (accept.includes('proof') && (await isProven(candidate))) return { ground: 'proof' }
   const age = now - (session.steppedUpAt ?? -Infinity)
   if (accept.includes('step-up') && age >= 0 && age <= STEP_UP_AGE) return { ground: 'step-up' }
-  if (!accept.includes('approval') || approvals === undefined)
-    throw new KeyferryError('ERR_NEW_KEY')
+  if (!accept.includes('approval') || approvals === undefined) throw errorOf('ERR_NEW_KEY')
   const code = await claimApproval(approvals, session.uri, id, now)
   return code === null ? { ground: 'approval' } : { code }
 }

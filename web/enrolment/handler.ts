@@ -11,6 +11,7 @@ import {
   MAX_ENROLMENT,
   type EnrolRequest,
 } from '../../shared/enrol.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { KeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { decodePem } from '../../shared/pem.ts'
 import { keyId } from '../../shared/signature.ts'
@@ -61,7 +62,7 @@ function checkOrigin({ method, headers }: Request, origins: readonly string[]): 
   const origin = headers.get('origin')
   const isOwn = origin === null ? method === 'GET' : origins.includes(origin)
   const site = headers.get('sec-fetch-site')
-  if (!isOwn || (site !== null && site !== 'same-origin')) throw new KeyferryError('ERR_ORIGIN')
+  if (!isOwn || (site !== null && site !== 'same-origin')) throw errorOf('ERR_ORIGIN')
 }
 
 /**
@@ -99,7 +100,7 @@ export function createEnrolment(
     const { uri } = session
     const expiresAt = await tokens.readNonce(body.nonce, session, time)
     // PROTOCOL [enrol-6]
-    if (!(await once.use(body.nonce, expiresAt))) throw new KeyferryError('ERR_REPLAY')
+    if (!(await once.use(body.nonce, expiresAt))) throw errorOf('ERR_REPLAY')
     // PROTOCOL [enrol-7]
     const [csr, ...others] = decodePem(body.csr, 'CERTIFICATE REQUEST')
     if (others.length > 0) throw new KeyferryError('ERR_MALFORMED')
@@ -129,13 +130,12 @@ export function createEnrolment(
     let status: number | undefined
     try {
       // PROTOCOL [enrol-1]
-      if (request.method !== 'GET' && request.method !== 'POST')
-        throw new KeyferryError('ERR_METHOD')
+      if (request.method !== 'GET' && request.method !== 'POST') throw errorOf('ERR_METHOD')
       checkOrigin(request, origins)
       // PROTOCOL [enrol-3]
       session = await options.session(request)
       status = 401
-      if (session === null) throw new KeyferryError('ERR_SESSION')
+      if (session === null) throw errorOf('ERR_SESSION')
       status = undefined
       const wait = (await options.limit?.(session, request)) ?? 0
       if (wait > 0) return problem('ERR_QUOTA', 429, { 'retry-after': String(Math.ceil(wait)) })
@@ -143,10 +143,10 @@ export function createEnrolment(
         return answer({ csrf: await tokens.csrf(session), ...(await tokens.nonce(session, now())) })
       // PROTOCOL [enrol-4]
       if (!(await tokens.isCsrf(request.headers.get(CSRF_HEADER), session)))
-        throw new KeyferryError('ERR_SESSION')
+        throw errorOf('ERR_SESSION')
       // PROTOCOL [enrol-1]
       if (request.headers.get('content-type')?.split(';')[0]!.trim().toLowerCase() !== JSON_TYPE)
-        throw new KeyferryError('ERR_MEDIA_TYPE')
+        throw errorOf('ERR_MEDIA_TYPE')
       return await enrol(
         enrolRequestSchema(await readJsonBody(request, MAX_ENROLMENT), ''),
         session,

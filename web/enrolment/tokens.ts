@@ -10,7 +10,7 @@ import {
   type Bytes,
 } from '../../shared/bytes.ts'
 import { ENROL_NONCE_LIFETIME } from '../../shared/enrol.ts'
-import { KeyferryError } from '../../shared/errors.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { subtle } from '../../shared/platform.ts'
 import { labelInfo } from '../../shared/kdf.ts'
 import { type EnrolSession } from './session.ts'
@@ -85,9 +85,9 @@ export class Tokens {
       bytes.length !== 56 ||
       !(await this.#isSame(bytes.slice(24), await this.#nonceMac(session, body)))
     )
-      throw new KeyferryError('ERR_SESSION')
+      throw errorOf('ERR_SESSION')
     const expiresAt = new Reader(body).u64()
-    if (now > expiresAt) throw new KeyferryError('ERR_REQUEST_EXPIRED')
+    if (now > expiresAt) throw errorOf('ERR_REQUEST_EXPIRED')
     return expiresAt
   }
 }

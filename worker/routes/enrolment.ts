@@ -6,10 +6,9 @@ import {
   documentHash,
   encodeEnvelope,
   envelopeSchema,
-  verifyByAuthorities,
-  type Authority,
   type Envelope,
 } from '../../shared/envelope.ts'
+import { verifyByAuthorities, type Authority } from '../../shared/authority.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { canonicalJson, parseJson } from '../../shared/json.ts'
