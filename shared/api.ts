@@ -172,11 +172,12 @@ export const STATUS: Partial<
   ERR_INTERNAL: 500,
 }
 
-/** Body of a problem document (RFC 9457). `head` only with `ERR_CONFLICT`. */
+/** Body of a problem document (RFC 9457). `head` only with `ERR_CONFLICT`, `crl` (base64url) only with `ERR_NOT_FOUND`. */
 export interface Problem {
   code: ErrorCode
   status: number
   title: string
   type: string
   head?: Envelope | null
+  crl?: string
 }

@@ -1,7 +1,8 @@
 /** Documents of the authority that carry a number, beside the ones that were known before (docs/PROTOCOL.md, "Manifest and catalog"). */
 import type { Authority } from './authority.ts'
-import { equal } from './bytes.ts'
+import { equal, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
+import type { TrustBody } from './trust.ts'
 
 /** Throws `ERR_ROLLBACK` or `ERR_FORK` if a numbered document goes back behind, or differs from, the one known. */
 export function requireNotBelow(
@@ -16,6 +17,11 @@ export function requireNotBelow(
   if (next.number === last.number && !equal(next.hash, last.hash)) {
     throw new KeyferryError('ERR_FORK', `two different documents are ${what} ${next.number}`)
   }
+}
+
+/** The number below which a trust document lets no list of an issuer (key id) count. */
+export function lowestCrl(issuer: Bytes, { lowestCrls }: Pick<TrustBody, 'lowestCrls'>): number {
+  return lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
 import type { CatalogBody } from './catalog.ts'
-import { isReplaced, requireNotBelow } from './numbered.ts'
+import { isReplaced, lowestCrl, requireNotBelow } from './numbered.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
 import { type Envelope } from './envelope.ts'
@@ -93,10 +93,9 @@ function object(delivered: Bytes, hash: Bytes, kept: OpenContext['kept'], what: 
   return found
 }
 
-/** The number below which no CRL of an issuer counts. */
-function lowestCrl(issuer: Bytes, trust: TrustDocument, seen: Accepted['crls']): number {
-  const lowest = trust.body.lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
-  return Math.max(lowest, seen[hex(issuer)] ?? 0)
+/** The number below which no CRL of an issuer counts, also by what was seen. */
+function lowestSeen(issuer: Bytes, trust: TrustDocument, seen: Accepted['crls']): number {
+  return Math.max(lowestCrl(issuer, trust.body), seen[hex(issuer)] ?? 0)
 }
 
 /** [open-7]: the CRLs under which the head's signer was accepted. */
@@ -112,7 +111,7 @@ function requireCrls(
     if (listed === undefined || listed.number !== crlNumber || !equal(listed.hash, crlHash)) {
       throw new KeyferryError('ERR_HASH', 'the head names another revocation list')
     }
-    if (crlNumber < lowestCrl(keyId, trust, crls))
+    if (crlNumber < lowestSeen(keyId, trust, crls))
       throw new KeyferryError('ERR_ROLLBACK', 'an older revocation list')
     crls[hex(keyId)] = crlNumber
   }
@@ -136,7 +135,7 @@ function namedCrls(
 ): Crl[] {
   return delivered.flatMap(({ crl, hash }) => {
     const named = crls.find((one) => equal(one.hash, hash))
-    return named !== undefined && named.number >= lowestCrl(named.issuer, trust, seen) ? [crl] : []
+    return named !== undefined && named.number >= lowestSeen(named.issuer, trust, seen) ? [crl] : []
   })
 }
 

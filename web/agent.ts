@@ -69,6 +69,7 @@ export class Agent {
 
   /** How a keyring stands now. */
   stateOf(id: Bytes): KeyringState {
+    if (this.#options.session.isRevoked) return 'revoked'
     return keyringState(this.#options.session.state, id, this.#options.now(), this.#reach())
   }
 
@@ -112,10 +113,14 @@ export class Agent {
     await ready
   }
 
+  /** What no relay brings up to date still decrypts. */
+  #isReadable(id: Bytes, state: KeyringState): boolean {
+    return state === 'stale' || (state === 'revoked' && this.#options.session.view(id) !== null)
+  }
+
   #timedOut(id: Bytes): 'ready' | KeyferryError {
     const state = this.stateOf(id)
-    // What no relay has brought up to date still decrypts.
-    if (state === 'stale') return 'ready'
+    if (this.#isReadable(id, state)) return 'ready'
     const code = state === 'unproven' ? 'ERR_UNPROVEN' : 'ERR_TIMEOUT'
     const message = this.#reach() === 'unadmitted' ? NOT_ADMITTED : undefined
     return new KeyferryError(code, message, { cause: this.#failure })
@@ -246,7 +251,8 @@ export class Agent {
     if (!this.#asked.has(hex(id))) return undefined
     const { session } = this.#options
     const state = this.stateOf(id)
-    if (isUsable(state) || state === 'stale') return 'ready'
+    if (isUsable(state) || this.#isReadable(id, state)) return 'ready'
+    if (state === 'revoked') return new KeyferryError('ERR_CERT_REVOKED', failure?.message)
     const refusal = refusalOf(session.state, id, state)
     if (refusal !== null)
       return new KeyferryError(REFUSALS[refusal.kind], refusal.reason || undefined)
@@ -272,7 +278,7 @@ export class Agent {
       now: now(),
       polls: isWaiting ? this.#polls++ : undefined,
       isComplete: wanted.every(({ id }) => isCurrent(session.state, id)),
-      failure: this.#failure?.code,
+      failure: session.isRevoked ? 'ERR_CERT_REVOKED' : this.#failure?.code,
     })
   }
 

@@ -157,7 +157,7 @@ export class Keyferry {
    *
    * Throws `ERR_KEYRING` for a name that the config does not have or that is not the keyring's own; `ERR_DENIED`, `ERR_PENDING` and
    * `ERR_REMOVED` only on the deriver's signed word; `ERR_UNPROVEN` when a keyring that was there is withheld without one; `ERR_TIMEOUT`;
-   * `ERR_UNAUTHORIZED` when no relay takes the certificate's signature; `ERR_CLOSED`; and the code of a delivery that was refused. What the last fetch
+   * `ERR_UNAUTHORIZED` when no relay takes the certificate's signature; `ERR_CERT_REVOKED` when the CA's own list names the certificate and there is no key; `ERR_CLOSED`; and the code of a delivery that was refused. What the last fetch
    * failed with is the `cause` of `ERR_TIMEOUT`: `ERR_NOT_FOUND` when relays do not admit the certificate, which they answer as an unknown tenant.
    */
   async keyring(name: string, options: WaitOptions = {}): Promise<Keyring> {
@@ -202,6 +202,7 @@ export class Keyferry {
       settled: () => this.#agent.settled(),
       sync: () => this.#agent.sync(),
       catchUp: () => this.#catchUp(),
+      requireUnrevoked: () => this.#session.requireUnrevoked(),
       state: () => this.#agent.stateOf(id),
       reason: () => this.#agent.reasonOf(id),
       version: () => this.#agent.versionOf(id),

@@ -23,6 +23,8 @@ export interface KeyringHost {
   sync: () => Promise<boolean>
   /** Fetches once more, if that was not done just now. */
   catchUp: () => Promise<void>
+  /** Throws `ERR_CERT_REVOKED` for a client with a revoked certificate. */
+  requireUnrevoked: () => void
   state: () => KeyringState
   reason: () => string
   /** The version to encrypt with; 0 for none. */

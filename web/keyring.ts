@@ -81,7 +81,7 @@ export class Keyring {
 
   /**
    * Encrypts under the newest version; with `sign`, as this client, which only members can see. Throws `ERR_STALE` when the signed state is too old, `ERR_KEY_VERSION` when no version is active,
-   * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CLOSED`; to sign, `ERR_CERT_EXPIRED` when
+   * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CERT_REVOKED` when the CA revoked its certificate, `ERR_CLOSED`; to sign, `ERR_CERT_EXPIRED` when
    * this client's certificate is over, and `ERR_TOO_LARGE` when its path has more than 16 kB.
    *
    * @example
@@ -217,7 +217,7 @@ export class Keyring {
 
   /**
    * Signs data as this client, for this keyring and context: a signature to be kept beside them, which everyone can read and members can verify. It names
-   * the data by their SHA-256. Needs neither a key nor the network. Throws `ERR_CERT_EXPIRED` when this client's certificate is over, `TypeError` for
+   * the data by their SHA-256. Needs neither a key nor the network. Throws `ERR_CERT_EXPIRED` and `ERR_CERT_REVOKED` when this client's certificate is over or revoked, `TypeError` for
    * pieces of a stream that are no `Uint8Array`, `ERR_CLOSED`.
    *
    * @example
@@ -225,6 +225,7 @@ export class Keyring {
    */
   async sign(data: StreamData, options: ContextOptions & StreamOptions = {}): Promise<Bytes> {
     this.#host.view()
+    this.#host.requireUnrevoked()
     const [own, context] = [ownOf(data), contextOf(options)]
     return (await this.#senders.work()).sign(own, context, options.signal)
   }
@@ -269,6 +270,7 @@ export class Keyring {
   async #keyToEncrypt(): Promise<MessageKey> {
     // Not under what another tab has replaced.
     await this.#host.sync()
+    this.#host.requireUnrevoked()
     let found = await this.#host.open()
     if (!found.isCurrent) {
       // In the middle of a fetch, what is missing may just be on its way.

@@ -21,13 +21,15 @@ export interface Situation {
   polls: number | undefined
   /** Every wanted keyring is there. */
   isComplete: boolean
-  /** Why the last fetch failed. */
+  /** Why the last fetch failed; `ERR_CERT_REVOKED` for a client that is revoked. */
   failure: ErrorCode | undefined
 }
 
 /** Milliseconds until the next fetch, before jitter. */
 export function nextPoll({ accepted, now, polls, isComplete, failure }: Situation): number {
   if (failure === 'ERR_QUOTA') return LONGEST_POLL
+  // Only another certificate helps, and that comes from elsewhere.
+  if (failure === 'ERR_CERT_REVOKED') return LONGEST_IDLE
   if (polls !== undefined) return Math.min(FIRST_POLL * 2 ** polls, LONGEST_POLL)
   if (accepted === null || failure !== undefined) return LONGEST_POLL
   const { issuedAt, expiresAt } = accepted.head

@@ -26,7 +26,7 @@ import {
   withoutEnded,
 } from './state.ts'
 import { createShared, emptyState, type Store, type StoredState } from './store.ts'
-import { type Post, type Transport } from './transport.ts'
+import { listIn, type Post, type Transport } from './transport.ts'
 import type { Refused } from './evidence.ts'
 import type { Lists, ListsOptions } from './lists.ts'
 import { Unlocked, type OpenKeyring } from './unlocked.ts'
@@ -42,6 +42,8 @@ export interface SessionOptions {
   /** Told of what is refused without failing the operation. */
   warn: (error: KeyferryError) => void
 }
+
+const OWN_CERTIFICATE = 'a list of the CA names the certificate of this client'
 
 /** Loads what the first answers will need while they are on their way: it then costs a page no time of its own. Who needs it says what failed. */
 function loadFirst(): void {
@@ -290,9 +292,47 @@ export class Session {
     return isYoung && !keyrings.some(isMissing)
   }
 
+  /** Whether the CA revoked the certificate in use. */
+  get isRevoked(): boolean {
+    const { revoked } = this.#state
+    return revoked !== null && equal(revoked.certificate, sha256(this.identity.certificates[0]!))
+  }
+
+  /** Throws `ERR_CERT_REVOKED` for a client with a revoked certificate. */
+  requireUnrevoked(): void {
+    // PROTOCOL [client-2]
+    if (this.isRevoked) throw new KeyferryError('ERR_CERT_REVOKED', OWN_CERTIFICATE)
+  }
+
+  /** What a relay failed with; or, where it shows the list that proves it, that this client is revoked: stored first. */
+  async #judge(error: unknown): Promise<unknown> {
+    const list = listIn(error)
+    const { accepted } = this.#state
+    if (list === undefined || accepted === null) return error
+    try {
+      const { readRevocationList } = await lazily(() => import('./revoked.ts'))
+      const { certificates } = this.identity
+      const looking = { certificates, now: this.#options.now(), verify: this.verify }
+      const revoked = await readRevocationList(list, this.#state, accepted, looking)
+      if (revoked === null) return error
+      if (!this.isRevoked) await this.#update((state) => ({ ...state, revoked }))
+      return new KeyferryError('ERR_CERT_REVOKED', OWN_CERTIFICATE, { cause: error })
+    } catch (failure) {
+      // A list that proves nothing takes nothing away.
+      if (isKeyferryError(failure)) this.#options.warn(failure)
+      return error
+    }
+  }
+
   /** One delivery. False when another tab has moved the state on meanwhile: ask again. */
   #fetch(keyrings: readonly Bytes[], which: Which, signal: AbortSignal): Promise<boolean> {
-    const fetchFrom = (post: Post): Promise<boolean> => this.#fetchFrom(post, keyrings, which)
+    const fetchFrom = async (post: Post): Promise<boolean> => {
+      try {
+        return await this.#fetchFrom(post, keyrings, which)
+      } catch (error) {
+        throw await this.#judge(error)
+      }
+    }
     return this.#options.transport.attempt(fetchFrom, signal, () => this.#isEnough(keyrings))
   }
 

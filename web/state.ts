@@ -20,10 +20,18 @@ import {
  * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `unadmitted`: the
  * same, while every relay says that it does not admit this client, as after a revocation, which is a hint and proves nothing; `stale`: the signed
  * state is too old to encrypt under; `unproven`: a relay leaves the keyring out and no deriver says why; `denied` and `removed`: the deriver
- * says so; `pending`: everything before a first key.
+ * says so; `revoked`: the CA's own list names this client's certificate; `pending`: everything before a first key.
  */
 export type KeyringState =
-  'pending' | 'ready' | 'stale' | 'offline' | 'unadmitted' | 'denied' | 'removed' | 'unproven'
+  | 'pending'
+  | 'ready'
+  | 'stale'
+  | 'offline'
+  | 'unadmitted'
+  | 'denied'
+  | 'removed'
+  | 'revoked'
+  | 'unproven'
 
 /** What relays are good for at present. */
 export type Reach = 'ready' | 'offline' | 'unadmitted'
@@ -239,10 +247,11 @@ export function deliveryRequest(
   }
 }
 
-/** A state as it was read, also where an earlier version wrote it: that kept no trust documents, evidence that does not stand alone, and no lists. */
+/** A state as it was read, also where an earlier version wrote it: that kept no trust documents, evidence that does not stand alone, no lists and no revocation. */
 export function completeState(stored: StoredState | null): StoredState {
   if (stored === null) return emptyState()
   const known =
     'trusts' in stored ? stored : { ...(stored as StoredState), trusts: [], evidence: [] }
-  return 'lists' in known ? known : { ...(known as StoredState), lists: [] }
+  const listed = 'lists' in known ? known : { ...(known as StoredState), lists: [] }
+  return 'revoked' in listed ? listed : { ...(listed as StoredState), revoked: null }
 }

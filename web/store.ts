@@ -66,6 +66,16 @@ export interface StoredList {
   der: Bytes
 }
 
+/** That the CA revoked a certificate of this client. */
+export interface StoredRevocation {
+  /** Fingerprint of the certificate: of another one it says nothing. */
+  certificate: Bytes
+  /** Hash of the list that proved it. */
+  list: Bytes
+  /** Seconds. */
+  at: number
+}
+
 /** Two signed documents that cannot both be honest: proof against whoever signed them. */
 export interface Evidence {
   code: ErrorCode
@@ -134,6 +144,8 @@ export interface StoredState {
    * @internal
    */
   lists: StoredList[]
+  /** @internal */
+  revoked: StoredRevocation | null
 }
 
 /** Where a client's state is kept. */
@@ -178,6 +190,7 @@ export function emptyState(): StoredState {
     keyrings: {},
     evidence: [],
     lists: [],
+    revoked: null,
   }
 }
 

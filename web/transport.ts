@@ -4,6 +4,7 @@
  */
 import { JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
+import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, type Signer } from '../shared/http-signature.ts'
 import { parseJson } from '../shared/json.ts'
@@ -12,7 +13,8 @@ import { readBounded, abortable, sleep, withDeadline } from './bounded.ts'
 /** Milliseconds that an operation takes at most, over all relays and repetitions. */
 const DEADLINE = 30_000
 const ROUNDS = 2
-const MAX_PROBLEM = 16_384
+/** A problem document with a list of the CA in it. */
+const MAX_PROBLEM = 16_384 + Math.ceil((MAX_CRL * 4) / 3)
 /** What of a relay's refusals is told apart; all else is `ERR_RELAY`. */
 const CODES: Partial<Record<number, ErrorCode>> = {
   401: 'ERR_UNAUTHORIZED',
@@ -74,40 +76,52 @@ export interface TransportOptions {
   deadline?: number
 }
 
-/** A refusal by a relay, with the milliseconds that it asks to wait. */
+/** A refusal by a relay, with the milliseconds that it asks to wait, and a revocation list (base64url) where it shows one. */
 class RelayRefusal extends KeyferryError {
   readonly wait: number
+  readonly list: string | undefined
 
-  constructor(code: ErrorCode, message: string, wait: number) {
+  constructor(code: ErrorCode, message: string, wait: number, list: string | undefined) {
     super(code, message)
     this.wait = wait
+    this.list = list
   }
+}
+
+/** The list, base64url, with which a relay says that this client is revoked: nothing of it is checked. */
+export function listIn(error: unknown): string | undefined {
+  return error instanceof RelayRefusal ? error.list : undefined
 }
 
 function mediaType(response: Response): string {
   return (response.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
 }
 
-/** The code in a problem document, if it looks like one: for people to read. */
-async function readHint(response: Response, signal: AbortSignal): Promise<string> {
-  if (mediaType(response) !== PROBLEM_TYPE) return ''
+/** The code in a problem document, if it looks like one, for people to read; and the list, if there is one. */
+async function readProblem(
+  response: Response,
+  signal: AbortSignal,
+): Promise<{ hint: string; list?: string | undefined }> {
+  if (mediaType(response) !== PROBLEM_TYPE) return { hint: '' }
   try {
     const problem = parseJson(await readBounded(response, MAX_PROBLEM, signal), MAX_PROBLEM)
-    const { code } = problem as { code?: unknown }
-    return typeof code === 'string' && /^ERR_[A-Z_]{1,40}$/.test(code) ? ` ${code}` : ''
+    const { code, crl } = problem as { code?: unknown; crl?: unknown }
+    const isCode = typeof code === 'string' && /^ERR_[A-Z_]{1,40}$/.test(code)
+    return { hint: isCode ? ` ${code}` : '', list: typeof crl === 'string' ? crl : undefined }
   } catch {
-    return ''
+    return { hint: '' }
   }
 }
 
 async function refuse(response: Response, signal: AbortSignal): Promise<never> {
-  const hint = await readHint(response, signal)
+  const { hint, list } = await readProblem(response, signal)
   response.body?.cancel().catch(() => {})
   const seconds = Number(response.headers.get('retry-after') ?? 0)
   throw new RelayRefusal(
     CODES[response.status] ?? 'ERR_RELAY',
     `the relay answers ${response.status}${hint}`,
     seconds > 0 ? seconds * 1_000 : 0,
+    list,
   )
 }
 

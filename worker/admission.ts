@@ -5,6 +5,7 @@
  */
 import { SUBPROTOCOL } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
+import { type Crl } from '../shared/crl.ts'
 import { verifyRole, type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -15,6 +16,8 @@ import {
   requireTime,
   type CallSignature,
 } from '../shared/http-signature.ts'
+import { lowestCrl } from '../shared/numbered.ts'
+import { findRevocation } from '../shared/revocation.ts'
 import { readTicket } from '../shared/ticket.ts'
 import { type VerifiedPath } from '../shared/path.ts'
 import { importVerifyKey, type VerifyKey } from '../shared/signature.ts'
@@ -22,6 +25,7 @@ import { parseCertificate } from '../shared/x509.ts'
 import { readBody } from './body.ts'
 import { Recent } from './bounded.ts'
 import { brake, type Call } from './call.ts'
+import { RelayError } from './problem.ts'
 import { chainKey, crlsOf, readStanding, type Standing } from './standing.ts'
 
 /** An admitted caller. */
@@ -102,16 +106,36 @@ async function findPath(
   more: MoreCrls,
 ): Promise<[Role, VerifiedPath]> {
   let cause: unknown
+  let crl: Crl | undefined
   for (const role of roles) {
     try {
       return [role, await verifyPath(call, certificates, role, standing, more)]
     } catch (error) {
       if (!isKeyferryError(error)) throw error
       cause = error
+      if (role === 'client' && error.code === 'ERR_CERT_REVOKED')
+        crl = await namingList(call, certificates, standing)
     }
   }
   // PROTOCOL [relay-4]
+  if (crl !== undefined) throw new RelayError('ERR_NOT_FOUND', { crl: crl.der })
   throw new KeyferryError('ERR_NOT_FOUND', 'not admitted', { cause })
+}
+
+/** The list with which a client can prove its own revocation; undefined for whom the tenant would not admit without it. */
+async function namingList(
+  { now }: Call,
+  certificates: readonly Bytes[],
+  standing: Standing,
+): Promise<Crl | undefined> {
+  const { trust } = standing
+  const lowest = (issuer: Bytes): number => lowestCrl(issuer, trust.body)
+  try {
+    return await findRevocation(certificates, crlsOf(standing), { trust: trust.body, now, lowest })
+  } catch (error) {
+    if (!isKeyferryError(error)) throw error
+    return undefined
+  }
 }
 
 /** A path that was verified lately. */

@@ -1,6 +1,6 @@
 /** Answers: problem documents (RFC 9457) with nothing in them but the code and its fixed sentence. */
 import { JSON_TYPE, PROBLEM_TYPE, STATUS, type Problem } from '../shared/api.ts'
-import { fromUtf8, type Bytes } from '../shared/bytes.ts'
+import { base64url, fromUtf8, type Bytes } from '../shared/bytes.ts'
 import { ERROR_CODES, errorOf } from '../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 
@@ -15,11 +15,17 @@ export class RelayError extends KeyferryError {
   readonly headers: Record<string, string>
   /** The stored head, encoded, for `ERR_CONFLICT`; `null` for none. */
   readonly head: Bytes | null | undefined
+  /** The list that names the caller's certificate, for `ERR_NOT_FOUND`. */
+  readonly crl: Bytes | undefined
 
-  constructor(code: ErrorCode, extra: { headers?: Record<string, string>; head?: Bytes | null }) {
+  constructor(
+    code: ErrorCode,
+    extra: { headers?: Record<string, string>; head?: Bytes | null; crl?: Bytes },
+  ) {
     super(code, ERROR_CODES[code])
     this.headers = extra.headers ?? {}
     this.head = extra.head
+    this.crl = extra.crl
   }
 }
 
@@ -76,9 +82,13 @@ function answer(
 export function problem(error: unknown): Response {
   if (isKeyferryError(error) && error.code !== 'ERR_INTERNAL') {
     if (!(error instanceof RelayError)) return answer(error.code, {})
-    const { head, headers } = error
+    const { head, crl, headers } = error
     const parsed = head == null ? head : (JSON.parse(fromUtf8(head)) as Problem['head'])
-    return answer(error.code, parsed === undefined ? {} : { head: parsed }, headers)
+    const extra = {
+      ...(parsed !== undefined && { head: parsed }),
+      ...(crl !== undefined && { crl: base64url(crl) }),
+    }
+    return answer(error.code, extra, headers)
   }
   const instance = `urn:uuid:${crypto.randomUUID()}`
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)

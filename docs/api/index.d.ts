@@ -204,7 +204,7 @@ class Keyferry {
      *
      * Throws `ERR_KEYRING` for a name that the config does not have or that is not the keyring's own; `ERR_DENIED`, `ERR_PENDING` and
      * `ERR_REMOVED` only on the deriver's signed word; `ERR_UNPROVEN` when a keyring that was there is withheld without one; `ERR_TIMEOUT`;
-     * `ERR_UNAUTHORIZED` when no relay takes the certificate's signature; `ERR_CLOSED`; and the code of a delivery that was refused. What the last fetch
+     * `ERR_UNAUTHORIZED` when no relay takes the certificate's signature; `ERR_CERT_REVOKED` when the CA's own list names the certificate and there is no key; `ERR_CLOSED`; and the code of a delivery that was refused. What the last fetch
      * failed with is the `cause` of `ERR_TIMEOUT`: `ERR_NOT_FOUND` when relays do not admit the certificate, which they answer as an unknown tenant.
      */
     keyring(name: string, options?: WaitOptions): Promise<Keyring>;
@@ -304,7 +304,7 @@ class Keyring {
     get reason(): string;
     /**
      * Encrypts under the newest version; with `sign`, as this client, which only members can see. Throws `ERR_STALE` when the signed state is too old, `ERR_KEY_VERSION` when no version is active,
-     * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CLOSED`; to sign, `ERR_CERT_EXPIRED` when
+     * `ERR_DENIED`, `ERR_REMOVED` or `ERR_UNPROVEN` when the newest head does not show this client in the keyring, `ERR_CERT_REVOKED` when the CA revoked its certificate, `ERR_CLOSED`; to sign, `ERR_CERT_EXPIRED` when
      * this client's certificate is over, and `ERR_TOO_LARGE` when its path has more than 16 kB.
      *
      * @example
@@ -365,7 +365,7 @@ class Keyring {
     decryptRange(source: Uint8Array | Blob | MessageSource, options?: RangeOptions): Promise<Bytes>;
     /**
      * Signs data as this client, for this keyring and context: a signature to be kept beside them, which everyone can read and members can verify. It names
-     * the data by their SHA-256. Needs neither a key nor the network. Throws `ERR_CERT_EXPIRED` when this client's certificate is over, `TypeError` for
+     * the data by their SHA-256. Needs neither a key nor the network. Throws `ERR_CERT_EXPIRED` and `ERR_CERT_REVOKED` when this client's certificate is over or revoked, `TypeError` for
      * pieces of a stream that are no `Uint8Array`, `ERR_CLOSED`.
      *
      * @example
@@ -447,9 +447,9 @@ interface VerifyOptions extends ContextOptions, StreamOptions {
  * How a keyring stands. `ready`: under the accepted head, which is fresh; `offline`: the same, while no relay can be reached; `unadmitted`: the
  * same, while every relay says that it does not admit this client, as after a revocation, which is a hint and proves nothing; `stale`: the signed
  * state is too old to encrypt under; `unproven`: a relay leaves the keyring out and no deriver says why; `denied` and `removed`: the deriver
- * says so; `pending`: everything before a first key.
+ * says so; `revoked`: the CA's own list names this client's certificate; `pending`: everything before a first key.
  */
-type KeyringState = 'pending' | 'ready' | 'stale' | 'offline' | 'unadmitted' | 'denied' | 'removed' | 'unproven';
+type KeyringState = 'pending' | 'ready' | 'stale' | 'offline' | 'unadmitted' | 'denied' | 'removed' | 'revoked' | 'unproven';
 
 // web/store
 /** Two signed documents that cannot both be honest: proof against whoever signed them. */

@@ -87,6 +87,8 @@ const withoutVector: Record<string, string> = {
   'deriver-12': 'which deriver writes to a store',
   'export-1': 'a document that no client and no relay takes',
   'package-5': 'what a client has stored',
+  'client-1': 'what a client has accepted, and who shows it a list',
+  'client-2': 'what a client has stored',
   'enrol-2': 'the headers of a call',
   'enrol-3': 'the sessions of an app',
   'enrol-4': 'a token whose form is the own affair of a backend',

@@ -205,6 +205,9 @@ describe.each(['p256', 'ed25519'] as const)(
       await expect.poll(() => notes.version, { timeout: 10_000 }).toBe(version + 1)
       const message = await notes.encrypt('bob may not read this')
       expect(await codeOf(theirs.decrypt(message))).not.toBe('none')
+      // The relay hands over the list, and it is the list that counts.
+      await expect.poll(() => theirs.state, { timeout: 10_000 }).toBe('revoked')
+      expect(await codeOf(theirs.encrypt('x'))).toBe('ERR_CERT_REVOKED')
       expect(await theirs.decrypt(old, { as: 'text' })).toBe('bob may read this')
     })
 

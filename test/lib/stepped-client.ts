@@ -108,6 +108,7 @@ export class SteppedClient {
         return { open, accepted: state.accepted, isCurrent: isCurrent(state, id) }
       },
       view: () => session.view(id)!,
+      requireUnrevoked: () => session.requireUnrevoked(),
       settled: () => Promise.resolve(),
       sync: () => session.sync(),
       catchUp: () => Promise.resolve(),

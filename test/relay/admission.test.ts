@@ -120,6 +120,10 @@ describe('[relay-3] certificate', () => {
         await enrol(relay, own)
         const answer = await send(relay, path(own.tenant), victim, options)
         expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+        // Derivers have their operator to tell them.
+        const list = role === 'client' ? base64url(own.cas.client.crl) : undefined
+        expect(answer.json).toMatchObject({ code: 'ERR_NOT_FOUND' })
+        expect((answer.json as { crl?: string }).crl).toBe(list)
         const other = await issueSigner(own.cas[role], uriOf(role, 'kept'), own.now)
         expect((await send(relay, path(own.tenant), other, options)).status).not.toBe(401)
       }
@@ -179,6 +183,34 @@ describe('[relay-4] alike', () => {
       }
     },
   )
+
+  it('[relay-4] a list is for the holder of a client’s certificate that it names, and for nobody else', async () => {
+    const own = await makeWorld()
+    const { client } = own.cas
+    const [lost, foreign] = [
+      await issueSigner(client, uriOf('client', 'lost'), own.now),
+      await issueSigner(client, 'keyferry://printers.acme.example/lost', own.now),
+    ]
+    await revoke(client, lost, own.now)
+    await revoke(client, foreign, own.now)
+    await enrol(relay, own)
+    const url = new URL(paths.heads(own.tenant), relay.url)
+    const call = { method: 'GET', url, body: new Uint8Array() }
+    const ask = async (signer: Signer): Promise<Answer> =>
+      send(relay, url.pathname, null, { headers: await signCall(call, signer, own.now) })
+    const told = await ask(lost)
+    expect(told).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    expect(told.json).toMatchObject({ crl: base64url(client.crl) })
+    const plain = (
+      await ask(await issueSigner(await makeCa('client', own.now), uriOf('client', 'eve'), own.now))
+    ).body
+    // Revoked, but never a client; and one who only shows the certificate.
+    expect((await ask(foreign)).body).toEqual(plain)
+    const thief = await issueSigner(client, uriOf('client', 'eve'), own.now)
+    const shown = await ask({ key: thief.key, certificates: lost.certificates })
+    expect(shown).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
+    expect(shown.json).not.toHaveProperty('crl')
+  })
 
   it('[relay-4] an unsigned call is answered alike at both', async () => {
     const stranger = await makeWorld()

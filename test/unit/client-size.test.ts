@@ -5,7 +5,7 @@ import { chunkSizes, mainSize } from '../bench/bundle.ts'
 /** Bytes after gzip that were set as the goal. */
 const GOAL = 30_000
 /** What holds today, a little above what was reached: what is left is needed with the first key, or when the network fails. */
-const LIMIT = 31_600
+const LIMIT = 31_900
 
 const CLIENT = ['web/index.ts']
 
