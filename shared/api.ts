@@ -50,6 +50,7 @@ export const paths = {
   requests: (tenant: string): string => `/v1/${tenant}/requests`,
   answers: (tenant: string): string => `/v1/${tenant}/answers`,
   events: (tenant: string): string => `/v1/${tenant}/events`,
+  wait: (tenant: string): string => `/v1/${tenant}/wait`,
 } as const
 
 const crlList = list(bytes(1, 1_048_576), 0, 64)

@@ -29,5 +29,7 @@ export const MAX_PACKAGE_LIFETIME = 30 * 86_400
 export const MAX_REQUEST_LIFETIME = 600
 /** How far a key package's version may rise at once. */
 export const MAX_PACKAGE_STEP = 1_000
+/** Seconds that a call waits for news at most. */
+export const MAX_WAIT = 25
 /** Seconds that the HTTP signature of a call lives at most. */
 export const MAX_SIGNATURE_LIFETIME = 60

@@ -108,8 +108,17 @@ export class Keyferry {
     this.#listen = () => {
       this.#listen = undefined
       const onHint: Agent['hint'] = (event) => this.#agent.hint(event)
-      if (Socket) {
-        const all = { relays, tenant, signer: identity, now, WebSocket: Socket, onHint, signal }
+      if (Socket !== null) {
+        const all = {
+          relays,
+          tenant,
+          signer: identity,
+          now,
+          fetch: call,
+          WebSocket: Socket,
+          onHint,
+          signal,
+        }
         // Without it there is only polling.
         void lazily(() => import('./events.ts')).then(({ listen }) => listen(all), warn)
       }

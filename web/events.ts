@@ -1,14 +1,23 @@
-/** The event stream (docs/PROTOCOL.md, "HTTP"): hints to fetch, over a WebSocket that is opened again whenever it breaks. */
+/**
+ * The event stream (docs/PROTOCOL.md, "HTTP"): hints to fetch, over a WebSocket that is opened again whenever it breaks; where none gets through, by calls that
+ * relays answer late.
+ */
 import { eventSchema, paths, SUBPROTOCOL, type Event } from '../shared/api.ts'
 import { utf8 } from '../shared/bytes.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { signTicket } from '../shared/ticket.ts'
-import { parseJson } from '../shared/json.ts'
+import { encodeJson, parseJson } from '../shared/json.ts'
+import { MAX_WAIT } from '../shared/limits.ts'
+import { newsSchema } from '../shared/news.ts'
 import { abortable, sleep } from './bounded.ts'
+import { createTransport } from './transport.ts'
 
 const MAX_EVENT = 1_024
 /** Milliseconds. */
 const PING = 30_000
+const OPENING = 10_000
+/** Until a socket is tried again, after one that did not open. */
+const WAITING = 600_000
 const FIRST_PAUSE = 1_000
 const LONGEST_PAUSE = 60_000
 
@@ -19,7 +28,9 @@ export interface ListenOptions {
   signer: Signer
   /** Seconds. */
   now: () => number
-  WebSocket: typeof WebSocket
+  fetch: typeof fetch
+  /** Where the platform has none, calls wait. */
+  WebSocket: typeof WebSocket | undefined
   /** A hint; `null` when the stream begins and something may have been missed. */
   onHint: (event: Event | null) => void
   signal: AbortSignal
@@ -35,20 +46,28 @@ function readEvent(data: unknown): Event | null {
 }
 
 /** One socket, until it closes. Returns the milliseconds that it was open. */
-async function listenOnce(relay: string, options: ListenOptions): Promise<number> {
+async function listenOnce(
+  relay: string,
+  Socket: typeof WebSocket,
+  options: ListenOptions,
+): Promise<number> {
   const { tenant, signer, now, onHint, signal } = options
   const url = new URL(paths.events(tenant), relay)
   const ticket = await signTicket(url, signer, now())
   url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:'
-  const socket = new options.WebSocket(url.href, [SUBPROTOCOL, ticket])
+  const socket = new Socket(url.href, [SUBPROTOCOL, ticket])
   let opened = 0
   let isAlive = true
   let timer: ReturnType<typeof setInterval> | undefined
+  let late: ReturnType<typeof setTimeout> | undefined
   const closed = new Promise<void>((resolve) => {
+    // Some proxies answer no handshake at all.
+    late = setTimeout(resolve, OPENING)
     socket.addEventListener('close', () => resolve())
     socket.addEventListener('error', () => resolve())
     socket.addEventListener('open', () => {
       opened = performance.now()
+      clearTimeout(late)
       onHint(null)
       timer = setInterval(() => {
         // A network that went away says nothing.
@@ -67,9 +86,48 @@ async function listenOnce(relay: string, options: ListenOptions): Promise<number
     await abortable(closed, signal)
   } finally {
     clearInterval(timer)
+    clearTimeout(late)
     socket.close()
   }
   return opened === 0 ? 0 : performance.now() - opened
+}
+
+/** Milliseconds of one call: half of it is for one attempt, which waits for up to {@link MAX_WAIT} seconds. */
+const DEADLINE = 100_000
+
+/** Waits by calls for some minutes, or until one fails. Returns the milliseconds for which it worked. */
+async function waitAt(relay: string, options: ListenOptions): Promise<number> {
+  const { tenant, onHint, signal } = options
+  const transport = createTransport({
+    ...options,
+    relays: [relay],
+    warn: () => {},
+    deadline: DEADLINE,
+  })
+  const began = performance.now()
+  const lasted = (): number => performance.now() - began
+  let after = ''
+  let notBefore = 0
+  try {
+    while (lasted() < WAITING) {
+      // A relay that answers at once without end is not asked without end.
+      await sleep(Math.max(0, notBefore - lasted()), signal)
+      if (after !== '') notBefore = lasted() + FIRST_PAUSE
+      const body = encodeJson({ after, seconds: MAX_WAIT })
+      const answer = await transport.attempt(
+        (post) => post(paths.wait(tenant), body, MAX_EVENT),
+        signal,
+      )
+      if (answer === null) continue
+      const news = newsSchema(parseJson(answer, MAX_EVENT), '')
+      after = news.next
+      if (news.events.length === 0) onHint(null)
+      for (const type of news.events) onHint(type === 'head' ? { type, hash: news.head } : { type })
+    }
+  } catch {
+    signal.throwIfAborted()
+  }
+  return lasted()
 }
 
 /** Listens until the signal is aborted, at one relay after the other. Never rejects: who misses a hint finds out by polling. */
@@ -77,12 +135,15 @@ export async function listen(options: ListenOptions): Promise<void> {
   let pause = FIRST_PAUSE
   for (let i = 0; !options.signal.aborted; i++) {
     try {
-      const open = await listenOnce(options.relays[i % options.relays.length]!, options)
+      const relay = options.relays[i % options.relays.length]!
+      const Socket = options.WebSocket
+      // A URL or a ticket that no socket takes is one more way in which none opens.
+      let open = Socket === undefined ? 0 : await listenOnce(relay, Socket, options).catch(() => 0)
+      if (open === 0) open = await waitAt(relay, options)
       pause = open > 2 * PING ? FIRST_PAUSE : Math.min(2 * pause, LONGEST_PAUSE)
       await sleep(pause * (0.5 + Math.random() / 2), options.signal)
     } catch {
-      // Closed by the client, or a URL or ticket that no socket takes: then there is only polling.
-      if (!options.signal.aborted) return
+      // Closed by the client.
     }
   }
 }

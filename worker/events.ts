@@ -5,10 +5,12 @@
 import { SUBPROTOCOL } from '../shared/api.ts'
 import { base64url, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
 import { type Role } from '../shared/envelope.ts'
+import { type News } from '../shared/news.ts'
 import { parseCertificate } from '../shared/x509.ts'
 // Erased as a whole: see worker/call.ts.
 import type { Caller } from './admission.ts'
 import { type Tickets } from './tickets.ts'
+import { Waiters, type Waiting } from './waiters.ts'
 
 /** Sockets of one certificate; the oldest goes when one more comes. */
 const MAX_SOCKETS_EACH = 8
@@ -36,23 +38,31 @@ export interface ChangedList {
   revoked: ReadonlySet<string>
 }
 
+/** What tells a caller from others, and its path from other paths. */
+export function waitingOf({ path, certificates }: Pick<Caller, 'path' | 'certificates'>): Waiting {
+  return {
+    fingerprint: base64url(path.fingerprint),
+    path: path.issuers.map(({ keyId }, i) => [
+      base64url(keyId),
+      hex(parseCertificate(certificates[i]!).serial),
+    ]),
+  }
+}
+
 /**
  * A socket of a caller whom the gateway admits at this time. An hour later, or at the end of its path, it has to be admitted anew. One that a list revokes, or that came in
  * by rules which a trust document changes, is closed at once.
  */
 export function listenerUrl(
-  { role, path, certificates }: Pick<Caller, 'role' | 'path' | 'certificates'>,
+  caller: Pick<Caller, 'role' | 'path' | 'certificates'>,
   ticket: Listener['ticket'],
   now: number,
 ): string {
+  const { role, path } = caller
   const listener: Listener = {
+    ...waitingOf(caller),
     role,
-    fingerprint: base64url(path.fingerprint),
     until: Math.min(path.notAfter, now + ADMITTED_FOR),
-    path: path.issuers.map(({ keyId }, i) => [
-      base64url(keyId),
-      hex(parseCertificate(certificates[i]!).serial),
-    ]),
     ticket,
   }
   return `https://tenant/events?${new URLSearchParams({ listener: JSON.stringify(listener) }).toString()}`
@@ -73,6 +83,7 @@ function close(socket: WebSocket, reason: string): void {
 export class Events {
   readonly #ctx: DurableObjectState
   readonly #tickets: Tickets
+  readonly #waiters = new Waiters()
 
   constructor(ctx: DurableObjectState, tickets: Tickets) {
     this.#ctx = ctx
@@ -81,9 +92,15 @@ export class Events {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
-  /** How many sockets are open. */
+  /** How many sockets are open and calls wait. */
   get size(): number {
-    return this.#ctx.getWebSockets().length
+    return this.#ctx.getWebSockets().length + this.#waiters.size
+  }
+
+  /** See {@link Waiters.wait}. `most` counts sockets, too. */
+  wait(who: Waiting, after: string, seconds: number, most: number): Promise<News | null> {
+    const room = most - this.#ctx.getWebSockets().length
+    return this.#waiters.wait(who, after, seconds, room)
   }
 
   /** Opens a socket for a caller whom the gateway admitted: 101, 401 for a ticket that was used, 429 above the quota. */
@@ -110,6 +127,7 @@ export class Events {
   /** There is a new head. */
   head(hash: Bytes, now: number): void {
     this.#send(undefined, { hash: base64url(hash), type: 'head' }, now)
+    this.#waiters.head(hash)
   }
 
   /** There is a new request. */
@@ -120,20 +138,24 @@ export class Events {
   /** There is a refusal for the client of this certificate. */
   refusal(recipient: Bytes, now: number): void {
     this.#send(base64url(recipient), { type: 'refusal' }, now)
+    this.#waiters.refusal(recipient)
   }
 
-  /** Closes the sockets of certificates that one of these lists revokes. */
+  /** Closes the sockets of certificates that one of these lists revokes, and ends their waiting. */
   revoke(lists: readonly ChangedList[]): void {
     const byIssuer = new Map(lists.map(({ issuer, revoked }) => [issuer, revoked]))
+    const isRevoked = ({ path }: Waiting): boolean =>
+      path.some(([issuer, serial]) => byIssuer.get(issuer)?.has(serial) === true)
     for (const socket of this.#ctx.getWebSockets()) {
-      const { path } = socket.deserializeAttachment() as Listener
-      const isRevoked = path.some(([issuer, serial]) => byIssuer.get(issuer)?.has(serial) === true)
-      if (isRevoked) close(socket, 'to be admitted anew')
+      if (isRevoked(socket.deserializeAttachment() as Listener))
+        close(socket, 'to be admitted anew')
     }
+    this.#waiters.dismiss(isRevoked)
   }
 
-  /** Closes all sockets. */
+  /** Closes all sockets, and ends all waiting. */
   closeAll(reason: string): void {
+    this.#waiters.dismiss()
     for (const socket of this.#ctx.getWebSockets()) close(socket, reason)
   }
 

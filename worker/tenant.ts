@@ -10,6 +10,7 @@ import { parseCrl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { type ErrorCode } from '../shared/errors.ts'
 import { MAX_BATCH } from '../shared/limits.ts'
+import { type News } from '../shared/news.ts'
 import { tenantId } from '../shared/trust.ts'
 import { collect } from './collect.ts'
 import { Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
@@ -38,6 +39,7 @@ import {
 } from './store.ts'
 import { Tickets } from './tickets.ts'
 import { type Documents, type Usage } from './usage.ts'
+import { type Waiting } from './waiters.ts'
 
 /** Every schema there was, oldest first. */
 export { migrations }
@@ -191,6 +193,11 @@ export class Tenant extends DurableObject<Env> {
     this.#serve()
     this.#mailbox.answer(done, refusals)
     for (const { recipient } of refusals) this.#events.refusal(recipient, now)
+  }
+
+  /** News for a caller that has no socket, as soon as there is some. */
+  wait(who: Waiting, after: string, seconds: number): Promise<News | null> {
+    return this.#events.wait(who, after, seconds, this.#serve().sockets)
   }
 
   /** The event stream; only the gateway gets here. */

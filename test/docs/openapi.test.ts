@@ -5,6 +5,7 @@ import * as api from '../../shared/api.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
+import { newsSchema, waitSchema } from '../../shared/news.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import {
   MAX_BATCH,
@@ -126,6 +127,8 @@ describe('routes', () => {
       'POST /v1/{tenant}/push: Push',
       'POST /v1/{tenant}/requests: KeyRequest',
       'POST /v1/{tenant}/trust: Envelope',
+      'POST /v1/{tenant}/wait: News',
+      'POST /v1/{tenant}/wait: Wait',
     ])
   })
 
@@ -164,10 +167,12 @@ const real: Record<string, Schema<unknown>> = {
   HeadEvent: api.eventSchema,
   Heads: api.headsSchema,
   KeyRequest: api.requestSchema,
+  News: newsSchema,
   Mailbox: api.mailboxSchema,
   PlainEvent: api.eventSchema,
   Push: api.pushSchema,
   Ticket: ticket,
+  Wait: waitSchema,
 }
 
 /** The code with which a schema refuses a value, or "ok". */

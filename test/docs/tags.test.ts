@@ -70,6 +70,7 @@ const withoutVector: Record<string, string> = {
   'relay-11': 'what a relay stores',
   'log-2': 'a transaction of the deriver',
   'relay-12': 'which tickets a relay has seen',
+  'relay-13': 'which calls wait at a relay',
   'deriver-1': 'a transaction of the deriver',
   'deriver-2': 'what the deriver never asks for',
   'deriver-3': 'which versions the deriver has used',

@@ -31,6 +31,7 @@ export const signedCalls: SignedCall[] = [
   { name: 'GET objects', roles: ['deriver'], path: paths.objects, options: {} },
   { name: 'POST delivery', roles: ['client'], path: paths.delivery, options: jsonBody() },
   { name: 'POST requests', roles: ['client'], path: paths.requests, options: jsonBody() },
+  { name: 'POST wait', roles: ['client'], path: paths.wait, options: jsonBody() },
   { name: 'GET requests', roles: ['deriver'], path: paths.requests, options: {} },
   { name: 'POST answers', roles: ['deriver'], path: paths.answers, options: jsonBody() },
   {

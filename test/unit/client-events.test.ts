@@ -99,3 +99,28 @@ it('is opened again when it breaks', async () => {
   socket.dispatchEvent(new Event('close'))
   await expect.poll(() => TestSocket.all.length, { timeout: 4_000 }).toBe(2)
 })
+
+it('where no socket opens, waits by calls, and is not made to ask without end', async () => {
+  const { relay, client, socket } = await start()
+  const waits: string[] = []
+  let answer: object | null = { events: [], head: '', next: '1' }
+  relay.interfere = (url, init) => {
+    if (!url.pathname.endsWith('/wait')) return undefined
+    waits.push(new TextDecoder().decode(init.body as Uint8Array<ArrayBuffer>))
+    if (answer === null) return new Promise(() => {})
+    return Response.json(answer)
+  }
+  socket.dispatchEvent(new Event('error'))
+  await expect.poll(() => waits.length, { timeout: 4_000 }).toBe(2)
+  expect(waits).toEqual(['{"after":"","seconds":25}', '{"after":"1","seconds":25}'])
+  // A relay that always has news is asked once a second.
+  await settled()
+  expect(waits.length).toBe(2)
+  const changes: number[] = []
+  client.on('change', ({ version }) => changes.push(version))
+  await relay.publish()
+  answer = { events: ['head'], head: base64url(relay.publication!.headHash), next: '2' }
+  await expect.poll(() => changes, { timeout: 4_000 }).toEqual([relay.version])
+  answer = null
+  client.close()
+})

@@ -131,6 +131,7 @@ describe('where sockets are blocked', () => {
       tenant: relay.world.tenant,
       signer,
       now: () => relay.now,
+      fetch: () => Promise.resolve(new Response(null, { status: 404 })),
       WebSocket: BlockedSocket as unknown as typeof WebSocket,
       onHint: () => expect.fail('nothing opened'),
       signal: stop.signal,

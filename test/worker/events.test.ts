@@ -1,11 +1,12 @@
-/** How long an open socket stays admitted. */
-import { beforeEach, expect, it } from 'vitest'
+/** How long an open socket stays admitted, and what calls that wait cost. */
+import { beforeEach, describe, expect, it } from 'vitest'
 import { runInDurableObject } from 'cloudflare:test'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
 import { validatePath } from '../../shared/path.ts'
 import { type VerifiedPath } from '../../shared/path.ts'
 import { type Tenant } from '../../worker/tenant.ts'
 import { listenerUrl } from '../../worker/events.ts'
+import { MAX_WAITING, Waiters } from '../../worker/waiters.ts'
 import { enrol } from '../lib/calls.ts'
 import {
   CLIENT_AUTH,
@@ -16,7 +17,7 @@ import {
   uriOf,
   type World,
 } from '../lib/world.ts'
-import { relay, stubOf } from './relay.ts'
+import { countRows, relay, stubOf } from './relay.ts'
 
 const HOUR = 3_600
 let world: World
@@ -83,4 +84,44 @@ it('a socket is admitted no longer than its path', async () => {
   const path = await pathOf(world.now + 600)
   expect(await socketAt(path, world.now + 600)).toBe('{"type":"refusal"}')
   expect(await socketAt(path, world.now + 601)).toBe(1008)
+})
+
+describe('calls that wait', () => {
+  const who = (i: number) => ({ fingerprint: `f${i}`, path: [] })
+
+  it('read and write no row, and none when they are answered', async () => {
+    const stub = stubOf(world.tenant)
+    const { next } = (await stub.wait(who(0), '', 25))!
+    const counting = await countRows(world.tenant)
+    const [late, told] = [stub.wait(who(0), next, 1), stub.wait(who(1), next, 25)]
+    expect(await late).toBeNull()
+    expect(await counting.stop()).toEqual({ read: 0, written: 0 })
+    await stub.deleteTenant()
+    expect(await told).toBeNull()
+  })
+
+  it(`[relay-13] are ${MAX_WAITING} of a tenant at most, and leave nothing behind`, async () => {
+    await runInDurableObject(stubOf(world.tenant), async () => {
+      const waiters = new Waiters()
+      const { next } = (await waiters.wait(who(0), '', 25, 30_000))!
+      const all = Array.from({ length: MAX_WAITING }, (_, i) =>
+        waiters.wait(who(i), next, 25, 30_000),
+      )
+      expect(() => waiters.wait(who(MAX_WAITING), next, 25, 30_000)).toThrow('ERR_QUOTA')
+      waiters.dismiss()
+      expect(new Set(await Promise.all(all))).toEqual(new Set([null]))
+      expect(waiters.size).toBe(0)
+    })
+  })
+
+  it('are told that something may be missing once refusals were forgotten', async () => {
+    await runInDurableObject(stubOf(world.tenant), async () => {
+      const waiters = new Waiters()
+      const { next } = (await waiters.wait(who(0), '', 0, 9))!
+      waiters.refusal(random(32))
+      expect(await waiters.wait(who(0), next, 0, 9)).toBeNull()
+      for (let i = 0; i < 10_000; i++) waiters.refusal(random(32))
+      expect(await waiters.wait(who(0), next, 0, 9)).toMatchObject({ events: [] })
+    })
+  })
 })

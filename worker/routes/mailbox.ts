@@ -8,15 +8,17 @@ import { encodeJson, parseJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
 import { MAX_PUSH, MAX_REQUEST } from '../../shared/limits.ts'
+import { waitSchema } from '../../shared/news.ts'
 import { verifyRefusal } from '../../shared/refusal.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
-import { listenerUrl } from '../events.ts'
+import { listenerUrl, waitingOf } from '../events.ts'
 import { empty, json, RelayError, requireCode } from '../problem.ts'
 import { type StoredRefusal } from '../refusals.ts'
 import { crlsOf } from '../standing.ts'
 
 /** Seconds until a full mailbox may have room. */
 const RETRY_AFTER = '60'
+const MAX_WAIT_BODY = 1_024
 
 function contextOf({ caller, now }: SignedCall): VerifyContext {
   return { trust: caller.standing.trust, now, crls: crlsOf(caller.standing) }
@@ -90,6 +92,12 @@ async function listen(call: SignedCall): Promise<Response> {
   return response
 }
 
+async function wait(call: SignedCall): Promise<Response> {
+  const { after, seconds } = waitSchema(parseJson(call.body, MAX_WAIT_BODY), '')
+  const news = await tenantOf(call).wait(waitingOf(call.caller), after, seconds)
+  return news === null ? empty(204) : json(JSON.stringify(news))
+}
+
 export const mailboxRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -114,5 +122,13 @@ export const mailboxRoutes: readonly Route[] = [
     roles: ['client', 'deriver'],
     ticket: true,
     handle: listen,
+  },
+  {
+    method: 'POST',
+    path: '/v1/:tenant/wait',
+    type: JSON_TYPE,
+    limit: MAX_WAIT_BODY,
+    roles: ['client'],
+    handle: wait,
   },
 ]
