@@ -126,16 +126,28 @@ export type Mailbox = Infer<typeof mailboxSchema>
 export type Answers = Infer<typeof answersSchema>
 
 /** A message on the event stream. */
-export type Event = { type: 'head'; hash: Bytes } | { type: 'request' } | { type: 'refusal' }
+export type Event =
+  | { type: 'head'; hash: Bytes }
+  /** `delivery` as it was parsed: whoever takes it decodes and verifies it as the answer to a call. */
+  | { type: 'delivery'; hash: Bytes; delivery: unknown }
+  | { type: 'request' }
+  | { type: 'refusal' }
 
 const headEvent = object({ hash: bytes(32), type: oneOf('head') })
+const deliveryEvent = object({
+  delivery: (value) => value,
+  hash: bytes(32),
+  type: oneOf('delivery'),
+})
 const plainEvent = object({ type: oneOf('request', 'refusal') })
 
 /** Schema of an {@link Event}. */
 export const eventSchema: Schema<Event> = (value, path) =>
-  typeof value === 'object' && value !== null && 'hash' in value
-    ? headEvent(value, path)
-    : plainEvent(value, path)
+  typeof value !== 'object' || value === null || !('hash' in value)
+    ? plainEvent(value, path)
+    : 'delivery' in value
+      ? deliveryEvent(value, path)
+      : headEvent(value, path)
 
 /** Objects behind one another, each after its length. */
 export function encodeBatch(objects: readonly Bytes[]): Bytes {

@@ -29,6 +29,8 @@ export const MAX_PACKAGE_LIFETIME = 30 * 86_400
 export const MAX_REQUEST_LIFETIME = 600
 /** How far a key package's version may rise at once. */
 export const MAX_PACKAGE_STEP = 1_000
+/** Characters of a delivery that an event carries whole. */
+export const MAX_WHOLE = 16_384
 /** Seconds that a call waits for news at most. */
 export const MAX_WAIT = 25
 /** Seconds that the HTTP signature of a call lives at most. */

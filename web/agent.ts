@@ -264,7 +264,10 @@ export class Agent {
 
   /** Something may be new. */
   hint(event: Event | null): void {
-    if (event?.type === 'head' && this.#head !== undefined && equal(event.hash, this.#head)) return
+    if (event !== null && 'hash' in event) {
+      if (this.#head !== undefined && equal(event.hash, this.#head)) return
+      if (event.type === 'delivery') this.#options.session.offer(event.delivery)
+    }
     this.#isNewsDue = true
     this.#pause.wake()
   }

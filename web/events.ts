@@ -7,12 +7,13 @@ import { utf8 } from '../shared/bytes.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { signTicket } from '../shared/ticket.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
-import { MAX_WAIT } from '../shared/limits.ts'
+import { MAX_WAIT, MAX_WHOLE } from '../shared/limits.ts'
 import { newsSchema } from '../shared/news.ts'
 import { abortable, sleep } from './bounded.ts'
 import { createTransport } from './transport.ts'
 
-const MAX_EVENT = 1_024
+const MAX_EVENT = MAX_WHOLE + 1_024
+const MAX_NEWS = 1_024
 /** Milliseconds. */
 const PING = 30_000
 const OPENING = 10_000
@@ -115,11 +116,11 @@ async function waitAt(relay: string, options: ListenOptions): Promise<number> {
       if (after !== '') notBefore = lasted() + FIRST_PAUSE
       const body = encodeJson({ after, seconds: MAX_WAIT })
       const answer = await transport.attempt(
-        (post) => post(paths.wait(tenant), body, MAX_EVENT),
+        (post) => post(paths.wait(tenant), body, MAX_NEWS),
         signal,
       )
       if (answer === null) continue
-      const news = newsSchema(parseJson(answer, MAX_EVENT), '')
+      const news = newsSchema(parseJson(answer, MAX_NEWS), '')
       after = news.next
       if (news.events.length === 0) onHint(null)
       for (const type of news.events) onHint(type === 'head' ? { type, hash: news.head } : { type })

@@ -73,6 +73,8 @@ export class Session {
   /** The head at the end of the last refresh; at first, the one that was stored. */
   #refreshed: string | undefined
   #state: StoredState = emptyState()
+  /** A delivery that a relay sent without being asked. */
+  #offered: unknown
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -89,6 +91,11 @@ export class Session {
     this.#lists ??= load()
     this.#lists.catch(() => (this.#lists = undefined))
     return this.#lists
+  }
+
+  /** The next refresh takes this in place of a relay's first answer, and asks all the same where it does not verify or not all is in it. */
+  offer(delivery: unknown): void {
+    this.#offered = delivery
   }
 
   /** What is stored, as far as this session has seen it. */
@@ -202,7 +209,11 @@ export class Session {
       if (!mayShare || !this.#isServed(wanted)) await this.#refresh(wanted, signal)
       this.#refreshed = this.#headName()
     }
-    await (store.turn === undefined ? refresh() : store.turn(refresh, signal))
+    try {
+      await (store.turn === undefined ? refresh() : store.turn(refresh, signal))
+    } finally {
+      this.#offered = undefined
+    }
   }
 
   /** Whether another tab has fetched since this one did, and left nothing to wish. */
@@ -337,12 +348,31 @@ export class Session {
   }
 
   async #fetchFrom(post: Post, keyrings: readonly Bytes[], which: Which): Promise<boolean> {
+    const offered = this.#offered
+    this.#offered = undefined
+    try {
+      const isTaken =
+        offered !== undefined && (await this.#take(offered, this.#state, keyrings, which))
+      if (isTaken && keyrings.every((id) => isCurrent(this.#state, id))) return true
+    } catch {
+      // Nobody asked for it: what the relay answers counts.
+    }
     const base = this.#state
     const used = packagesOf(base)[which]
     const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
     const answer = await post(paths.delivery(this.#options.config.tenant), body, MAX_DELIVERY)
-    if (answer === null) return true
-    const delivery = deliverySchema(parseJson(answer, MAX_DELIVERY), '')
+    return answer === null || this.#take(parseJson(answer, MAX_DELIVERY), base, keyrings, which)
+  }
+
+  /** Verifies and stores a delivery. False when the state is no longer the one it was asked for with. */
+  async #take(
+    parsed: unknown,
+    base: StoredState,
+    keyrings: readonly Bytes[],
+    which: Which,
+  ): Promise<boolean> {
+    const used = packagesOf(base)[which]
+    const delivery = deliverySchema(parsed, '')
     let isBase = true
     let failure: unknown
     await this.#update(async (state) => {

@@ -1,5 +1,5 @@
 /**
- * Notices over hibernating WebSockets (docs/PROTOCOL.md, "HTTP"). They carry no content: whoever misses one finds out at the next
+ * Notices over hibernating WebSockets (docs/PROTOCOL.md, "HTTP"). They carry nothing that cannot be fetched: whoever misses one finds out at the next
  * fetch.
  */
 import { SUBPROTOCOL } from '../shared/api.ts'
@@ -9,8 +9,10 @@ import { type News } from '../shared/news.ts'
 import { parseCertificate } from '../shared/x509.ts'
 // Erased as a whole: see worker/call.ts.
 import type { Caller } from './admission.ts'
+import type { DeliveryAsk } from './deliver.ts'
 import { type Tickets } from './tickets.ts'
 import { Waiters, type Waiting } from './waiters.ts'
+import type { Whole } from './whole.ts'
 
 /** Sockets of one certificate; the oldest goes when one more comes. */
 const MAX_SOCKETS_EACH = 8
@@ -29,6 +31,15 @@ export interface Listener {
   /** Hash of what the ticket's signature is over, and the last second in which the gateway takes it. */
   ticket: { hash: string; expires: number }
 }
+
+/** What a socket keeps while the object sleeps. */
+interface Attachment extends Listener {
+  /** What its client would ask with now. */
+  ask?: DeliveryAsk
+}
+
+/** Bytes that one head sends over sockets in whole deliveries; everyone after that gets the hint. */
+const MAX_WHOLE_EACH_HEAD = 4 * 1_048_576
 
 /** A list that replaced another one. */
 export interface ChangedList {
@@ -124,20 +135,35 @@ export class Events {
     })
   }
 
-  /** There is a new head. */
-  head(hash: Bytes, now: number): void {
-    this.#send(undefined, { hash: base64url(hash), type: 'head' }, now)
+  /** A client has the answer to an ask, and would ask so now. */
+  remember(ask: DeliveryAsk): void {
+    for (const socket of this.#ctx.getWebSockets(base64url(ask.recipient)))
+      socket.serializeAttachment({ ...(socket.deserializeAttachment() as Attachment), ask })
+  }
+
+  /** There is a new head. `whole` makes the delivery of a client that fits into an event. */
+  head(hash: Bytes, now: number, whole: (ask: DeliveryAsk) => Whole | null): void {
+    const name = base64url(hash)
+    const hint = JSON.stringify({ hash: name, type: 'head' })
+    let left = MAX_WHOLE_EACH_HEAD
+    this.#send(undefined, now, (socket, { ask, ...listener }) => {
+      const made = ask === undefined || left <= 0 ? null : whole({ ...ask, now })
+      if (made === null) return hint
+      left -= made.text.length
+      socket.serializeAttachment({ ...listener, ask: made.next })
+      return `{"delivery":${made.text},"hash":"${name}","type":"delivery"}`
+    })
     this.#waiters.head(hash)
   }
 
   /** There is a new request. */
   request(now: number): void {
-    this.#send('deriver', { type: 'request' }, now)
+    this.#send('deriver', now, () => '{"type":"request"}')
   }
 
   /** There is a refusal for the client of this certificate. */
   refusal(recipient: Bytes, now: number): void {
-    this.#send(base64url(recipient), { type: 'refusal' }, now)
+    this.#send(base64url(recipient), now, () => '{"type":"refusal"}')
     this.#waiters.refusal(recipient)
   }
 
@@ -159,13 +185,16 @@ export class Events {
     for (const socket of this.#ctx.getWebSockets()) close(socket, reason)
   }
 
-  #send(tag: string | undefined, event: object, now: number): void {
-    const text = JSON.stringify(event)
+  #send(
+    tag: string | undefined,
+    now: number,
+    textFor: (socket: WebSocket, attachment: Attachment) => string,
+  ): void {
     for (const socket of this.#ctx.getWebSockets(tag)) {
-      const { until } = socket.deserializeAttachment() as Listener
+      const attachment = socket.deserializeAttachment() as Attachment
       try {
-        if (now > until) socket.close(1008, 'to be admitted anew')
-        else socket.send(text)
+        if (now > attachment.until) socket.close(1008, 'to be admitted anew')
+        else socket.send(textFor(socket, attachment))
       } catch {
         // Closing already: the platform removes it.
       }

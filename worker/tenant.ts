@@ -40,6 +40,7 @@ import {
 import { Tickets } from './tickets.ts'
 import { type Documents, type Usage } from './usage.ts'
 import { type Waiting } from './waiters.ts'
+import { nextAsk, wholeDelivery } from './whole.ts'
 
 /** Every schema there was, oldest first. */
 export { migrations }
@@ -168,14 +169,23 @@ export class Tenant extends DurableObject<Env> {
       }))
       this.#events.revoke(lists)
     }
-    if (result.isNew) this.#events.head(push.head.hash, now)
+    if (result.isNew) {
+      this.#events.head(push.head.hash, now, (ask) =>
+        wholeDelivery(ask, this.#deliveries, this.#hot),
+      )
+    }
     return { code: null }
   }
 
   /** `undefined` before the first push, `null` when there is nothing new. */
   deliver(ask: DeliveryAsk): DeliveryParts | null | undefined {
     this.#serve()
-    return this.#deliveries.deliver(ask)
+    const parts = this.#deliveries.deliver(ask)
+    if (this.#events.size > 0) {
+      const next = nextAsk(ask, parts, this.#hot)
+      if (next !== null) this.#events.remember(next)
+    }
+    return parts
   }
 
   addRequest(request: StoredRequest, now: number): ErrorCode | null {

@@ -156,10 +156,17 @@ const ticket: Schema<unknown> = (value) => {
   }
 }
 
+/** An event, and the delivery in it as whoever takes it decodes it. */
+const deliveryEvent: Schema<unknown> = (value, path) => {
+  const event = api.eventSchema(value, path)
+  return event.type === 'delivery' ? api.deliverySchema(event.delivery, path) : event
+}
+
 /** The schemas by which relay, deriver and client decode. */
 const real: Record<string, Schema<unknown>> = {
   Answers: api.answersSchema,
   Delivery: api.deliverySchema,
+  DeliveryEvent: deliveryEvent,
   DeliveryRequest: api.deliveryRequestSchema,
   Documents: api.documentsSchema,
   Enrolment: api.enrolmentSchema,
@@ -208,7 +215,11 @@ describe('bodies', () => {
     ])
     const others = decoded.flatMap((name) => (name === undefined || name in real ? [] : [name]))
     expect(new Set(others)).toEqual(new Set(['Enrolled', 'Health']))
-    expect(schemas['Event']?.oneOf?.map(componentOf)).toEqual(['HeadEvent', 'PlainEvent'])
+    expect(schemas['Event']?.oneOf?.map(componentOf)).toEqual([
+      'HeadEvent',
+      'DeliveryEvent',
+      'PlainEvent',
+    ])
   })
 
   it.each(Object.entries(real))(

@@ -1,13 +1,25 @@
 /** Notices over WebSockets (docs/PROTOCOL.md, "HTTP"). */
 import { makeRefusal, makeRequest } from '../lib/documents.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { eventSchema, paths, SUBPROTOCOL, type Event } from '../../shared/api.ts'
+import { deliverySchema, eventSchema, paths, SUBPROTOCOL, type Event } from '../../shared/api.ts'
+import { type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
+import { MAX_WHOLE } from '../../shared/limits.ts'
 import { signTicket } from '../../shared/ticket.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'
-import { enrol, postTrust, pushAll, send, toJson, type Answer } from '../lib/calls.ts'
-import { publish } from '../lib/publication.ts'
+import {
+  askDelivery,
+  enrol,
+  postTrust,
+  pushAll,
+  readDelivery,
+  send,
+  toJson,
+  type Answer,
+} from '../lib/calls.ts'
+import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
   makeCa,
@@ -53,6 +65,14 @@ function answer(world: World, done: number, refusals: Envelope[] = []): Promise<
   return send(relay, paths.answers(world.tenant), world.deriver, {
     body: toJson({ done, refusals }),
   })
+}
+
+/** Hashes of what a client holds that was given everything. */
+async function heldBy(world: World, client: Client, keyring: Bytes): Promise<Bytes[]> {
+  const { keyrings } = readDelivery(await askDelivery(relay, world, client, [keyring]))
+  return keyrings.flatMap(({ bundle, manifest, welcome }) =>
+    [bundle, manifest, welcome].map(sha256),
+  )
 }
 
 interface Listening {
@@ -176,6 +196,60 @@ describe('events', () => {
     for (let i = 0; i < 8; i++) more.push(await listen(world, alice.signer))
     expect(await closed).toBe(1008)
     for (const { socket } of more) socket.close()
+  })
+})
+
+describe('a small delivery', () => {
+  it('comes whole to the socket of a client that has asked, as it would be answered, and else a hint', async () => {
+    const { world, alice } = await start()
+    const bob = await makeClient(world, 'bob')
+    const notes = makeKeyring('notes', [alice, bob], 30)
+    const many = Array.from({ length: 12 }, (_, i) => makeKeyring(`of bob ${i}`, [bob]))
+    const all = [notes, ...many]
+    const first = await publish(world, all)
+    await pushAll(relay, world, first, null)
+    const [forAlice, forBob, silent] = [
+      await listen(world, alice.signer),
+      await listen(world, bob.signer),
+      await listen(world, alice.signer),
+    ]
+    await askDelivery(relay, world, alice, [notes.id])
+    await askDelivery(
+      relay,
+      world,
+      bob,
+      all.map(({ id }) => id),
+    )
+    // A heartbeat: nothing but the head is new.
+    const second = await publish(world, all, { version: 2 })
+    await pushAll(relay, world, second, first.headHash)
+    const event = await forAlice.next()
+    expect(event).toMatchObject({ type: 'delivery', hash: second.headHash })
+    expect(await silent.next()).toEqual(event)
+    const { delivery } = event as Event & { type: 'delivery' }
+    const [item] = deliverySchema(delivery, '').keyrings
+    expect([item!.bundle.length, item!.manifest.length, item!.welcome.length]).toEqual([0, 0, 0])
+    const objects = [...(await heldBy(world, alice, notes.id))]
+    const have = { catalog: 1, head: first.headHash, objects, trust: 1 }
+    const slots = [item!.member!.proof.index]
+    expect(delivery).toEqual(
+      (await askDelivery(relay, world, alice, [notes.id], { have, slots })).json,
+    )
+    expect(JSON.stringify(delivery).length).toBeLessThan(5_000)
+    // What does not fit is fetched.
+    expect(await forBob.next()).toEqual({ type: 'head', hash: second.headHash })
+    // A new generation: its bundle comes along, also after the object slept.
+    await relay.harness
+      .getWorker()
+      .evictDurableObject('TENANT', { name: world.tenant, webSockets: 'hibernate' })
+    notes.generation++
+    const third = await publish(world, all, { version: 3, catalogNumber: 2 })
+    await pushAll(relay, world, third, second.headHash)
+    const later = (await forAlice.next()) as Event & { type: 'delivery' }
+    const [changed] = deliverySchema(later.delivery, '').keyrings
+    expect(changed!.bundle.length).toBeGreaterThan(0)
+    expect(JSON.stringify(later.delivery).length).toBeLessThan(MAX_WHOLE)
+    for (const { socket } of [forAlice, forBob, silent]) socket.close()
   })
 })
 

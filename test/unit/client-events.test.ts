@@ -1,9 +1,10 @@
 // The event stream: hints to fetch, from whoever is at the other end of a socket.
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { documentHash } from '../../shared/envelope.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import { base64url } from '../../shared/bytes.ts'
+import { toJson } from '../lib/calls.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { issueSigner, uriOf } from '../lib/world.ts'
 
@@ -98,6 +99,84 @@ it('is opened again when it breaks', async () => {
   const { socket } = await start()
   socket.dispatchEvent(new Event('close'))
   await expect.poll(() => TestSocket.all.length, { timeout: 4_000 }).toBe(2)
+})
+
+/** What the relay would answer to the client's last ask now. */
+async function answerTo(relay: ClientRelay): Promise<Record<string, unknown>> {
+  const ask = relay.deliveries.at(-1)!
+  const body = toJson({ ...ask, have: { ...ask.have, head: new Uint8Array() } })
+  const url = `https://relay.example/v1/${relay.world.tenant}/delivery`
+  const answer = await relay.fetch(url, { method: 'POST', body })
+  relay.deliveries.pop()
+  return (await answer.json()) as Record<string, unknown>
+}
+
+const deliver = (relay: ClientRelay, delivery: unknown): string =>
+  JSON.stringify({ delivery, hash: base64url(relay.publication!.headHash), type: 'delivery' })
+
+describe('a delivery on the socket', () => {
+  it('is taken in place of a fetch', async () => {
+    const { relay, client, socket } = await start()
+    await settled()
+    const changes: number[] = []
+    client.on('change', ({ version }) => changes.push(version))
+    for (const left of [1, 0]) {
+      await relay.publish()
+      const before = relay.deliveries.length
+      socket.tell(deliver(relay, await answerTo(relay)))
+      await expect.poll(() => changes.at(-1)).toBe(relay.version)
+      await settled()
+      expect(relay.deliveries.length, `${left} left`).toBe(before)
+    }
+  })
+
+  it('that does not verify is as if it had not come: the relay is asked', async () => {
+    const { relay, client, socket } = await start()
+    await settled()
+    const old = await answerTo(relay)
+    const changes: number[] = []
+    client.on('change', ({ version }) => changes.push(version))
+    const warnings: string[] = []
+    client.on('warning', ({ code }) => warnings.push(code))
+    const forge: ((delivery: Record<string, unknown>) => unknown)[] = [
+      () => null,
+      () => ({ head: 1 }),
+      (delivery) => ({ ...delivery, keyrings: [] }),
+      (delivery) => ({ ...delivery, head: old['head'] }),
+      (delivery) => {
+        const [item] = delivery['keyrings'] as object[]
+        return { ...delivery, keyrings: [{ ...item, release: 'AAAA' }] }
+      },
+      (delivery) => ({ ...delivery, more: 1 }),
+    ]
+    for (const change of forge) {
+      await relay.publish()
+      const before = relay.deliveries.length
+      socket.tell(deliver(relay, change(await answerTo(relay))))
+      await expect.poll(() => changes.at(-1)).toBe(relay.version)
+      await settled()
+      expect(relay.deliveries.length).toBe(before + 1)
+    }
+    expect(warnings).toEqual([])
+    expect(client.evidence).toEqual([])
+  })
+
+  it('of an earlier head, or too long a one, changes nothing', async () => {
+    const { relay, client, socket, notes } = await start()
+    await settled()
+    const old = await answerTo(relay)
+    const hash = base64url(relay.publication!.headHash)
+    await relay.publish()
+    await client.refresh()
+    const before = relay.deliveries.length
+    socket.tell(JSON.stringify({ delivery: old, hash, type: 'delivery' }))
+    await settled()
+    expect(relay.deliveries.length).toBe(before + 1)
+    socket.tell(deliver(relay, { ...old, more: 'x'.repeat(20_000) }))
+    await settled()
+    expect(relay.deliveries.length).toBe(before + 1)
+    expect(notes.state).toBe('ready')
+  })
 })
 
 it('where no socket opens, waits by calls, and is not made to ask without end', async () => {

@@ -7,17 +7,20 @@ import { type VerifiedPath } from '../../shared/path.ts'
 import { type Tenant } from '../../worker/tenant.ts'
 import { listenerUrl } from '../../worker/events.ts'
 import { MAX_WAITING, Waiters } from '../../worker/waiters.ts'
-import { enrol } from '../lib/calls.ts'
+import { askDelivery, enrol, pushAll, pushHead, upload } from '../lib/calls.ts'
+import { makeKeyring, publish } from '../lib/publication.ts'
 import {
   CLIENT_AUTH,
   crlsOf,
   issueSigner,
+  makeClient,
   makeWorld,
   random,
   uriOf,
+  type Client,
   type World,
 } from '../lib/world.ts'
-import { countRows, relay, stubOf } from './relay.ts'
+import { countRows, relay, stubOf, type Rows } from './relay.ts'
 
 const HOUR = 3_600
 let world: World
@@ -123,5 +126,47 @@ describe('calls that wait', () => {
       for (let i = 0; i < 10_000; i++) waiters.refusal(random(32))
       expect(await waiters.wait(who(0), next, 0, 9)).toMatchObject({ events: [] })
     })
+  })
+})
+
+describe('whole deliveries', () => {
+  it('cost the rows of one fetch for a keyring, however many sockets there are, and write none', async () => {
+    const members = await Promise.all(['ada', 'bob', 'eve'].map((name) => makeClient(world, name)))
+    const keyring = makeKeyring('notes', members, 300)
+    const first = await publish(world, [keyring])
+    await pushAll(relay, world, first, null)
+    let last = first.headHash
+    const push = async (version: number): Promise<Rows> => {
+      keyring.generation++
+      const next = await publish(world, [keyring], { version, catalogNumber: version })
+      await upload(relay, world, next.objects)
+      const counting = await countRows(world.tenant)
+      expect((await pushHead(relay, world, next, last)).status).toBe(204)
+      last = next.headHash
+      return counting.stop()
+    }
+    const open = async (client: Client): Promise<WebSocket> => {
+      const admitted = await pathOf(world.now + HOUR)
+      const path = { ...admitted.path, fingerprint: client.fingerprint }
+      const url = listenerUrl({ role: 'client', ...admitted, path }, ticket(), world.now)
+      const response = await stubOf(world.tenant).fetch(url, { headers: { upgrade: 'websocket' } })
+      const socket = response.webSocket!
+      socket.accept()
+      await askDelivery(relay, world, client, [keyring.id])
+      return socket
+    }
+    const alone = await push(2)
+    const sockets = [await open(members[0]!)]
+    const told = new Promise<string>((resolve) => {
+      sockets[0]!.addEventListener('message', ({ data }) => resolve(String(data)), { once: true })
+    })
+    const withOne = await push(3)
+    expect(JSON.parse(await told)).toMatchObject({ type: 'delivery' })
+    for (const client of members.slice(1)) sockets.push(await open(client))
+    const withAll = await push(4)
+    expect(withOne.read - alone.read).toBeLessThan(20)
+    expect(withAll.read).toBeLessThanOrEqual(withOne.read)
+    expect([withOne.written, withAll.written]).toEqual([alone.written, alone.written])
+    for (const socket of sockets) socket.close()
   })
 })

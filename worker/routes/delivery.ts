@@ -1,30 +1,16 @@
 /** What can be fetched: deliveries, the head, single objects. */
 import { deliveryRequestSchema, JSON_TYPE, OCTETS_TYPE } from '../../shared/api.ts'
-import { base64url, fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
+import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import { KeyferryError } from '../../shared/errors.ts'
-import { canonicalJson, parseJson } from '../../shared/json.ts'
+import { parseJson } from '../../shared/json.ts'
 import { MAX_REQUEST } from '../../shared/limits.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
-import { type DeliveryParts } from '../deliver.ts'
-import { empty, json, writeFields } from '../problem.ts'
+import { empty, json } from '../problem.ts'
+import { writeDelivery } from '../whole.ts'
 
 const OBJECT_NAME = /^[A-Za-z0-9_-]{43}$/
 /** Pages and indexes of trees: they would show a client the members and keyrings of others. */
 const TREE_MAGICS = ['KFTPAGE\x01', 'KFTINDX\x01'].map(utf8)
-
-/** The answer as text: stored envelopes are JSON already. */
-function writeDelivery({ head, catalog, trust, crls, keyrings, refusals }: DeliveryParts): string {
-  const envelopes = (list: Bytes[]): string => `[${list.map(fromUtf8).join(',')}]`
-  const fields = {
-    catalog: catalog === null ? 'null' : fromUtf8(catalog),
-    crls: JSON.stringify(crls.map(base64url)),
-    head: fromUtf8(head),
-    keyrings: canonicalJson(keyrings),
-    refusals: envelopes(refusals),
-    trust: envelopes(trust),
-  }
-  return writeFields(fields)
-}
 
 async function deliver(call: SignedCall): Promise<Response> {
   const request = deliveryRequestSchema(parseJson(call.body, MAX_REQUEST), '')
