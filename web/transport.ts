@@ -169,12 +169,12 @@ export function createTransport(options: TransportOptions): Transport {
           options.fetch(url, {
             method,
             ...(sent === null
-              ? { headers: signed }
-              : { body: sent, headers: { 'content-type': JSON_TYPE, ...signed } }),
+              ? { headers: signed, cache: 'no-store' }
+              : // Nothing keeps the answer to a POST; said so, Chromium would forget preflights, too.
+                { body: sent, headers: { 'content-type': JSON_TYPE, ...signed } }),
             signal,
             redirect: 'manual',
             credentials: 'omit',
-            cache: 'no-store',
             referrerPolicy: 'no-referrer',
           }),
           signal,

@@ -27,6 +27,8 @@ let page: Page
 let service: Keyferry
 const uploads = new Map<string, Buffer>()
 const consoleErrors: string[] = []
+/** The calls that Chromium asked the relay about first. */
+const preflights: string[] = []
 
 async function certify(csrPem: string, name: string): Promise<string> {
   const issuer = await readCa(join(acme.directory, 'keyferry'), 'ca-client', null)
@@ -101,8 +103,17 @@ beforeAll(async () => {
     enroll: (csr) => certify(csr, 'service'),
   })
   service = await connect({ config, identity, store })
+  // From now on the relay knows the tenant: a preflight that it does not answer is not remembered.
+  await service.keyring('files')
   browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
-  page = await (await browser.newContext()).newPage()
+  const context = await browser.newContext()
+  page = await context.newPage()
+  const network = await context.newCDPSession(page)
+  await network.send('Network.enable')
+  network.on('Network.requestWillBeSent', ({ request }) => {
+    if (request.method === 'OPTIONS')
+      preflights.push(new URL(request.url).pathname.split('/').at(-1)!)
+  })
   page.on('console', (message) => {
     if (message.type() === 'error') consoleErrors.push(message.text())
   })
@@ -137,12 +148,35 @@ async function openInPage(config: unknown): Promise<void> {
   Object.assign(globalThis, { keyferry, client, keyring, identity, store, collect })
 }
 
+type Library = typeof import('../../web/index.ts')
+
 interface InPage {
   keyring: Awaited<ReturnType<Keyferry['keyring']>>
   identity: { key: { key: CryptoKey } }
   store: { read(): Promise<unknown> }
   collect: (stream: ReadableStream<Uint8Array>) => Promise<Blob>
 }
+
+it('the first key costs two preflights, and further fetches and grants none', async () => {
+  expect(preflights.toSorted()).toEqual(['delivery', 'requests'])
+  createKeyring(
+    acme.deriver.store,
+    { name: 'more', rules: ['keyferry://client.acme.example/*'] },
+    now(),
+  )
+  await page.evaluate(
+    async (config) => {
+      const { keyferry, identity, store } = globalThis as unknown as InPage & { keyferry: Library }
+      const options = { config, identity, store } as unknown as Parameters<Library['connect']>[0]
+      const client = await keyferry.connect(options)
+      await client.keyring('more')
+      await client.refresh()
+      client.close()
+    },
+    await appConfig(acme.deriver.store),
+  )
+  expect(preflights).toHaveLength(2)
+})
 
 it(`a file of ${MEBIBYTES} MiB is encrypted in Chromium and decrypted in Node`, async () => {
   const hash = await page.evaluate(async (mebibytes) => {
