@@ -96,7 +96,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     convertV4MiniflareOptions({
       ...worker,
       modules: [{ type: 'ESModule', path: 'index.js', contents: await bundle(entry!) }],
-      bindings: { ...(worker['bindings'] as object), INVITES: invites.join(',') },
+      bindings: {
+        ...(worker['bindings'] as object),
+        INVITES: invites.join(','),
+        LOG_SAMPLE: '0',
+      },
       host,
       port,
       cf: false,

@@ -13,8 +13,10 @@ export interface WorkerShape {
   modules: readonly string[]
 }
 
-/** Variables that are read from the environment when the relay starts: they are secrets, and stand in no file of the bundle. */
+/** Secrets stand in no file of the bundle. */
 export const SECRETS = ['INVITES', 'OPERATOR_SECRET'] as const
+/** Variables that are read from the environment when the relay starts. */
+const VARIABLES = [...SECRETS, 'LOG_SAMPLE'] as const
 
 const ENTRY = 'index.js'
 const WRANGLER = fileURLToPath(new URL('../wrangler.toml', import.meta.url))
@@ -59,7 +61,7 @@ export function makeConfig(shape: WorkerShape): string {
       ({ name, className }) =>
         `(name = ${quote(name)}, durableObjectNamespace = ${quote(className)})`,
     ),
-    ...SECRETS.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),
+    ...VARIABLES.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),
   ]
   const flags = shape.compatibilityFlags.map(quote).join(', ')
   return `# Made by npm run selfhost.

@@ -2,7 +2,8 @@
  * The gateway: from an HTTP request to a method of the tenant's object. In this order, each step cheaper than the next: path and method,
  * media type, declared size, rate limit, signature, path, body and its hash, the call itself [relay-1].
  */
-import { Hono, type Context } from 'hono'
+import { type Context } from 'hono'
+import { Hono } from 'hono/tiny'
 import { paths } from '../shared/api.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
@@ -10,6 +11,7 @@ import { admit } from './admission.ts'
 import { readBody, requireLength, requireMediaType } from './body.ts'
 import { brake, type Call, type Route } from './call.ts'
 import { admittedOrigin, allowOrigin, preflight } from './cors.ts'
+import { observe, REQUEST_HEADER } from './observe.ts'
 import { fromTenant, json, problem, RelayError } from './problem.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { deliveryRoutes } from './routes/delivery.ts'
@@ -27,7 +29,13 @@ export const routes: readonly Route[] = [
   ...auditRoutes,
 ]
 
-function callOf(c: Context<{ Bindings: Env }>): Call {
+interface App {
+  Bindings: Env
+  /** Names the call in the log and in its answer. */
+  Variables: { id: string }
+}
+
+function callOf(c: Context<App>): Call {
   const tenant = c.req.param('tenant') ?? ''
   const name = c.req.param('name') ?? ''
   const now = Math.floor(Date.now() / 1000)
@@ -39,6 +47,7 @@ function callOf(c: Context<{ Bindings: Env }>): Call {
     tenant,
     name,
     body: new Uint8Array(),
+    id: c.get('id'),
     now,
   }
 }
@@ -71,7 +80,7 @@ async function answer(call: Call, respond: () => Promise<Response>): Promise<Res
   try {
     response = await respond()
   } catch (error) {
-    response = problem(error)
+    response = problem(error, call.id)
     // What of it was not read, nobody wants to receive.
     const { body } = call.request
     if (body !== null && !body.locked) body.cancel().catch(() => {})
@@ -81,11 +90,23 @@ async function answer(call: Call, respond: () => Promise<Response>): Promise<Res
     const origin = await admittedOrigin(call)
     return origin === null ? response : allowOrigin(response, origin)
   } catch (error) {
-    return problem(error)
+    return problem(error, call.id)
   }
 }
 
-const app = new Hono<{ Bindings: Env }>()
+const app = new Hono<App>()
+
+app.use(async (c, next) => {
+  const id = crypto.randomUUID()
+  const began = Date.now()
+  c.set('id', id)
+  await next()
+  const { method, path } = c.req
+  // The headers of an opened socket are the platform's.
+  if (c.res.status !== 101) c.res.headers.set(REQUEST_HEADER, id)
+  const milliseconds = Date.now() - began
+  await observe(c.env, { id, method, path, milliseconds, response: c.res })
+})
 
 // PROTOCOL [relay-1]
 app.use(async (c, next) => {
@@ -121,7 +142,7 @@ for (const route of operatorRoutes) {
     try {
       return await runOperator(route, callOf(c))
     } catch (error) {
-      return problem(fromTenant(error))
+      return problem(fromTenant(error), c.get('id'))
     }
   })
 }
@@ -131,12 +152,14 @@ for (const path of new Set(routes.map((route) => route.path))) {
   app.all(path, (c) => {
     const call = callOf(c)
     if (c.req.method === 'OPTIONS' && call.tenant !== '') return preflight(call)
-    return problem(new RelayError('ERR_METHOD', { headers: { allow: allow.join(', ') } }))
+    return problem(new RelayError('ERR_METHOD', { headers: { allow: allow.join(', ') } }), call.id)
   })
 }
 
-app.all(paths.health, () => problem(new RelayError('ERR_METHOD', { headers: { allow: 'GET' } })))
-app.notFound(() => problem(new KeyferryError('ERR_NOT_FOUND')))
-app.onError((error) => problem(error))
+app.all(paths.health, (c) =>
+  problem(new RelayError('ERR_METHOD', { headers: { allow: 'GET' } }), c.get('id')),
+)
+app.notFound((c) => problem(new KeyferryError('ERR_NOT_FOUND'), c.get('id')))
+app.onError((error, c) => problem(error, c.get('id')))
 
 export default app

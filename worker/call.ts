@@ -2,6 +2,7 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type Role } from '../shared/envelope.ts'
+import { TENANT_ID } from '../shared/trust.ts'
 import { type Caller } from './admission.ts'
 import { RelayError } from './problem.ts'
 // Erased as a whole, so that the table of routes is also read where there is no workerd.
@@ -18,6 +19,8 @@ export interface Call {
   /** The last part of the path of an object. */
   name: string
   body: Bytes
+  /** Names the call in the log and in its answer. */
+  id: string
   /** Seconds; read once for the whole call. */
   now: number
 }
@@ -55,6 +58,14 @@ export function readAfter({ url }: Pick<Call, 'url'>): number {
   const after = url.searchParams.get('after') ?? '0'
   if (!/^\d{1,15}$/.test(after)) throw new KeyferryError('ERR_SCHEMA', 'after is no number')
   return Number(after)
+}
+
+/** The tenant in `after`, nothing where there is none. Throws `ERR_SCHEMA`. */
+export function readAfterTenant({ url }: Pick<Call, 'url'>): string {
+  const after = url.searchParams.get('after') ?? ''
+  if (after !== '' && !TENANT_ID.test(after))
+    throw new KeyferryError('ERR_SCHEMA', 'after is no tenant')
+  return after
 }
 
 /** The one list of tenants. */

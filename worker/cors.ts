@@ -4,6 +4,7 @@
  */
 import { KeyferryError } from '../shared/errors.ts'
 import { type Call } from './call.ts'
+import { REQUEST_HEADER } from './observe.ts'
 import { readStanding } from './standing.ts'
 
 const ALLOWED_HEADERS =
@@ -24,7 +25,7 @@ export async function admittedOrigin(call: Call): Promise<string | null> {
 export function allowOrigin(response: Response, origin: string): Response {
   const headers = new Headers(response.headers)
   headers.set('access-control-allow-origin', origin)
-  headers.set('access-control-expose-headers', 'retry-after')
+  headers.set('access-control-expose-headers', `${REQUEST_HEADER},retry-after`)
   headers.append('vary', 'origin')
   return new Response(response.body, { status: response.status, headers })
 }

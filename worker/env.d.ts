@@ -9,6 +9,10 @@ declare namespace Cloudflare {
     REGISTRY: DurableObjectNamespace<import('./registry.ts').Registry>
     /** Absent under plain workerd: check before use. */
     RATE?: RateLimit
+    /** Absent unless wrangler.toml binds a data set: check before use. */
+    ANALYTICS?: AnalyticsEngineDataset
+    /** Share of calls that are logged, 0 to 1; those that failed in the relay always are. */
+    LOG_SAMPLE?: string
     /** Secrets that admit new tenants, separated by commas. Without it enrolment is closed. */
     INVITES?: string
     /** Bearer secret of the operator API, at least 32 characters. Without it the API is off. */

@@ -78,8 +78,8 @@ function answer(
   return new Response(JSON.stringify(body), { status, headers: own })
 }
 
-/** The answer to an error. What a stranger need not know goes to the log only. */
-export function problem(error: unknown): Response {
+/** The answer to an error. What a stranger need not know goes to the log only, under the id of the call. */
+export function problem(error: unknown, id: string): Response {
   if (isKeyferryError(error) && error.code !== 'ERR_INTERNAL') {
     if (!(error instanceof RelayError)) return answer(error.code, {})
     const { head, crl, headers } = error
@@ -90,7 +90,7 @@ export function problem(error: unknown): Response {
     }
     return answer(error.code, extra, headers)
   }
-  const instance = `urn:uuid:${crypto.randomUUID()}`
+  const instance = `urn:uuid:${id}`
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
   console.error(JSON.stringify({ event: 'internal error', instance, detail }))
   return answer('ERR_INTERNAL', { instance })

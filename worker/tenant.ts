@@ -9,7 +9,8 @@ import { base64url, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { type ErrorCode } from '../shared/errors.ts'
-import { MAX_BATCH } from '../shared/limits.ts'
+import { parseJson } from '../shared/json.ts'
+import { MAX_BATCH, MAX_ENVELOPE } from '../shared/limits.ts'
 import { type News } from '../shared/news.ts'
 import { tenantId } from '../shared/trust.ts'
 import { collect } from './collect.ts'
@@ -38,7 +39,7 @@ import {
   type StoredCrl,
 } from './store.ts'
 import { Tickets } from './tickets.ts'
-import { type Documents, type Usage } from './usage.ts'
+import { type Documents, type Gauges, type Usage } from './usage.ts'
 import { type Waiting } from './waiters.ts'
 import { nextAsk, wholeDelivery } from './whole.ts'
 
@@ -47,6 +48,8 @@ export { migrations }
 
 /** Bytes of objects in one answer to an operator or a deriver: a batch. */
 const LIST = MAX_BATCH
+/** Milliseconds between two rows of health. */
+const PING_EVERY = 60_000
 /** Milliseconds between collections. */
 const COLLECT_EVERY = 6 * 3_600_000
 
@@ -63,6 +66,8 @@ export class Tenant extends DurableObject<Env> {
   readonly #settings: Settings
   readonly #meter = new Meter()
   #isEnrolled = false
+  /** Milliseconds when health was last written. */
+  #pinged = Number.NaN
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -82,9 +87,16 @@ export class Tenant extends DurableObject<Env> {
     if (tables.length > 0) void ctx.blockConcurrencyWhile(() => this.#migrate())
   }
 
-  /** A round trip through the storage. */
+  /** A round trip through the storage: a row that is written once a minute, and read. The answer leaves when it is on disk. */
   ping(): boolean {
-    return this.ctx.storage.sql.exec<{ one: number }>('SELECT 1 AS one').one().one === 1
+    const { sql } = this.ctx.storage
+    const now = Date.now()
+    if (!(now >= this.#pinged && now - this.#pinged < PING_EVERY)) {
+      sql.exec('CREATE TABLE IF NOT EXISTS health (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)')
+      sql.exec('INSERT OR REPLACE INTO health (id, at) VALUES (1, ?)', now)
+      this.#pinged = now
+    }
+    return sql.exec<{ at: number }>('SELECT at FROM health').one().at === this.#pinged
   }
 
   /** Stores a genesis trust document and CRLs: see worker/enrol.ts. */
@@ -272,6 +284,24 @@ export class Tenant extends DurableObject<Env> {
       },
       trust: newest.number,
       head: row === undefined ? null : { incarnation: row.incarnation, version: row.version },
+    }
+  }
+
+  /** For the operator's metrics; `null` where nobody is enrolled. */
+  readGauges(): Gauges | null {
+    const newest = this.#isEnrolled ? this.#hot.newestTrust() : undefined
+    if (newest === undefined) return null
+    const row = this.#hot.current()
+    const head =
+      row === undefined ? null : parseJson(decodeEnvelope(row.head).payload, MAX_ENVELOPE)
+    return {
+      bytes: this.ctx.storage.sql.databaseSize,
+      mailbox: this.#mailbox.size,
+      sockets: this.#events.size,
+      suspended: this.#settings.read().isSuspended ? 1 : 0,
+      trust: newest.number,
+      head_version: row?.version ?? 0,
+      head_expires_seconds: (head as { expiresAt: number } | null)?.expiresAt ?? 0,
     }
   }
 

@@ -10,6 +10,17 @@ export interface Documents {
   catalog: Bytes | null
 }
 
+/** Figures of a tenant that cost no scan; by the names that they have in Prometheus. */
+export interface Gauges {
+  bytes: number
+  mailbox: number
+  sockets: number
+  suspended: number
+  trust: number
+  head_version: number
+  head_expires_seconds: number
+}
+
 /** What a tenant has, for its operator. */
 export interface Usage {
   tenant: string

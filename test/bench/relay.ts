@@ -13,7 +13,7 @@ import { makeClient, makeWorld, seconds } from '../lib/world.ts'
 import { type Line, median } from './measure.ts'
 
 /** Jiffies of user and system time of a process; `null` where there is no /proc. */
-function jiffies(pid: number): number | null {
+export function jiffies(pid: number): number | null {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
     return Number(fields[11]) + Number(fields[12])
@@ -23,7 +23,7 @@ function jiffies(pid: number): number | null {
 }
 
 /** Milliseconds of a jiffy on Linux. */
-const JIFFY = 10
+export const JIFFY = 10
 
 type Send = () => Promise<Response>
 

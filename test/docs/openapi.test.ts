@@ -196,7 +196,7 @@ function codeOf(schema: Schema<unknown>, value: unknown): string {
 describe('the operator', () => {
   it('the calls of docs/OPERATIONS.md are those of the relay', () => {
     const page = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8')
-    const calls = [...page.matchAll(/^\| `(GET|POST) (\/operator[^?`]*)/gm)]
+    const calls = [...page.matchAll(/^\| `(GET|POST) (\/(?:operator|metrics)[^?`]*)/gm)]
     expect(calls.map(([, method, path]) => `${method} ${path}`)).toEqual(operatorRoutes.map(nameOf))
     for (const name of QUOTA_NAMES) {
       const row = new RegExp(`^\\| \`${name}\` +\\| ([\\d,]+) `, 'm').exec(page)

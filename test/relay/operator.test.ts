@@ -261,3 +261,57 @@ describe('deletion', () => {
     expect(await tenants()).toContain(world.tenant)
   })
 })
+
+describe('metrics', () => {
+  const scrape = async (query = '', secret = SECRET): Promise<{ status: number; text: string }> => {
+    const headers = { authorization: `Bearer ${secret}` }
+    const answer = await relay.fetch(new URL(`/metrics${query}`, relay.url), { headers })
+    return { status: answer.status, text: await answer.text() }
+  }
+
+  it('are the operator’s alone', async () => {
+    const { status, text } = await scrape('', `${SECRET}x`)
+    expect(status).toBe(401)
+    expect(text).not.toContain(world.tenant)
+  })
+
+  it('have a sample of every gauge for every tenant, in the format of Prometheus', async () => {
+    await askKey()
+    const socket = await listen()
+    await suspendTenant(operator, (await makeOther()).tenant, true)
+    const { text } = await scrape()
+    const samples = new Map<string, number>()
+    for (const line of text.trimEnd().split('\n')) {
+      if (line.startsWith('#')) {
+        expect(line).toMatch(/^# (HELP keyferry_\w+ \S.*|TYPE keyferry_\w+ gauge)$/)
+        continue
+      }
+      const [, name, value] = /^(keyferry_\w+(?:\{tenant="[a-z2-7]{52}"\})?) (\d+)$/.exec(line)!
+      expect(samples.has(name!)).toBe(false)
+      samples.set(name!, Number(value))
+    }
+    const of = (name: string, { tenant } = world) =>
+      samples.get(`keyferry_${name}{tenant="${tenant}"}`)
+    expect(of('mailbox')).toBe(1)
+    expect(of('sockets')).toBe(1)
+    expect(of('trust')).toBe(1)
+    expect(of('suspended')).toBe(0)
+    expect(of('suspended', other)).toBe(1)
+    expect(of('head_version')).toBe(1)
+    expect(of('head_version', other)).toBe(0)
+    expect(of('head_expires_seconds')).toBe(first.body.expiresAt)
+    expect(of('bytes')).toBeGreaterThan(4_096)
+    expect(samples.get('keyferry_tenants_listed')).toBe((await tenants()).length)
+    const after = (await tenants()).at(-1)!
+    expect((await scrape(`?after=${after}`)).text).toContain('keyferry_tenants_listed 0\n')
+    expect((await scrape('?after=x')).status).toBe(400)
+    socket.close()
+  })
+})
+
+let other: World
+async function makeOther(): Promise<World> {
+  other = await makeWorld()
+  await enrol(relay, other)
+  return other
+}

@@ -9,13 +9,14 @@ import { parseJson } from '../../shared/json.ts'
 import { int, object, orNull, type Schema } from '../../shared/schema.ts'
 import { TENANT_ID } from '../../shared/trust-following.ts'
 import { readBody, requireMediaType } from '../body.ts'
-import { brake, registryOf, tenantOf, type Call } from '../call.ts'
+import { brake, readAfterTenant, registryOf, tenantOf, type Call } from '../call.ts'
 import { empty, json } from '../problem.ts'
 import { forgetStanding } from '../standing.ts'
 // Erased as a whole: see worker/call.ts.
 import type { QuotaChange } from '../settings.ts'
 import type { Usage } from '../usage.ts'
 import { answerDocuments, answerObjects, readAfter } from './audit.ts'
+import { metrics } from './metrics.ts'
 
 /** A shorter secret switches the API off: it could be guessed. */
 const LEAST_SECRET = 32
@@ -46,10 +47,7 @@ function found(usage: Usage | null): Response {
 }
 
 async function list(call: Call): Promise<Response> {
-  const after = call.url.searchParams.get('after') ?? ''
-  if (after !== '' && !TENANT_ID.test(after))
-    throw new KeyferryError('ERR_SCHEMA', 'after is no tenant')
-  return json(JSON.stringify(await registryOf(call.env).list(after)))
+  return json(JSON.stringify(await registryOf(call.env).list(readAfterTenant(call))))
 }
 
 const quotaSchema: Schema<QuotaChange> = (value, path) => {
@@ -83,6 +81,7 @@ async function remove(call: Call): Promise<Response> {
 const ONE = '/operator/tenants/:tenant'
 
 export const operatorRoutes: readonly OperatorRoute[] = [
+  { method: 'GET', path: '/metrics', handle: metrics },
   { method: 'GET', path: '/operator/tenants', handle: list },
   { method: 'GET', path: ONE, handle: async (call) => found(await tenantOf(call).readUsage()) },
   { method: 'POST', path: `${ONE}/suspend`, handle: (call) => suspend(call, true) },
