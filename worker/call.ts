@@ -2,7 +2,7 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type Role } from '../shared/envelope.ts'
-import { TENANT_ID } from '../shared/trust.ts'
+import { TENANT_ID } from '../shared/trust-following.ts'
 import { type Caller } from './admission.ts'
 import { RelayError } from './problem.ts'
 // Erased as a whole, so that the table of routes is also read where there is no workerd.

@@ -80,8 +80,8 @@ describe('[relay-2] signature', () => {
   it.each([
     ['too old', -200],
     ['from the future', 400],
-  ])('[relay-2] one that is %s is refused', async (_, seconds) => {
-    expect(await call({}, world.now + seconds)).toMatchObject({
+  ])('[relay-2] one that is %s is refused', async (_, away) => {
+    expect(await call({}, world.now + away)).toMatchObject({
       status: 401,
       code: 'ERR_UNAUTHORIZED',
     })
