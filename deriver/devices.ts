@@ -6,7 +6,6 @@ import { decodeBatch, encodeBatch } from '../shared/api.ts'
 import { encodeWelcome, welcomeInfo } from '../shared/bundle.ts'
 import { concat, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { sha256 } from '../shared/hash.ts'
-import { createHpke } from '../shared/hpke.ts'
 import { KEM_ID } from '../shared/suites.ts'
 import { channelIdInput, channelInput } from '../shared/kdf.ts'
 import { type KeyPackage } from '../shared/key-package.ts'
@@ -17,6 +16,7 @@ import { isBuiltInCa } from './crls.ts'
 import { random } from './random.ts'
 import { appendLog } from './log.ts'
 import { macWith, type Root } from './root.ts'
+import { seal } from './seal.ts'
 import { type Store } from './store.ts'
 
 /** A row of `devices`. */
@@ -81,7 +81,7 @@ async function sealWelcome(
   const id = fromBase32(tenant)
   const channel = await root.ask(channelInput(id, hash, salt), number)
   const info = welcomeInfo(id, signer, hash, suite)
-  const { encapsulated, ciphertext } = await createHpke(suite).seal(key, channel, info)
+  const { encapsulated, ciphertext } = seal(suite, key, channel, info)
   const welcome = encodeWelcome({ kem: KEM_ID[suite], encapsulated, ciphertext })
   const channelId = macWith(channel, channelIdInput())
   channel.fill(0)

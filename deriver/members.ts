@@ -33,7 +33,7 @@ export function currentKek(store: Store, { root, tenant }: Deriving, id: Bytes):
   return root.mac(kekInput(fromBase32(tenant), id, row.incarnation, generation, row.salt), row.root)
 }
 
-function leafOf({ root, tenant }: Deriving, kek: Bytes, device: DeviceRow): Bytes {
+function leafOf({ root, tenant }: Deriving, kek: Bytes, device: Member): Bytes {
   const channel = channelKey(root, tenant, device.package_hash, device.channel_salt, device.root)
   return encodeMember({
     packageHash: device.package_hash,
@@ -43,14 +43,8 @@ function leafOf({ root, tenant }: Deriving, kek: Bytes, device: DeviceRow): Byte
   })
 }
 
-function writePage(store: Store, keyring: Bytes, page: number): void {
-  const rows = store.all<{ leaf: Bytes }>(
-    'SELECT leaf FROM members WHERE keyring = ? AND slot >= ? AND slot < ? ORDER BY slot',
-    keyring,
-    page * PAGE_SIZE,
-    (page + 1) * PAGE_SIZE,
-  )
-  const body = encodePage(rows.map((row) => row.leaf))
+function writePage(store: Store, keyring: Bytes, page: number, leaves: readonly Bytes[]): void {
+  const body = encodePage(leaves)
   const { hash, root } = pageRef(body)
   putObject(store, body)
   store.run(
@@ -60,6 +54,16 @@ function writePage(store: Store, keyring: Bytes, page: number): void {
     hash,
     root,
   )
+}
+
+function leavesOf(store: Store, keyring: Bytes, page: number): Bytes[] {
+  const rows = store.all<{ leaf: Bytes }>(
+    'SELECT leaf FROM members WHERE keyring = ? AND slot >= ? AND slot < ? ORDER BY slot',
+    keyring,
+    page * PAGE_SIZE,
+    (page + 1) * PAGE_SIZE,
+  )
+  return rows.map((row) => row.leaf)
 }
 
 function writeIndex(store: Store, keyring: Bytes, size: number): void {
@@ -127,7 +131,7 @@ export function joinAll(
     noteHeld(store, id, key_id, generation)
     touched.add(Math.floor(slot / PAGE_SIZE))
   }
-  for (const page of touched) writePage(store, id, page)
+  for (const page of touched) writePage(store, id, page, leavesOf(store, id, page))
   if (touched.size > 0) writeIndex(store, id, end)
   return touched.size > 0
 }
@@ -143,6 +147,42 @@ export function joinKeyring(
   return joinAll(store, deriving, id, [device], now)
 }
 
+/** What a new generation asks of a member. */
+export type Member = Pick<
+  DeviceRow,
+  | 'key_id'
+  | 'uri'
+  | 'expires'
+  | 'package_hash'
+  | 'channel_salt'
+  | 'channel_id'
+  | 'welcome_hash'
+  | 'root'
+>
+
+/** Members by slot: who stays keeps the slot, and the last ones move into those that are free. Rows of the others are deleted. */
+function closeGaps(
+  store: Store,
+  id: Bytes,
+  members: readonly (Member & { slot: number })[],
+  leaving: ReadonlySet<Member>,
+): Member[] {
+  const size = members.length - leaving.size
+  const packed: Member[] = Array.from({ length: size })
+  for (const member of members) {
+    if (member.slot < size && !leaving.has(member)) packed[member.slot] = member
+    else store.run('DELETE FROM members WHERE keyring = ? AND slot = ?', id, member.slot)
+  }
+  let free = 0
+  for (const member of members) {
+    if (member.slot < size || leaving.has(member)) continue
+    while (packed[free] !== undefined) free++
+    packed[free] = member
+    store.run('INSERT INTO members VALUES (?, ?, ?, ?)', id, free, member.key_id, new Uint8Array())
+  }
+  return packed
+}
+
 /**
  * A new generation of a keyring for the members that `stays` keeps, packed from slot 0. Where somebody leaves, encryption moves to a version that
  * no earlier generation's bundle held. Call it in a transaction. Returns how many left.
@@ -152,38 +192,33 @@ export function renewGeneration(
   deriving: Deriving,
   id: Bytes,
   now: number,
-  stays: (device: DeviceRow) => boolean,
+  stays: (member: Member) => boolean,
 ): number {
-  const devices = store.all<DeviceRow>(
-    'SELECT d.* FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? ORDER BY m.slot',
+  const members = store.all<Member & { slot: number }>(
+    `SELECT m.slot, d.key_id, d.uri, d.expires, d.package_hash, d.channel_salt, d.channel_id, d.welcome_hash, d.root
+       FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? ORDER BY m.slot`,
     id,
   )
-  const staying = devices.filter(stays)
+  const leaving = new Set<Member>(members.filter((member) => !stays(member)))
   addGeneration(store, id, now)
   // PROTOCOL [deriver-3]
-  if (staying.length < devices.length) {
+  if (leaving.size > 0) {
     skipBundled(store, id)
     moveOn(store, id, now, true)
   }
   const kek = currentKek(store, deriving, id)
-  store.run('DELETE FROM members WHERE keyring = ?', id)
+  const leaves = closeGaps(store, id, members, leaving).map((member, slot) => {
+    const leaf = leafOf(deriving, kek, member)
+    store.run('UPDATE members SET leaf = ? WHERE keyring = ? AND slot = ?', leaf, id, slot)
+    return leaf
+  })
+  for (const { key_id, uri } of leaving)
+    appendLog(store, 'member-removed', now, { keyring: id, device: key_id, uri })
   store.run('DELETE FROM pages WHERE keyring = ?', id)
-  for (const [slot, device] of staying.entries()) {
-    store.run(
-      'INSERT INTO members VALUES (?, ?, ?, ?)',
-      id,
-      slot,
-      device.key_id,
-      leafOf(deriving, kek, device),
-    )
-  }
-  for (const device of devices) {
-    if (staying.includes(device)) continue
-    appendLog(store, 'member-removed', now, { keyring: id, device: device.key_id, uri: device.uri })
-  }
-  for (let page = 0; page * PAGE_SIZE < staying.length; page++) writePage(store, id, page)
-  writeIndex(store, id, staying.length)
-  return devices.length - staying.length
+  for (let page = 0; page * PAGE_SIZE < leaves.length; page++)
+    writePage(store, id, page, leaves.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
+  writeIndex(store, id, leaves.length)
+  return leaving.size
 }
 
 /** Takes devices out of every keyring they are in. Call it in a transaction. Returns how many keyrings were re-keyed. */

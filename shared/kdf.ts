@@ -11,7 +11,8 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
 
 /** `"keyferry/v1/" || label || 0x00 || LP(field) …` */
 export function labelInfo(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  return concat(utf8(`keyferry/v1/${label}\0`), ...fields.map(lengthPrefixed))
+  const prefixed = fields.flatMap((field) => [u16(field.length), field])
+  return concat(utf8(`keyferry/v1/${label}\0`), ...prefixed)
 }
 
 function expand(label: string, ...fields: readonly Uint8Array[]): Bytes {

@@ -6,8 +6,11 @@ import { emptyLog } from '../../deriver/log.ts'
 import { saveDevice, type DeviceRow } from '../../deriver/devices.ts'
 import { renewGeneration } from '../../deriver/members.ts'
 import { handleRequest } from '../../deriver/requests.ts'
+import { seal } from '../../deriver/seal.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { createHpke } from '../../shared/hpke.ts'
 import { makeClient, makeRequest, makeTenant, type TestTenant } from '../lib/tenant.ts'
+import { bareWrap, makeBareJoin } from './bare.ts'
 import { cpu, type Line, median } from './measure.ts'
 
 /** A tenant whose keyring has `count` members; they are written as rows, since only their number matters here. */
@@ -57,16 +60,37 @@ export async function tenantWith(count: number): Promise<{ tenant: TestTenant; k
   return { tenant, keyring }
 }
 
-/** Rotation, join and revocation for each number of members, interleaved over the rounds. */
+/** Bare operations that are timed at once: one is too short for the clock of a process. */
+const BARE = 200
+
+/** Milliseconds of one of so many operations. */
+async function each(work: () => void): Promise<number> {
+  const spent = await cpu(() => {
+    for (let i = 0; i < BARE; i++) work()
+    return Promise.resolve()
+  })
+  return spent / BARE
+}
+
+/** Bytes of the same kind each time: what is measured is the operation. */
+const [WRAPPING, SECRET, LEAF] = [random(32), random(32), random(137)]
+const PLAINTEXT = random(32)
+const INFO = random(200)
+
+/** Rotation, join and revocation for each number of members, and the bare operations, interleaved over the rounds. */
 export async function benchDeriver(sizes: readonly number[], rounds: number): Promise<Line[]> {
-  const worlds = await Promise.all(sizes.map(tenantWith))
+  const worlds: Awaited<ReturnType<typeof tenantWith>>[] = []
+  for (const size of sizes) worlds.push(await tenantWith(size))
+  const { publicKey } = await createHpke('MLKEM768-X25519').generate(false)
+  const bareJoin = makeBareJoin()
+  const bare = { join: [] as number[], seal: [] as number[], wrap: [] as number[] }
   const times = sizes.map(() => ({
     rotate: [] as number[],
     join: [] as number[],
     revoke: [] as number[],
   }))
-  // The first round warms up and does not count.
-  for (let round = -1; round < rounds; round++) {
+  // The first rounds warm up and do not count.
+  for (let round = -2; round < rounds; round++) {
     for (const [i, { tenant, keyring }] of worlds.entries()) {
       const { store, keys, trust, clock } = tenant
       const log = emptyLog()
@@ -78,7 +102,7 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
           await publishNow()
         }),
       )
-      const client = await makeClient(tenant, `new-${round + 1}`, 'MLKEM768-X25519')
+      const client = await makeClient(tenant, `new-${round + 2}`, 'MLKEM768-X25519')
       const request = await makeRequest(tenant, client, [keyring])
       times[i]!.join.push(
         await cpu(async () => {
@@ -100,33 +124,47 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
           await publishNow()
         }),
       )
+      bare.join.push(await each(bareJoin))
+      bare.seal.push(await each(() => void seal('MLKEM768-X25519', publicKey, PLAINTEXT, INFO)))
+      bare.wrap.push(await each(() => bareWrap(WRAPPING, SECRET, LEAF)))
     }
   }
-  for (const time of times) for (const list of Object.values(time)) list.shift()
   for (const { tenant } of worlds) tenant.remove()
+  const counted = (list: readonly number[], of = 1): number[] => list.slice(2 * of)
+  const of = (list: readonly number[]): number => median(counted(list))
+  const ofBare = (list: readonly number[]): number => median(counted(list, sizes.length))
   const base = times[0]!
-  return sizes.flatMap((size, i) => {
+  const lines: Line[] = [
+    {
+      name: 'seal a welcome (X-Wing)',
+      milliseconds: ofBare(bare.seal),
+      ratio: ofBare(bare.seal) / ofBare(bare.join),
+      against: 'bare key pair + X25519 + ML-KEM-768',
+    },
+  ]
+  for (const [i, size] of sizes.entries()) {
     const { rotate, join, revoke } = times[i]!
-    const perMember = (median(revoke) - median(base.rotate)) / size
-    return [
+    const perMember = (of(revoke) - of(base.rotate)) / size
+    lines.push(
       {
         name: `rotate, ${size} members`,
-        milliseconds: median(rotate),
-        ratio: median(rotate) / median(base.rotate),
+        milliseconds: of(rotate),
+        ratio: of(rotate) / of(base.rotate),
         against: `${sizes[0]} members`,
       },
       {
         name: `join (X-Wing), ${size} members`,
-        milliseconds: median(join),
-        ratio: median(join) / median(base.join),
+        milliseconds: of(join),
+        ratio: of(join) / of(base.join),
         against: `${sizes[0]} members`,
       },
       {
         name: `revoke, per remaining member of ${size}`,
         milliseconds: perMember,
-        ratio: median(revoke) / median(rotate),
-        against: 'a rotation, in all',
+        ratio: perMember / ofBare(bare.wrap),
+        against: 'bare AES-KW + SHA-256',
       },
-    ]
-  })
+    )
+  }
+  return lines
 }

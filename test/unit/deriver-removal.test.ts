@@ -6,7 +6,13 @@ import { leavingDevices, revokeClient } from '../../deriver/revocation.ts'
 import { isDenied, type DeviceRow } from '../../deriver/devices.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
-import { currentKek, keyringsOf, removeDevices, renewGeneration } from '../../deriver/members.ts'
+import {
+  currentKek,
+  keyringsOf,
+  removeDevices,
+  renewGeneration,
+  type Member,
+} from '../../deriver/members.ts'
 import { publish } from '../../deriver/publish.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { type Bytes, fromBase32, hex } from '../../shared/bytes.ts'
@@ -159,7 +165,7 @@ describe('removal', () => {
 
   it('[deriver-3] a generation that drops nobody keeps its version; one that drops somebody does not', async () => {
     for (const name of ['a', 'b']) await ask(await makeClient(tenant, name))
-    const renew = (stays: (device: DeviceRow) => boolean): void => {
+    const renew = (stays: (member: Member) => boolean): void => {
       tenant.store.transaction(() =>
         renewGeneration(tenant.store, deriving(), notes, tenant.clock.now, stays),
       )
@@ -169,6 +175,37 @@ describe('removal', () => {
     expect(ring().encrypt_version).toBe(version)
     renew((device) => device.uri.endsWith('/a'))
     expect(ring().encrypt_version).toBe(version + 1)
+  })
+
+  it('whoever stays keeps the slot, the last ones fill the gaps, and every cell is of the new generation', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) await ask(await makeClient(tenant, name))
+    const { store } = tenant
+    const slots = (): string =>
+      store
+        .all<{ uri: string }>(
+          'SELECT uri FROM members JOIN devices ON key_id = device WHERE keyring = ? ORDER BY slot',
+          notes,
+        )
+        .map(({ uri }) => uri.at(-1))
+        .join('')
+    const renew = (stay: string): number =>
+      store.transaction(() =>
+        renewGeneration(store, deriving(), notes, tenant.clock.now, ({ uri }) =>
+          stay.includes(uri.at(-1)!),
+        ),
+      )
+    for (const [stay, after] of [
+      ['abcdef', 'abcdef'],
+      ['acef', 'aecf'],
+      ['cf', 'cf'],
+      ['c', 'c'],
+    ] as const) {
+      const before = new Set(leaves().map(({ leaf }) => hex(leaf)))
+      expect(renew(stay)).toBe(before.size - stay.length)
+      expect(slots()).toBe(after)
+      expect(store.get('SELECT max(slot) + 1 AS size FROM members')).toEqual({ size: after.length })
+      expect(leaves().filter(({ leaf }) => before.has(hex(leaf)))).toEqual([])
+    }
   })
 
   it('a removal while a welcome is sealed does not give the newcomer the key of the generation before', async () => {
