@@ -2,7 +2,14 @@
  * Manifest, bundle and release of a keyring, and the trees over all keyrings, as objects for the relay. What a keyring costs here does not depend on
  * its members.
  */
-import { encodeBundle, encodeName, MEMBER_LEAF, MIN_IMPORT } from '../shared/bundle.ts'
+import { createSecretKey } from 'node:crypto'
+import {
+  decodeBundle,
+  encodeBundle,
+  encodeName,
+  MEMBER_LEAF,
+  MIN_IMPORT,
+} from '../shared/bundle.ts'
 import { equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -15,6 +22,7 @@ import {
   versionContext,
   type KeyringKind,
   type Manifest,
+  type VersionId,
 } from '../shared/manifest.ts'
 import { releaseLeaf } from '../shared/log.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'
@@ -114,9 +122,14 @@ function commitVersions(
 }
 
 /** The manifest of a keyring as its rows have it, signed or not. Call it in a transaction. */
-export function draftManifest(store: Store, root: Root, tenant: string, id: Bytes): Bytes {
+export function draftManifest(
+  store: Store,
+  root: Root,
+  tenant: string,
+  id: Bytes,
+  rows: VersionRow[] = versionsOf(store, id),
+): Bytes {
   const row = keyringRow(store, id)
-  const rows = versionsOf(store, id)
   const names = { tenant: fromBase32(tenant), keyring: id }
   commitVersions(store, root, names, row.kind, rows)
   return encodeManifest({
@@ -143,6 +156,20 @@ export function draftManifest(store: Store, root: Root, tenant: string, id: Byte
 /** States in which nobody is given a version any more. */
 const UNUSED: readonly VersionState[] = ['skipped', 'destroying', 'destroyed']
 
+/** Entries of the last bundle by version, if it is of the present generation: AES-KW makes of the same key the same bytes, and no root has to be asked. */
+function wrappedBefore(store: Store, row: KeyringRow): Map<string, Bytes> {
+  const last =
+    row.bundle === null
+      ? undefined
+      : store.get<{ body: Bytes }>('SELECT body FROM objects WHERE hash = ?', row.bundle)
+  if (last === undefined) return new Map()
+  const { generation, entries } = decodeBundle(new Uint8Array(last.body))
+  if (generation !== row.generation) return new Map()
+  return new Map(entries.map((one) => [nameOf(one), one.wrapped]))
+}
+
+const nameOf = ({ incarnation, version }: VersionId): string => `${incarnation}.${version}`
+
 /** Who is given which versions: the bundle of the present generation. */
 function makeBundle(
   store: Store,
@@ -153,14 +180,20 @@ function makeBundle(
 ): Bytes {
   const names = { tenant: fromBase32(tenant), keyring: row.id }
   const kek = currentKek(store, { root, tenant }, row.id)
-  const entries = versions.map((version) => {
+  const wrapping = createSecretKey(kek)
+  const before = wrappedBefore(store, row)
+  const wrap = (version: VersionRow): Bytes => {
     const secret = versionSecret(root, names, version)
-    const wrapped = wrapKey(kek, secret)
+    const wrapped = wrapKey(wrapping, secret)
     secret.fill(0)
+    return wrapped
+  }
+  const entries = versions.map((version) => {
+    const wrapped = before.get(nameOf(version)) ?? wrap(version)
     const sealed = version.sealed === null ? {} : { sealed: new Uint8Array(version.sealed) }
     return { incarnation: version.incarnation, version: version.version, wrapped, ...sealed }
   })
-  const name = wrapKey(kek, encodeName(row.name))
+  const name = wrapKey(wrapping, encodeName(row.name))
   kek.fill(0)
   const incarnation = store.counter('incarnation')
   return encodeBundle({ keyring: row.id, incarnation, generation: row.generation, name, entries })
@@ -184,11 +217,13 @@ export function publishKeyring(
     return
   }
   // PROTOCOL [deriver-9]
+  const all = versionsOf(store, id)
   const manifest = isAway
     ? new Uint8Array(row.manifest!)
-    : putObject(store, draftManifest(store, root, tenant, id))
-  if (!isAway) store.run('UPDATE versions SET committed = 1 WHERE keyring = ?', id)
-  const rows = versionsOf(store, id).filter(({ committed }) => committed === 1)
+    : putObject(store, draftManifest(store, root, tenant, id, all))
+  if (!isAway)
+    store.run('UPDATE versions SET committed = 1 WHERE keyring = ? AND committed = 0', id)
+  const rows = isAway ? all.filter(({ committed }) => committed === 1) : all
   const given = rows.filter(
     (v) => v.bundled === 1 && !UNUSED.includes(v.state) && v.decrypt_until >= now,
   )
@@ -196,7 +231,7 @@ export function publishKeyring(
   const incarnation = store.counter('incarnation')
   const { generation } = row
   if (row.bundle === null || !equal(row.bundle, bundle)) {
-    const versions = given.map((one) => `${one.incarnation}.${one.version}`).join(' ')
+    const versions = given.map(nameOf).join(' ')
     appendLog(store, 'bundle-made', now, { bundle, generation, incarnation, keyring: id, versions })
   }
   const idsOf = (isIn: (v: VersionRow) => boolean): { incarnation: number; version: number }[] =>

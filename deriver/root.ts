@@ -2,7 +2,7 @@
  * The roots of all keys: things that compute HMAC-SHA-256 under a master secret and need not give it out
  * (docs/PROTOCOL.md, "Derivation"); and AES key wrap (RFC 3394) under keys made from it.
  */
-import { createCipheriv, createHmac, createSecretKey } from 'node:crypto'
+import { createCipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { concat, hex, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { commitInput, type VersionContext } from '../shared/kdf.ts'
@@ -201,8 +201,9 @@ export function commit(secret: Bytes, context: VersionContext): Bytes {
 
 const DEFAULT_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex')
 
-/** AES-256 key wrap of a multiple of 8 bytes: 8 more come out. As a KeyObject the key is imported in half the time. */
-export function wrapKey(wrapping: Bytes, secret: Bytes): Bytes {
-  const cipher = createCipheriv('id-aes256-wrap', createSecretKey(wrapping), DEFAULT_IV)
+/** AES-256 key wrap of a multiple of 8 bytes: 8 more come out. Node imports bytes as a KeyObject in half the time that it takes inside the cipher. */
+export function wrapKey(wrapping: Bytes | KeyObject, secret: Bytes): Bytes {
+  const key = wrapping instanceof Uint8Array ? createSecretKey(wrapping) : wrapping
+  const cipher = createCipheriv('id-aes256-wrap', key, DEFAULT_IV)
   return concat(cipher.update(secret), cipher.final())
 }

@@ -70,9 +70,12 @@ export function u32(value: number): Bytes {
 
 /** An integer as 8 bytes, big-endian. Throws `RangeError` outside 0 … 2^53 − 1. */
 export function u64(value: number): Bytes {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`not a u64: ${value}`)
-  // The upper half of what is negative is, too.
-  return concat(u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32))
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a u64: ${value}`)
+  const out = new Uint8Array(8)
+  const view = new DataView(out.buffer)
+  view.setUint32(0, value / 2 ** 32)
+  view.setUint32(4, value % 2 ** 32)
+  return out
 }
 
 /** Reads fixed-layout bytes front to back; every overrun is `ERR_MALFORMED`, and so are bytes left at {@link end}. */

@@ -23,8 +23,8 @@ interface Platform {
 
 const node = (globalThis as Platform).process?.getBuiltinModule?.('node:crypto')
 
-function createNodeHash({ createHash }: NodeCrypto): Hash {
-  const hash = createHash('sha256')
+function createNodeHash(crypto: NodeCrypto): Hash {
+  const hash = crypto.createHash('sha256')
   return {
     update(data) {
       // A string would be taken, too.

@@ -1,12 +1,9 @@
 /** Measuring: CPU of this process, medians. Compare only figures of one run. */
 
-/** One measured thing. `ratio` is against what `against` says, in the same run. */
-export interface Line {
-  name: string
-  milliseconds: number
-  ratio: number
-  against: string
-}
+/** One measured thing: a time or a size. `ratio` is against what `against` says, in the same run. */
+export type Line = { name: string; ratio: number; against: string } & (
+  { milliseconds: number } | { bytes: number }
+)
 
 /** CPU milliseconds, user and system, of this process over some work. */
 export async function cpu(work: () => Promise<unknown>): Promise<number> {

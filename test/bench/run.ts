@@ -6,6 +6,7 @@ import { benchColdPage, PHASES } from './cold-page.ts'
 import { NOTES } from './contenders.ts'
 import { benchDeriver } from './deriver.ts'
 import { benchHeads, proofLines } from './heads.ts'
+import { benchKeys } from './keys.ts'
 import { benchRelay } from './relay.ts'
 import { chunkSizes, mainSize } from './bundle.ts'
 import { benchDestroy } from './destroy.ts'
@@ -15,6 +16,7 @@ import { benchPaths } from './paths.ts'
 
 const PARTS = [
   'deriver',
+  'keys',
   'destroy',
   'heads',
   'audit',
@@ -28,7 +30,7 @@ type Part = (typeof PARTS)[number]
 
 const USAGE = `usage: npm run bench -- [--quick] [--json] [--only PART]…
 
-Measures the deriver (rotation, join and revocation by number of members; a destruction; a heartbeat by number of keyrings and members), the audit log by number
+Measures the deriver (rotation, join and revocation by number of members; N keys to M clients beside other libraries; a destruction; a heartbeat by number of keyrings and members), the audit log by number
 of entries, a warm fetch of the client against the bare operations, the size of proofs by number of keyrings, messages beside other libraries and the bare cipher in Node and in Chromium, the time from a cold page
 to the first decrypted byte, path validation and revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client.
 --quick  fewer rounds, up to 1,000 members
@@ -49,7 +51,21 @@ const quick = values.quick === true
 const isWanted = (part: Part): boolean => values.only === undefined || values.only.includes(part)
 
 const LINES: Partial<Record<Part, () => Promise<Line[]>>> = {
-  deriver: () => benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000], quick ? 3 : 7),
+  deriver: () => benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000, 100_000], quick ? 3 : 5),
+  keys: () =>
+    benchKeys(
+      quick
+        ? [
+            [1, 100],
+            [1_000, 100],
+          ]
+        : [
+            [1, 1_000],
+            [1_000, 10],
+            [1_000, 1_000],
+          ],
+      quick ? 3 : 5,
+    ),
   destroy: () => benchDestroy(1_000, quick ? 2 : 5),
   heads: () => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),
   audit: () => benchAudit(quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000], quick ? 1 : 3),
@@ -80,9 +96,11 @@ async function measure() {
 
 function print({ lines, page, peers, size }: Awaited<ReturnType<typeof measure>>): void {
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
-  for (const { name, milliseconds, ratio, against } of lines) {
-    const figures = `${milliseconds.toFixed(4).padStart(10)} ms  ${ratio.toFixed(2).padStart(8)}`
-    say(`${name.padEnd(64)} ${figures} × ${against}`)
+  for (const line of lines) {
+    const figure = 'bytes' in line ? `${line.bytes} B ` : `${line.milliseconds.toFixed(4)} ms`
+    say(
+      `${line.name.padEnd(64)} ${figure.padStart(13)}  ${line.ratio.toFixed(2).padStart(8)} × ${line.against}`,
+    )
   }
   if (isWanted('messages'))
     for (const [name, note] of Object.entries(NOTES)) say(`${name}: ${note}`)

@@ -1,17 +1,21 @@
 /** Numbers, heads and objects: what is never used twice, and what a head shows. */
+import { createDecipheriv } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
 import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { rotateDue } from '../../deriver/schedule.ts'
 import { emptyLog, readLog } from '../../deriver/log.ts'
-import { renewGeneration } from '../../deriver/members.ts'
+import { currentKek, renewGeneration } from '../../deriver/members.ts'
 import { pruneObjects } from '../../deriver/objects.ts'
 import { publish } from '../../deriver/publish.ts'
+import { versionSecret } from '../../deriver/release.ts'
 import { handleRequest } from '../../deriver/requests.ts'
-import { openStore } from '../../deriver/store.ts'
+import { type VersionRow } from '../../deriver/rows.ts'
+import { openStore, type Store } from '../../deriver/store.ts'
 import { loadTrust } from '../../deriver/trust.ts'
 import { storePath } from '../../deriver/store.ts'
-import { type Bytes, hex } from '../../shared/bytes.ts'
+import { decodeBundle } from '../../shared/bundle.ts'
+import { type Bytes, fromBase32, hex } from '../../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { decodeJson } from '../../shared/json.ts'
 import { verifyHead } from '../../shared/release.ts'
@@ -161,6 +165,53 @@ describe('objects', () => {
       expect(pruneObjects(store)).toBe(0)
     },
   )
+})
+
+describe('bundles', () => {
+  it('a version is wrapped once in a generation, and all of them anew in the next one', async () => {
+    const { store, keys, trust, clock } = tenant
+    let macs = 0
+    const root = {
+      ...keys.root,
+      mac(input: Bytes, number?: number) {
+        macs++
+        return keys.root.mac(input, number)
+      },
+      // As the real one, which would else run the work with its own.
+      transaction: <T>(over: Store, work: () => T) => Promise.resolve(over.transaction(work)),
+    }
+    const head = async (): Promise<number> => {
+      macs = 0
+      await publish(store, { ...keys, root }, trust, emptyLog(), clock.now, 3_600)
+      return macs
+    }
+    /** Versions with the secret inside, opened with the key-encryption key of the generation. */
+    const opened = (): string[] => {
+      const kek = currentKek(store, deriving(), notes)
+      const body = store.get<{ body: Bytes }>(
+        'SELECT body FROM objects WHERE hash = ?',
+        ring().bundle,
+      )!
+      return decodeBundle(new Uint8Array(body.body)).entries.map(({ version, wrapped }) => {
+        const decipher = createDecipheriv('id-aes256-wrap', kek, Buffer.from('a6'.repeat(8), 'hex'))
+        return `${version} ${Buffer.concat([decipher.update(wrapped), decipher.final()]).toString('hex')}`
+      })
+    }
+    const expected = (): string[] =>
+      store.all<VersionRow>('SELECT * FROM versions ORDER BY version').map((row) => {
+        const names = { tenant: fromBase32(trust.tenant), keyring: notes }
+        return `${row.version} ${hex(versionSecret(keys.root, names, row))}`
+      })
+    for (let i = 0; i < 12; i++) rotateKeyring(store, 'notes', clock.now)
+    await head()
+    rotateKeyring(store, 'notes', clock.now)
+    // The key-encryption key, and the new version twice: its key id, and its entry.
+    expect(await head()).toBe(3)
+    expect(opened()).toEqual(expected())
+    store.transaction(() => renewGeneration(store, deriving(), notes, clock.now, () => true))
+    expect(await head()).toBe(1 + expected().length)
+    expect(opened()).toEqual(expected())
+  })
 })
 
 describe('keyring settings', () => {
