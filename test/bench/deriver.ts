@@ -151,18 +151,27 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
         milliseconds: of(rotate),
         ratio: of(rotate) / of(base.rotate),
         against: `${sizes[0]} members`,
+        at: { curve: 'rotation, by members', x: size },
       },
       {
         name: `join (X-Wing), ${size} members`,
         milliseconds: of(join),
         ratio: of(join) / of(base.join),
         against: `${sizes[0]} members`,
+        at: { curve: 'join, by members', x: size },
       },
       {
         name: `revoke, per remaining member of ${size}`,
         milliseconds: perMember,
         ratio: perMember / ofBare(bare.wrap),
         against: 'bare AES-KW + SHA-256',
+      },
+      {
+        name: `revoke, ${size} members`,
+        milliseconds: of(revoke),
+        ratio: of(revoke) / of(rotate),
+        against: 'a rotation',
+        at: { curve: 'revocation, by members', x: size },
       },
     )
   }

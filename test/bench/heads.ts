@@ -14,7 +14,7 @@ export async function benchHeads(
   members: readonly number[],
   rounds: number,
 ): Promise<Line[]> {
-  const worlds: { name: string; tenant: TestTenant }[] = []
+  const worlds: { name: string; curve: string; x: number; tenant: TestTenant }[] = []
   for (const count of keyrings) {
     const tenant = await makeTenant()
     for (let i = 0; i < count; i++)
@@ -23,11 +23,21 @@ export async function benchHeads(
         { name: `k${i}`, rules: ['keyferry://client.acme.example/*'] },
         tenant.clock.now,
       )
-    worlds.push({ name: `heartbeat with ${count} keyrings`, tenant })
+    worlds.push({
+      name: `heartbeat with ${count} keyrings`,
+      curve: 'heartbeat, by keyrings',
+      x: count,
+      tenant,
+    })
   }
   for (const count of members) {
     const { tenant } = await tenantWith(count)
-    worlds.push({ name: `heartbeat with ${count} members`, tenant })
+    worlds.push({
+      name: `heartbeat with ${count} members`,
+      curve: 'heartbeat, by members',
+      x: count,
+      tenant,
+    })
   }
   const times = worlds.map((): number[] => [])
   const log = emptyLog()
@@ -40,9 +50,10 @@ export async function benchHeads(
   }
   for (const { tenant } of worlds) tenant.remove()
   const least = median(times[0]!)
-  return worlds.map(({ name }, i) => {
+  return worlds.map(({ name, curve, x }, i) => {
     const milliseconds = median(times[i]!)
-    return { name, milliseconds, ratio: milliseconds / least, against: worlds[0]!.name }
+    const ratio = milliseconds / least
+    return { name, milliseconds, ratio, against: worlds[0]!.name, at: { curve, x } }
   })
 }
 

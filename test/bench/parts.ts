@@ -1,0 +1,37 @@
+/** The parts of the benchmark, and how far each goes in a quick run and in a whole one. */
+import { benchAudit } from './audit.ts'
+import { benchClient } from './client.ts'
+import { benchDeriver } from './deriver.ts'
+import { benchDestroy } from './destroy.ts'
+import { benchHeads } from './heads.ts'
+import { benchKeysInPage } from './keys-page.ts'
+import { benchKeys } from './keys.ts'
+import { type Line } from './measure.ts'
+import { benchMessages } from './messages.ts'
+import { benchPaths } from './paths.ts'
+import { benchRelay } from './relay.ts'
+
+/** Parts that give lines, in the order in which they run. */
+export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>> = {
+  deriver: (quick) =>
+    benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000, 100_000], quick ? 3 : 5),
+  keys: async (quick) => {
+    const clients = quick ? 200 : 1_000
+    const sizes = quick ? [clients] : [10, clients]
+    const given = [[1, clients], ...sizes.map((count) => [1_000, count])] as [number, number][]
+    const rounds = quick ? 3 : 5
+    return [
+      ...(await benchKeys(given, rounds)),
+      ...(await benchKeysInPage(1_000, clients / 2, rounds)),
+      ...(await benchKeysInPage(1_000, clients, rounds)),
+    ]
+  },
+  destroy: (quick) => benchDestroy(1_000, quick ? 2 : 5),
+  heads: (quick) => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),
+  audit: (quick) =>
+    benchAudit(quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000], quick ? 1 : 3),
+  client: (quick) => benchClient(quick ? 100 : 300),
+  messages: (quick) => benchMessages(quick),
+  paths: (quick) => benchPaths(quick ? [10_000] : [10_000, 100_000], quick ? 5 : 15),
+  relay: (quick) => benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500),
+}

@@ -1,0 +1,128 @@
+/** Results as text: for a screen, and as the generated part of docs/performance.md with its pictures. */
+import { chart } from './chart.ts'
+import { PHASES } from './cold-page.ts'
+import { NOTES } from './contenders.ts'
+import { judge, type Verdict } from './goals.ts'
+import { PEERS } from './keys-peers.ts'
+import { curvesOf, exponent, type Line } from './measure.ts'
+import { type RunResults } from './results.ts'
+
+/** Three digits that count. */
+function digits(value: number): string {
+  if (value >= 1_000) return Math.round(value).toLocaleString('en')
+  return value === 0 ? '0' : String(Number(value.toPrecision(3)))
+}
+
+const figure = (line: Line): string =>
+  'bytes' in line ? `${digits(line.bytes)} B` : `${digits(line.milliseconds)} ms`
+
+/** For a screen. */
+export function asText(results: RunResults): string {
+  const { lines, page, peers, proofs, size } = results
+  const out = lines.map(
+    (line) =>
+      `${line.name.padEnd(72)} ${figure(line).padStart(13)}  ${line.ratio.toFixed(2).padStart(8)} × ${line.against}`,
+  )
+  for (const [name, points] of curvesOf(lines))
+    out.push(`growth of ${name}: exponent ${exponent(points).toFixed(2)}`)
+  for (const { name, minified, gzip } of peers)
+    out.push(`bundle, ${name}: ${minified} bytes minified, ${gzip} with gzip`)
+  for (const { visit, phases } of page)
+    out.push(
+      `cold page, ${visit}, ms: ${PHASES.map((one) => `${one} ${phases[one].toFixed(1)}`).join(', ')}`,
+    )
+  out.push(...proofs)
+  out.push(
+    `browser client: ${size.client} bytes with gzip, with enrolment ${size.withEnrolment}; loaded when needed:`,
+    ...Object.entries(size.chunks).map(([name, bytes]) => `${name.padEnd(40)} ${bytes}`),
+  )
+  return `${out.join('\n')}\n`
+}
+
+export function goalsAsText(verdicts: readonly Verdict[]): string {
+  return verdicts
+    .map(
+      ({ work, goal, measured, isMet }) =>
+        `${isMet ? 'met   ' : 'missed'} ${work.padEnd(88)} ${digits(measured).padStart(8)}  ${goal}\n`,
+    )
+    .join('')
+}
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
+}
+
+/** The pictures by file name. */
+export function pictures({ lines }: RunResults): Map<string, string> {
+  const curves = curvesOf(lines)
+  const deriver = new Map([...curves].filter(([name]) => name.endsWith('by members')))
+  return new Map([
+    [
+      'growth-deriver.svg',
+      chart(
+        deriver,
+        'CPU time of a deriver by number of members',
+        'members',
+        'milliseconds of CPU',
+      ),
+    ],
+  ])
+}
+
+/** The generated part of docs/performance.md. */
+export function asMarkdown(results: RunResults): string {
+  const { machine, date, lines, page, peers, size } = results
+  const { cpu, cores, system, node, openssl } = machine
+  const goals = judge(results).map(({ work, goal, measured, isMet }) => [
+    work,
+    goal,
+    digits(measured),
+    isMet ? 'met' : '**missed**',
+  ])
+  const bundles = peers.map(({ name, minified, gzip }) => [name, digits(minified), digits(gzip)])
+  const visits = page.map(({ visit, phases }) => [
+    visit,
+    ...PHASES.map((one) => digits(phases[one])),
+  ])
+  return `Made on ${date}: ${cpu}, ${cores} cores, ${system}, Node ${node}, OpenSSL ${openssl}.
+
+### Goals
+
+${table(['work', 'goal', 'measured', ''], goals)}
+
+### Growth
+
+![CPU time of a deriver by number of members](images/growth-deriver.svg)
+
+${table(
+  ['what grows', 'exponent'],
+  [...curvesOf(lines)].map(([name, points]) => [name, exponent(points).toFixed(2)]),
+)}
+
+### Everything that was measured
+
+${table(
+  ['what', 'time or size', 'ratio', 'against'],
+  lines.map((line) => [line.name, figure(line), digits(line.ratio), line.against]),
+)}
+
+### A cold page, milliseconds by phase
+
+${table(['visit', ...PHASES], visits)}
+
+### Bundles, bytes
+
+${table(['what an app imports', 'minified', 'gzip'], [...bundles, ['keyferry, first file alone', '', digits(size.client)]])}
+
+### What each of the others does
+
+${[
+  ...Object.entries(NOTES),
+  ...PEERS.map(({ name, note }) => [`${name}, keys to many clients`, note] as const),
+]
+  .map(([name, note]) => `- ${name}: ${note}`)
+  .join('\n')}
+`
+}
