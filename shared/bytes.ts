@@ -175,25 +175,28 @@ export function base64url(bytes: Uint8Array): string {
  * or non-zero unused bits (the platform's own decoders accept some of these).
  */
 export function fromBase64url(text: string): Bytes {
-  const rest = text.length % 4
-  if (rest === 1) throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
+  const whole = text.length - (text.length % 4)
   const out = new Uint8Array(Math.floor((text.length * 3) / 4))
-  let bits = 0
-  let count = 0
+  // One that is none makes everything that it is or-ed into negative.
+  const value = (i: number): number => B64_VALUE[text.charCodeAt(i)] ?? -1
   let at = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    const value = code < 128 ? B64_VALUE[code]! : -1
-    if (value < 0) throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
-    bits = ((bits << 6) | value) & 0xffff
-    count += 6
-    if (count >= 8) {
-      count -= 8
-      out[at++] = (bits >>> count) & 0xff
-    }
+  let bad = text.length % 4 === 1 ? -1 : 0
+  for (let i = 0; i < whole; i += 4) {
+    const n = (value(i) << 18) | (value(i + 1) << 12) | (value(i + 2) << 6) | value(i + 3)
+    bad |= n
+    out[at++] = n >> 16
+    out[at++] = n >> 8
+    out[at++] = n
   }
-  if ((bits & ((1 << count) - 1)) !== 0)
-    throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
+  if (at < out.length) {
+    const isTwo = at + 2 === out.length
+    const n = (value(whole) << 12) | (value(whole + 1) << 6) | (isTwo ? value(whole + 2) : 0)
+    // The bits that no octet has are zero.
+    bad |= n | -(n & (isTwo ? 3 : 0x3ff))
+    out[at++] = n >> 10
+    if (isTwo) out[at] = n >> 2
+  }
+  if (bad < 0) throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
   return out
 }
 

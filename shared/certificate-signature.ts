@@ -148,9 +148,6 @@ export async function verifyCertificateSignature(
 /** Verifies signatures of CAs: {@link verifyCertificateSignature}, or one that remembers. */
 export type CaVerifier = typeof verifyCertificateSignature
 
-/** Octets up to which a hash costs less than a call into WebCrypto. */
-const SMALL = 4_096
-
 /**
  * A verifier that remembers which signatures were good, by all that they depend on: who checks the same certificates and lists again and again, such as
  * a client at every head, checks each once.
@@ -158,7 +155,7 @@ const SMALL = 4_096
 export function rememberSignatures(most = 256): CaVerifier {
   const good = new Set<string>()
   return async (spki, signed, data, leastRsaBits) => {
-    const hash = data.length > SMALL ? await digest(data) : sha256(data)
+    const hash = await digest(data)
     const rules = utf8(`${signed.alg} ${leastRsaBits} ${spki.length} ${signed.signature.length} `)
     const name = hex(sha256(concat(rules, spki, signed.signature, hash)))
     if (good.has(name)) return true

@@ -1,5 +1,5 @@
 /** Manifests: the versions of a keyring, committed to (docs/PROTOCOL.md, "Manifest and catalog"). */
-import { compare, concat, fromUtf8, hex, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
+import { compare, concat, fromUtf8, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { lengthPrefixed, type VersionContext } from './kdf.ts'
 import { MAX_MANIFEST } from './limits.ts'
@@ -73,8 +73,7 @@ function checkManifest(m: Manifest): void {
     throw new KeyferryError('ERR_SCHEMA', 'a rule is not printable ASCII')
   requireRising(m.rules, (a, b) => compare(utf8(a), utf8(b)), 'rules')
   requireRising(m.versions, compareVersions, 'versions')
-  const ids = new Set(m.versions.map((v) => hex(v.keyId)))
-  if (ids.size !== m.versions.length) throw new KeyferryError('ERR_SCHEMA', 'a key id repeats')
+  requireRising(m.versions.map((v) => v.keyId).toSorted(compare), compare, 'key ids, sorted,')
   for (const v of m.versions) {
     if (
       v.incarnation < 1 ||

@@ -86,9 +86,14 @@ export interface Opened {
   keyrings: KeyringView[]
 }
 
-function object(delivered: Bytes, hash: Bytes, kept: OpenContext['kept'], what: string): Bytes {
+async function object(
+  delivered: Bytes,
+  hash: Bytes,
+  kept: OpenContext['kept'],
+  what: string,
+): Promise<Bytes> {
   const found = delivered.length > 0 ? delivered : kept(hash)
-  if (found === undefined || !equal(sha256(found), hash))
+  if (found === undefined || !equal(await digest(found), hash))
     throw new KeyferryError('ERR_HASH', `not the ${what} that was signed`)
   return found
 }
@@ -158,13 +163,13 @@ async function openCatalog(
   return last.catalog
 }
 
-function openKeyring(
+async function openKeyring(
   item: DeliveredKeyring,
   head: Head,
   catalog: CatalogBody,
   lastManifests: Accepted['manifests'],
   context: OpenContext,
-): KeyringView | null {
+): Promise<KeyringView | null> {
   const { keyring } = item
   const { releases, incarnation, tenant } = head.body
   if (item.member === null) return null
@@ -183,7 +188,7 @@ function openKeyring(
   if (release.incarnation !== incarnation) throw new KeyferryError('ERR_INCARNATION')
   requireLogged(release, head.body)
   // PROTOCOL [open-12]
-  const manifestBytes = object(item.manifest, release.manifest, context.kept, 'manifest')
+  const manifestBytes = await object(item.manifest, release.manifest, context.kept, 'manifest')
   verifyLeaf(
     keyringLeaf(keyring, release.manifest),
     item.manifestProof,
@@ -204,7 +209,7 @@ function openKeyring(
   verifyLeaf(encodeMember(member), item.member.proof, release.members.size, release.members.root)
   if (!equal(member.packageHash, context.packageHash)) throw new KeyferryError('ERR_NOT_RECIPIENT')
   // PROTOCOL [open-18]
-  const bundleBytes = object(item.bundle, release.bundle, context.kept, 'bundle')
+  const bundleBytes = await object(item.bundle, release.bundle, context.kept, 'bundle')
   const bundle = decodeBundle(bundleBytes)
   if (
     !equal(bundle.keyring, keyring) ||
@@ -268,7 +273,7 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
       throw new KeyferryError('ERR_DOCUMENT_MISMATCH', 'a keyring that was not asked for')
     }
     seen.add(id)
-    const view = openKeyring(item, head, catalog.body, manifests, context)
+    const view = await openKeyring(item, head, catalog.body, manifests, context)
     if (view === null) continue
     keyrings.push(view)
     manifests[id] = { number: view.manifest.number, hash: view.release.manifest }

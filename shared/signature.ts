@@ -142,8 +142,12 @@ export async function generateSigningKey(
   return { alg, key: pair.privateKey, spki }
 }
 
-/** SHA-256, the hash of every fingerprint and key id. */
+/** Octets up to which a hash costs less than a call into WebCrypto. */
+const SMALL = 4_096
+
+/** SHA-256 of what may be large: by the platform then. */
 export async function sha256(bytes: Bytes): Promise<Bytes> {
+  if (bytes.length <= SMALL) return smallSha256(bytes)
   return new Uint8Array(await subtle().digest('SHA-256', bytes))
 }
 
