@@ -6,6 +6,7 @@
 import { hex, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import { dropAccess } from './console/access.ts'
 import { type Store } from './store.ts'
 
 const listName = (issuer: Bytes): string => `listed-again-${hex(issuer)}`
@@ -16,6 +17,10 @@ export function noteRestored(store: Store, now: number): void {
   store.set('restored-at', now)
   store.set('caught-up', 0)
   store.run("DELETE FROM meta WHERE name LIKE 'listed-again-%'")
+  // Whoever was let out of the console since the backup is not let in again; and no service of that day runs.
+  dropAccess(store)
+  store.run('DELETE FROM conditions')
+  store.run('UPDATE lease SET until = 0')
 }
 
 /** Whether the fence of a restore is up. */

@@ -205,3 +205,8 @@ export function endAccess(store: Store, which: string): number {
     return ended.length
   })
 }
+
+/** Ends everything. Call it in a transaction. */
+export function dropAccess(store: Store): void {
+  store.run('DELETE FROM console_access')
+}

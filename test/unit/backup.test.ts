@@ -16,6 +16,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { makeBackup } from '../../deriver/backup.ts'
 import { openBackup, writeBackup } from '../../deriver/backup-file.ts'
+import { listAccess, makeToken } from '../../deriver/console/access.ts'
+import { createLease, readWriter } from '../../deriver/lease.ts'
 import { drill } from '../../deriver/drill.ts'
 import { readKeyFile, writeKeyFile } from '../../deriver/secret.ts'
 import { keyPath } from '../../deriver/key-files.ts'
@@ -102,6 +104,19 @@ describe('a backup', () => {
     ])
     expect((await drilled(file, cards, ['mail@2', 'notes@1.1'])).versions).toHaveLength(2)
     expect(await codeOf(drilled(file, cards, ['mail@9']))).toBe('ERR_NOT_FOUND')
+  })
+
+  it('lets nobody into the console who was let in when it was made, and nobody holds its lease', async () => {
+    const { store, clock } = tenant
+    makeToken(store, 'graphs', 'token', 86_400, clock.now)
+    createLease(store, 'deriver-1').take()
+    await head()
+    await restored(await backup(), cards)
+    const other = openStore(storePath(path('restored')))
+    expect(listAccess(other, clock.now)).toEqual([])
+    expect(readWriter(other)).toBeNull()
+    other.close()
+    expect(listAccess(store, clock.now)).toHaveLength(1)
   })
 
   it('is opened by its passphrase alone, where that sealed it', async () => {
