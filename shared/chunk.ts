@@ -18,14 +18,16 @@ export const COMMITMENT_LENGTH = 32
 export const CHUNKS_IN_FLIGHT = 16
 
 const MAX_CHUNKS = 2 ** 32
-const LABEL = 'c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0'
+const LABEL = utf8('c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0')
+
+const NO_PREFIX = { bytes: new Uint8Array(0), length: 0 }
 
 /** Encrypts or decrypts chunk number `index`, counted from 0. It takes its copy of `chunk` before it returns. */
 export type ChunkStep = (chunk: Bytes, index: number) => Promise<Bytes>
 
 /**
- * Derives key, base nonce and commitment of one message ("Key derivation") and returns the commitment with the step for
- * its chunks. `key` is the message key: HMAC with SHA-512, 32 bytes, usage `sign`; `salt` has 24 bytes and never
+ * Derives key, base nonce and commitment of one message ("Key derivation") and returns the step for its chunks with the commitment, which may be on its
+ * way still: to encrypt a chunk nobody has to wait for it. `key` is the message key: HMAC with SHA-512, 32 bytes, usage `sign`; `salt` has 24 bytes and never
  * repeats under one key. The step rejects with `ERR_OPEN` for whatever does not decrypt, and with `ERR_TOO_LARGE` when
  * encrypting more than 2^32 chunks. Throws `TypeError` for another kind of key.
  */
@@ -34,7 +36,7 @@ export async function deriveChunkStep(
   key: CryptoKey,
   salt: Bytes,
   context: Bytes,
-): Promise<{ commitment: Bytes; step: ChunkStep }> {
+): Promise<{ commitment: Promise<Bytes>; step: ChunkStep }> {
   // Only an HMAC key has a hash and a length.
   const kind = key.algorithm as { hash?: KeyAlgorithm; length?: number }
   if (kind.hash?.name !== 'SHA-512' || kind.length !== 256) {
@@ -42,14 +44,15 @@ export async function deriveChunkStep(
   }
   // HKDF-Expand of 76 bytes by hand, because the HKDF of WebCrypto always extracts:
   // key(32) || base nonce(12) || commitment(32) = T(1) || the first 12 bytes of T(2).
-  const info = concat(utf8(LABEL), salt, context)
+  const info = concat(LABEL, salt, context)
   const t1 = await hmac(key, info, Uint8Array.of(1))
-  const [aeadKey, t2] = await Promise.all([
-    subtle().importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage]),
-    hmac(key, t1, info, Uint8Array.of(2)),
-  ])
-  const baseNonce = t1.slice(32, 44)
-  const commitment = concat(t1.subarray(44), t2.subarray(0, 12))
+  const [baseNonce, begun] = [t1.slice(32, 44), t1.slice(44)]
+  const commitment = hmac(key, t1, info, Uint8Array.of(2)).then((t2) =>
+    concat(begun, t2.subarray(0, 12)),
+  )
+  // Whoever needs it hears of it; whoever fails before that does not.
+  commitment.catch(() => {})
+  const aeadKey = await subtle().importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage])
   t1.fill(0)
 
   const step: ChunkStep = async (chunk, index) => {
@@ -70,19 +73,19 @@ export async function deriveChunkStep(
 
 /**
  * Runs `step` over all of `input`, cut into chunks of `from` bytes, each of which becomes `to` bytes; the last one is
- * shorter by rule ("Message chunking"). Returns `prefix` and behind it the results; throws what the first failing step
- * throws.
+ * shorter by rule ("Message chunking"). Returns the prefix of so many bytes, which may still be made, and behind it the results; throws what
+ * it or the first failing step throws.
  */
 export async function runChunks(
   step: ChunkStep,
   input: Bytes,
   from: number,
   to: number,
-  prefix: Bytes = new Uint8Array(0),
+  prefix: { bytes: Bytes | Promise<Bytes>; length: number } = NO_PREFIX,
 ): Promise<Bytes> {
   const count = Math.floor(input.length / from) + 1
+  if (count === 1) return concat(...(await Promise.all([prefix.bytes, step(input, 0)])))
   const output = new Uint8Array(prefix.length + input.length + count * (to - from))
-  output.set(prefix)
   let next = 0
   const lane = async (): Promise<void> => {
     while (next < count) {
@@ -96,7 +99,9 @@ export async function runChunks(
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(count, CHUNKS_IN_FLIGHT) }, lane))
+  const lanes = Array.from({ length: Math.min(count, CHUNKS_IN_FLIGHT) }, lane)
+  const [begun] = await Promise.all([prefix.bytes, ...lanes])
+  output.set(begun)
   return output
 }
 

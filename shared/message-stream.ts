@@ -26,7 +26,7 @@ export function createStartedStream(
 ): TransformStream<Bytes, Bytes> {
   const start: Start = async (_prefix, release) => {
     const { prefix, step } = await started
-    release(prefix)
+    release(await prefix)
     return { step }
   }
   return createChunkStream(CHUNK_LENGTH, 0, start, started)
@@ -118,12 +118,14 @@ function createChunkStream(
     }
     stopped.signal.throwIfAborted()
     inFlight++
-    released = Promise.all([step!(chunk, count++), released]).then(async ([bytes]) => {
-      const data = frame === undefined ? bytes : await frame.take(bytes)
+    const deliver = (data: Bytes): void => {
       inFlight--
       release(data)
       wake()
-    })
+    }
+    released = Promise.all([step!(chunk, count++), released]).then(([bytes]) =>
+      frame === undefined ? deliver(bytes) : frame.take(bytes).then(deliver),
+    )
     released.catch(fail)
   }
   const write = async (piece: Bytes): Promise<void> => {

@@ -93,7 +93,8 @@ export async function encryptMessage(
   isSigned = false,
 ): Promise<Bytes> {
   const { prefix, step } = await startMessage(key, keyId, context, salt, isSigned)
-  return runChunks(step, plaintext, CHUNK_LENGTH, CHUNK_LENGTH + TAG_LENGTH, prefix)
+  const begun = { bytes: prefix, length: MESSAGE_PREFIX_LENGTH }
+  return runChunks(step, plaintext, CHUNK_LENGTH, CHUNK_LENGTH + TAG_LENGTH, begun)
 }
 
 /**
@@ -113,14 +114,14 @@ export async function decryptMessage(
   return runChunks(step, chunks, CHUNK_LENGTH + TAG_LENGTH, CHUNK_LENGTH)
 }
 
-/** Everything before the chunks, and the step that encrypts them. For message.ts and message-stream.ts. */
+/** The step that encrypts chunks, and everything before them, which may be on its way still. For message.ts and message-stream.ts. */
 export async function startMessage(
   key: CryptoKey,
   keyId: Bytes,
   context: Bytes,
   salt: Bytes,
   isSigned = false,
-): Promise<{ prefix: Bytes; step: ChunkStep }> {
+): Promise<{ prefix: Promise<Bytes>; step: ChunkStep }> {
   if (keyId.length !== KEY_ID_LENGTH) throw new RangeError('a key id has 32 bytes')
   if (salt.length !== SALT_LENGTH) throw new RangeError('a salt has 24 bytes')
   const header = concat(MAGIC, Uint8Array.of(isSigned ? SIGNED : PLAIN), keyId)
@@ -131,7 +132,9 @@ export async function startMessage(
     ownSalt,
     concat(header, context),
   )
-  return { prefix: concat(header, ownSalt, commitment), step }
+  const prefix = commitment.then((made) => concat(header, ownSalt, made))
+  prefix.catch(() => {})
+  return { prefix, step }
 }
 
 /**
@@ -146,10 +149,11 @@ export async function openMessage(
   const header = prefix.subarray(0, MESSAGE_HEADER_LENGTH)
   const salt = prefix.subarray(MESSAGE_HEADER_LENGTH, MESSAGE_HEADER_LENGTH + SALT_LENGTH)
   const claimed = prefix.slice(MESSAGE_HEADER_LENGTH + SALT_LENGTH)
-  const { commitment, step } = await deriveChunkStep('decrypt', key, salt, concat(header, context))
+  const derived = await deriveChunkStep('decrypt', key, salt, concat(header, context))
+  const commitment = await derived.commitment
   // PROTOCOL [message-2]
   let difference = claimed.length ^ COMMITMENT_LENGTH
   for (let i = 0; i < COMMITMENT_LENGTH; i++) difference |= commitment[i]! ^ (claimed[i] ?? 0)
   if (difference !== 0) throw new KeyferryError('ERR_OPEN')
-  return step
+  return derived.step
 }

@@ -33,6 +33,8 @@ export class Unlocked {
   /** By welcome hash and cell. */
   readonly #keks = new Map<string, CryptoKey>()
   readonly #views = new WeakMap<StoredView, KeyringView>()
+  /** {@link keysId}, which is asked for at every message. */
+  readonly #ids = new WeakMap<StoredView, string>()
 
   constructor(config: AppConfig) {
     this.#config = config
@@ -50,7 +52,7 @@ export class Unlocked {
     const drop = (map: Map<string, unknown>, used: ReadonlySet<string>): void => {
       for (const name of map.keys()) if (!used.has(name)) map.delete(name)
     }
-    drop(this.#keys, new Set(views.map(keysId)))
+    drop(this.#keys, new Set(views.map((view) => this.#idOf(view))))
     drop(this.#keks, new Set(views.map(({ member }) => kekId(member))))
   }
 
@@ -87,8 +89,14 @@ export class Unlocked {
     return openKeys(view, kek)
   }
 
+  #idOf(stored: StoredView): string {
+    const id = this.#ids.get(stored) ?? keysId(stored)
+    this.#ids.set(stored, id)
+    return id
+  }
+
   #once(stored: StoredView, make: () => Promise<Keys>): Promise<Keys> {
-    const name = keysId(stored)
+    const name = this.#idOf(stored)
     const known = this.#keys.get(name)
     if (known !== undefined) return known
     if (this.#keys.size >= MAX_CACHED) this.#keys.clear()

@@ -204,7 +204,8 @@ describe('a changed message is refused', () => {
   })
 
   test('a last chunk of full or more length, made with the right key', async () => {
-    const { prefix, step } = await startMessage(key, keyId, context, salt)
+    const { prefix: begun, step } = await startMessage(key, keyId, context, salt)
+    const prefix = await begun
     const full = await step(bytes(CHUNK), 0)
     await expectRefused(concat(prefix, full), 'ERR_OPEN')
     await expectRefused(concat(prefix, await step(bytes(CHUNK + 1), 0)), 'ERR_OPEN')
