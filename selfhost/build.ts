@@ -15,12 +15,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { makeConfig, readShape } from './config.ts'
 
-const USAGE = `usage: npm run selfhost -- --out DIR
+const USAGE = `usage: npm run selfhost -- --out DIR [--cluster URL]
 
 Writes the relay for one machine into a directory: workerd, the Worker's bundle as \`npm run build\` makes it, relay.capnp, and a unit for systemd.
 An older build in DIR is replaced as a whole; the databases are elsewhere. How to go on: docs/self-hosting.md.
 
-  --out DIR   a directory that is absent, empty, or an older build
+  --out DIR       a directory that is absent, empty, or an older build
+  --cluster URL   for several machines that share a bucket, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, with a newer workerd; experimental, see docs/cluster.md
 
 example: npm run selfhost -- --out /tmp/keyferry-relay
 
@@ -29,7 +30,14 @@ exit status: 0 done, 1 DIR is something else, 2 wrong use, 3 the bundle could no
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const CONFIG = 'relay.capnp'
-const COPIES = { 'keyferry-relay.service': 'selfhost', 'self-hosting.md': 'docs', LICENSE: '' }
+const COPIES = {
+  'keyferry-relay.service': 'selfhost',
+  'self-hosting.md': 'docs',
+  'cluster.md': 'docs',
+  LICENSE: '',
+}
+/** The bucket of a cluster. */
+const BUCKET = /^(s3|gs):\/\/[a-z0-9][a-z0-9.-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
 
 /** Whether there is nothing to lose in a directory. */
 function isReplaceable(directory: string): boolean {
@@ -51,16 +59,34 @@ function bundle(directory: string): void {
   rmSync(join(directory, 'index.js.map'), { force: true })
 }
 
+/** The file of a workerd: that of the lock, or, for a cluster, the newer one that has it. Throws where there is none for this machine. */
+function workerdFor(cluster: string | undefined): string {
+  const { resolve: find } = createRequire(import.meta.url)
+  if (cluster === undefined)
+    return (createRequire(import.meta.url)('workerd') as { default: string }).default
+  const machine = process.arch === 'x64' ? '64' : process.arch
+  try {
+    return find(`workerd-cluster-linux-${machine}/bin/workerd`)
+  } catch (cause) {
+    throw new Error(`no workerd with cluster mode for ${process.platform} ${process.arch}`, {
+      cause,
+    })
+  }
+}
+
 /** Writes the directory. Throws when wrangler or the disk fail; an older build then stays as it was. */
-function build(out: string): void {
+function build(out: string, cluster: string | undefined): void {
+  const workerd = workerdFor(cluster)
   const part = `${out}.part`
   rmSync(part, { recursive: true, force: true })
   mkdirSync(part, { recursive: true })
   bundle(part)
-  writeFileSync(join(part, CONFIG), makeConfig(readShape(part)))
+  writeFileSync(
+    join(part, CONFIG),
+    makeConfig(readShape(part), cluster === undefined ? undefined : { bucket: cluster }),
+  )
   for (const [name, folder] of Object.entries(COPIES))
     copyFileSync(join(ROOT, folder, name), join(part, name))
-  const { default: workerd } = createRequire(import.meta.url)('workerd') as { default: string }
   copyFileSync(workerd, join(part, 'workerd'))
   const old = `${out}.old`
   rmSync(old, { recursive: true, force: true })
@@ -74,7 +100,11 @@ function main(argv: string[]): number {
   try {
     ;({ values } = parseArgs({
       args: argv,
-      options: { out: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+      options: {
+        out: { type: 'string' },
+        cluster: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     }))
   } catch (error) {
     process.stderr.write(`selfhost: error: ${(error as Error).message}\n`)
@@ -88,18 +118,26 @@ function main(argv: string[]): number {
     process.stderr.write(USAGE)
     return 2
   }
+  if (values.cluster !== undefined && !BUCKET.test(values.cluster)) {
+    process.stderr.write(
+      'selfhost: error: --cluster takes s3://BUCKET/PREFIX or gs://BUCKET/PREFIX\n',
+    )
+    return 2
+  }
   const out = resolve(values.out)
   if (!isReplaceable(out)) {
     process.stderr.write(`selfhost: error: ${out} is there, and is no older build of the relay\n`)
     return 1
   }
   try {
-    build(out)
+    build(out, values.cluster)
   } catch (error) {
     process.stderr.write(`selfhost: error: ${(error as Error).message}\n`)
     return 3
   }
-  process.stdout.write(`${out}: see self-hosting.md there\n`)
+  process.stdout.write(
+    `${out}: see ${values.cluster === undefined ? 'self-hosting' : 'cluster'}.md there\n`,
+  )
   return 0
 }
 

@@ -13,6 +13,12 @@ export interface WorkerShape {
   modules: readonly string[]
 }
 
+/** Where several machines keep what they share. */
+export interface ClusterShape {
+  /** `s3://bucket/prefix` or `gs://bucket/prefix`. */
+  bucket: string
+}
+
 /** Secrets stand in no file of the bundle. */
 export const SECRETS = ['INVITES', 'OPERATOR_SECRET'] as const
 /** Variables that are read from the environment when the relay starts. */
@@ -43,9 +49,10 @@ function quote(text: string): string {
 
 /**
  * The configuration: the Worker on the socket `http`, its objects' databases in the directory `disk`, one line of JSON per log line. Socket address
- * and directory are given to `workerd serve`, so that the file is the same on every machine.
+ * and directory are given to `workerd serve`, so that the file is the same on every machine. The key of a cluster is the file `cluster.key` of a directory
+ * that is given as import path: it is a secret, too.
  */
-export function makeConfig(shape: WorkerShape): string {
+export function makeConfig(shape: WorkerShape, cluster?: ClusterShape): string {
   const list = (items: string[]): string => `[\n    ${items.join(',\n    ')} ]`
   const modules = shape.modules.map((name) => {
     const kind = name === ENTRY ? 'esModule' : 'text'
@@ -63,6 +70,10 @@ export function makeConfig(shape: WorkerShape): string {
     ),
     ...VARIABLES.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),
   ]
+  const shared =
+    cluster === undefined
+      ? ''
+      : `,\n  cluster = (bucket = ${quote(cluster.bucket)}, key = embed "/cluster.key")`
   const flags = shape.compatibilityFlags.map(quote).join(', ')
   return `# Made by npm run selfhost.
 using Workerd = import "/workerd/workerd.capnp";
@@ -70,7 +81,7 @@ using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .main), (name = "disk", disk = (writable = true)) ],
   sockets = [ (name = "http", http = (), service = "main") ],
-  logging = (structuredLogging = true)
+  logging = (structuredLogging = true)${shared}
 );
 
 const main :Workerd.Worker = (

@@ -1,9 +1,8 @@
 /** The relay as `npm run selfhost` makes it: plain workerd on one machine, without Node and miniflare. */
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,6 +10,7 @@ import { createKeyring, initTenant, openDeriver, type Deriver } from '../../deri
 import { makeConfig } from '../../selfhost/config.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
 import { hasNginx, startNginx } from '../lib/nginx.ts'
+import { buildRelay, serve, type Served } from '../lib/workerd.ts'
 
 const run = promisify(execFile)
 const root = new URL('../..', import.meta.url).pathname
@@ -18,43 +18,8 @@ const now = (): number => Math.floor(Date.now() / 1000)
 
 let directory: string
 let out: string
-const children: ChildProcess[] = []
-
-interface Served {
-  url: string
-  port: number
-  log: string[]
-  end(signal: NodeJS.Signals): Promise<void>
-}
-
-/** As the unit of systemd starts it, but told its port on a pipe. */
-async function serve(data: string, port = 0): Promise<Served> {
-  mkdirSync(data, { recursive: true })
-  const options = ['-d', `disk=${data}`, '-s', `http=127.0.0.1:${port}`, '--control-fd=3']
-  const child = spawn(join(out, 'workerd'), ['serve', join(out, 'relay.capnp'), ...options], {
-    env: { INVITES: 'invite' },
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-  })
-  children.push(child)
-  const log: string[] = []
-  for (const stream of [child.stdout!, child.stderr!])
-    createInterface({ input: stream }).on('line', (line) => log.push(line))
-  const told = new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdio[3] as NodeJS.ReadableStream }).once('line', resolve)
-    child.once('exit', (code) => reject(new Error(`workerd ended with ${code}: ${log.join()}`)))
-  })
-  const taken = (JSON.parse(await told) as { port: number }).port
-  return {
-    url: `http://127.0.0.1:${taken}`,
-    port: taken,
-    log,
-    async end(signal) {
-      const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill(signal)
-      await ended
-    },
-  }
-}
+/** The one that runs. */
+let relay: Served | undefined
 
 function databases(data: string): string[] {
   return readdirSync(data, { recursive: true, encoding: 'utf8' })
@@ -65,10 +30,10 @@ function databases(data: string): string[] {
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   out = join(directory, 'relay')
-  await run('npm', ['run', '-s', 'selfhost', '--', '--out', out], { cwd: root })
+  await buildRelay(out)
 })
-afterAll(() => {
-  for (const child of children) child.kill('SIGKILL')
+afterAll(async () => {
+  await relay?.end('SIGKILL')
   rmSync(directory, { recursive: true, force: true })
 })
 
@@ -115,6 +80,17 @@ describe('the directory', () => {
     expect(config).toContain('"a\\", \\"b"')
     expect(config).toContain('"X\\")"')
   })
+
+  it('a cluster has its bucket in the configuration, and its key in no file of the build', async () => {
+    const shape = { compatibilityDate: '', compatibilityFlags: [], objects: [], modules: [] }
+    expect(makeConfig(shape)).not.toContain('cluster')
+    expect(makeConfig(shape, { bucket: 's3://b/"' })).toContain(
+      'cluster = (bucket = "s3://b/\\"", key = embed "/cluster.key")',
+    )
+    const args = ['selfhost/build.ts', '--out', join(directory, 'none'), '--cluster', 's3://b/../c']
+    await expect(run(process.execPath, args, { cwd: root })).rejects.toMatchObject({ code: 2 })
+    expect(existsSync(join(directory, 'none'))).toBe(false)
+  })
 })
 
 /** Copies the databases while the relay runs, as docs/self-hosting.md does; returns the hashes of what is stored. */
@@ -143,7 +119,6 @@ async function copyDatabases(data: string, copy: string): Promise<string[]> {
 describe('a relay on one machine', () => {
   let data: string
   let tenant: string
-  let relay: Served
   let proxy: Awaited<ReturnType<typeof startNginx>> | undefined
   /** Where clients and derivers find it: behind nginx where that is installed. */
   let address: string
@@ -153,7 +128,7 @@ describe('a relay on one machine', () => {
 
   beforeAll(async () => {
     data = join(directory, 'data')
-    relay = await serve(data)
+    relay = await serve(out, data)
     proxy = hasNginx ? await startNginx(directory, relay.port) : undefined
     address = proxy?.url ?? relay.url
     tenant = join(directory, 'tenant')
@@ -191,21 +166,21 @@ describe('a relay on one machine', () => {
   it('delivers, and logs one line of JSON at a time', async () => {
     expect((await fetch(`${address}/healthz`)).status).toBe(200)
     expect(await note()).toBe('Hello\n')
-    for (const line of relay.log) expect(() => JSON.parse(line) as unknown).not.toThrow()
+    for (const line of relay!.log) expect(() => JSON.parse(line) as unknown).not.toThrow()
   })
 
   it('keeps what it acknowledged through kill -9, and goes on from a copy made while it ran', async () => {
     const copy = join(directory, 'copy')
     const stored = await copyDatabases(data, copy)
     expect(stored.length).toBeGreaterThan(5)
-    await relay.end('SIGKILL')
-    relay = await serve(data, relay.port)
+    await relay!.end('SIGKILL')
+    relay = await serve(out, data, { port: relay!.port })
     const after = await copyDatabases(data, join(directory, 'second'))
     expect(after).toEqual(expect.arrayContaining(stored))
     expect(await note()).toBe('Hello\n')
     await relay.end('SIGKILL')
     // Older than what derivers pushed since: they notice, and bring it up to date.
-    relay = await serve(copy, relay.port)
+    relay = await serve(out, copy, { port: relay.port })
     expect(await note()).toBe('Hello\n')
   })
 
