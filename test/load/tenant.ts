@@ -33,10 +33,11 @@ const DAY = 86_400
 export class LoadTenant {
   readonly acknowledged = new Acknowledged()
   readonly members: Member[] = []
+  /** Those that were revoked. */
+  readonly left: Member[] = []
   readonly derivers: Deriver[] = []
   /** Codes that relays gave derivers, with how many. */
   readonly errors = new Map<string, number>()
-  renewals = 0
   readonly #options: TenantOptions
   readonly #stop = new AbortController()
   #running: Promise<void>[] = []
@@ -125,7 +126,18 @@ export class LoadTenant {
   revoke(member: Member): void {
     revokeClient(this.store, member.uri, now())
     this.members.splice(this.members.indexOf(member), 1)
-    this.renewals += member.renewals
+    this.left.push(member)
+  }
+
+  /** Whether a revoked client's device has left every keyring. */
+  hasLeft({ uri }: Member): boolean {
+    const sql = 'SELECT 1 FROM members m JOIN devices d ON d.key_id = m.device WHERE d.uri = ?'
+    return this.store.get(sql, uri) === undefined
+  }
+
+  /** The highest version that any deriver has begun to sign. */
+  get begun(): number {
+    return this.store.get<{ version: number }>('SELECT max(version) AS version FROM heads')!.version
   }
 
   /** Verifies everything that the relay stores, and that what it acknowledged is there. Problems are violations. */
@@ -145,7 +157,7 @@ export class LoadTenant {
 
   /** Ends clients and derivers. */
   async close(): Promise<void> {
-    for (const { client } of this.members) client.close()
+    for (const { client } of [...this.members, ...this.left]) client.close()
     this.#stop.abort()
     await Promise.all(this.#running)
     for (const deriver of this.derivers) deriver.close()

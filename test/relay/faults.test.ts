@@ -10,7 +10,7 @@ import { enrol, pushAll, pushHead, send } from '../lib/calls.ts'
 import { LIMIT, SLOW } from '../lib/commands.ts'
 import { makeKeyring, publish, type Publication } from '../lib/publication.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
-import { startRelay, type TestRelay } from '../lib/test-relay.ts'
+import { address, startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
   issueSigner,
   makeClient,
@@ -157,7 +157,9 @@ describe('many', () => {
         if (i % 8 === 0)
           signer = await issueSigner(own.cas.client, uriOf('client', `c${i}`), own.now)
         const ticket = await signTicket(url, signer!, Math.floor(Date.now() / 1000))
-        const socket = new WebSocket(address2, [SUBPROTOCOL, ticket])
+        // Each from an address of its own, for the rate limiter: Node's WebSocket takes headers, too.
+        const init = { protocols: [SUBPROTOCOL, ticket], headers: address() }
+        const socket = new WebSocket(address2, init as unknown as string[])
         heads.push(
           new Promise((resolve) => {
             socket.addEventListener('message', ({ data }) => resolve(String(data)), { once: true })
