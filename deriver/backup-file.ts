@@ -125,7 +125,7 @@ export async function writeBackup(
     'encrypt',
     await messageKey(key),
     salt,
-    sha256(head),
+    Promise.resolve(sha256(head)),
   )
   let file: number
   try {
@@ -217,7 +217,7 @@ export function openBackup(path: string): BackupFile {
           'decrypt',
           await messageKey(key),
           salt,
-          sha256(raw),
+          Promise.resolve(sha256(raw)),
         )
         if (!equal(commitment, readExactly(file, COMMITMENT_LENGTH, end + SALT_LENGTH)))
           throw new KeyferryError('ERR_OPEN', 'the backup opens under another key, or was changed')

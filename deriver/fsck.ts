@@ -155,7 +155,12 @@ async function checkMailbox(
     for (const { package: envelope, request } of requests) {
       count++
       await note(problems, `request ${count}`, async () => {
-        await verifyKeyRequest(request, await verifyKeyPackage(envelope, context), context)
+        try {
+          await verifyKeyRequest(request, await verifyKeyPackage(envelope, context), context)
+        } catch (error) {
+          // It waits here since before its client was revoked: the deriver will refuse it.
+          if (!isKeyferryError(error, 'ERR_CERT_REVOKED')) throw error
+        }
       })
     }
     if (requests.length === 0 || next <= after) return count

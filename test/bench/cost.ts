@@ -19,7 +19,7 @@ import {
 } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld } from '../lib/world.ts'
-import { jiffies, JIFFY } from './relay.ts'
+import { jiffies, JIFFY } from './workerd.ts'
 import {
   costOfMillion,
   OTHERS,

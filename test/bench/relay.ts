@@ -1,29 +1,12 @@
 /** What a delivery costs a relay against a bare hono route in the same worker: CPU of workerd, requests interleaved in rounds. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { startRelay } from '../../demo/relay.ts'
 import { paths } from '../../shared/api.ts'
 import { signCall } from '../../shared/http-signature.ts'
-import { enrol, INVITE, pushAll, toJson, type Relay } from '../lib/calls.ts'
+import { enrol, pushAll, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, seconds } from '../lib/world.ts'
 import { type Line, median } from './measure.ts'
-
-/** Jiffies of user and system time of a process; `null` where there is no /proc. */
-export function jiffies(pid: number): number | null {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-    return Number(fields[11]) + Number(fields[12])
-  } catch {
-    return null
-  }
-}
-
-/** Milliseconds of a jiffy on Linux. */
-export const JIFFY = 10
+import { withRelay } from './workerd.ts'
 
 type Send = () => Promise<Response>
 
@@ -50,7 +33,7 @@ async function latencies(send: Send, count: number): Promise<number[]> {
   return times
 }
 
-/** How long a delivery of one tenant takes while another one floods over eight connections: both share a process and its one thread here. */
+/** How long a delivery of one tenant takes while another one floods over eight connections: both share a process and its one thread here, so that at most eight calls are before it. */
 async function benchFlood(
   relay: Relay,
   flood: Send,
@@ -91,14 +74,7 @@ async function benchFlood(
 
 /** Delivery and not-modified against a bare route, in a tenant with so many members of one keyring. */
 export async function benchRelay(members: number, rounds: number, count: number): Promise<Line[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'keyferry-bench-'))
-  const entry = fileURLToPath(new URL('worker.ts', import.meta.url))
-  const server = await startRelay({ directory, invites: [INVITE], entry })
-  try {
-    const relay = {
-      url: new URL(server.url),
-      fetch: (url: URL, init: RequestInit) => fetch(url, init),
-    }
+  return withRelay(async (relay) => {
     const world = await makeWorld()
     const client = await makeClient(world, 'bench')
     const keyring = makeKeyring('bench', [client], members - 1)
@@ -123,15 +99,14 @@ export async function benchRelay(members: number, rounds: number, count: number)
       [`delivery, signed, ${members} members`, ask('')],
     ]
     const times = kinds.map(() => [] as number[])
-    const pid = server.workerd ?? 0
     for (const [, send] of kinds) await load(send, 50)
     for (let round = 0; round < rounds; round++) {
       for (const [i, [, send]] of kinds.entries()) {
-        const before = jiffies(pid)
+        const before = relay.cpu()
         await load(send, count)
-        const after = jiffies(pid)
+        const after = relay.cpu()
         if (before === null || after === null) return []
-        times[i]!.push(((after - before) * JIFFY) / count)
+        times[i]!.push((after - before) / count)
       }
     }
     const base = median(times[0]!)
@@ -142,8 +117,5 @@ export async function benchRelay(members: number, rounds: number, count: number)
       against: 'bare route',
     }))
     return [...lines, ...(await benchFlood(relay, ask(''), rounds, count))]
-  } finally {
-    await server.stop()
-    rmSync(directory, { recursive: true, force: true })
-  }
+  })
 }

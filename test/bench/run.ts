@@ -8,18 +8,19 @@ import { proofLines } from './heads.ts'
 import { type Line } from './measure.ts'
 import { peerSizes } from './messages.ts'
 import { LINES } from './parts.ts'
+import { benchScale } from './relay-scale.ts'
 import { asText, goalsAsText } from './report.ts'
 import { thisMachine, writeResults, type RunResults } from './results.ts'
 
-const PARTS = [...Object.keys(LINES), 'page']
+const PARTS = [...Object.keys(LINES), 'scale', 'page']
 
 const USAGE = `usage: npm run bench -- [--quick] [--check] [--docs] [--json] [--only PART]…
 
 Measures the deriver (rotation, join and revocation by number of members; N keys to M clients beside other libraries; a destruction; a heartbeat by number of
 keyrings and members), the audit log by number of entries, a warm fetch of the client against the bare operations, the size of proofs by number of keyrings,
 messages beside other libraries and the bare cipher in Node and in Chromium, the time from a cold page to the first decrypted byte, path validation and
-revocation lists beside other libraries, a delivery against a bare route in the same worker, and the size of the client. What it measured is left in
-bench-results/results.json.
+revocation lists beside other libraries, a delivery against a bare route in the same worker, a relay's cost by number of tenants, stored members and sockets,
+and the size of the client. What it measured is left in bench-results/results.json.
 --quick  fewer rounds, up to 1,000 members
 --only   only these parts: ${PARTS.join(', ')}
 --check  exit 1 where a goal is missed
@@ -50,11 +51,13 @@ async function measure(): Promise<RunResults> {
     process.stderr.write(`${part} …\n`)
     lines.push(...(await bench(quick)))
   }
+  const scale = isWanted('scale') ? await benchScale(quick) : { lines: [], notes: [] }
   return {
     machine: thisMachine(),
     date: new Date().toISOString().slice(0, 10),
     quick,
-    lines,
+    lines: [...lines, ...scale.lines],
+    notes: scale.notes,
     page: isWanted('page') ? await benchColdPage(quick ? 3 : 9) : [],
     peers: isWanted('messages') ? await peerSizes() : [],
     proofs: isWanted('heads') ? proofLines([1, 10, 100, 1_000, 10_000, 100_000]) : [],

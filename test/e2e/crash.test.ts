@@ -124,6 +124,50 @@ it('[relay-10] a relay killed in the middle of pushes has every head it acknowle
   expect(new Set(errors)).toEqual(new Set(['ERR_RELAY']))
   await deriver.step()
   expect(await headAtRelay(deriver.tenant)).toBe(latestHead(deriver.store)!.version)
+  expect((await deriver.check(relay.url)).problems).toEqual([])
+  deriver.close()
+})
+
+it('[relay-10] a call that never arrives, and one whose answer is lost, are made again, and leave all as it ought to be', async () => {
+  /** How many calls go well before one fails, and whether it arrives. */
+  let left = Number.POSITIVE_INFINITY
+  let arrives = false
+  const codes: string[] = []
+  const deriver = await openDeriver({
+    directory: join(directory, 'tenant'),
+    passphrase: null,
+    invite: INVITE,
+    async fetch(input, init) {
+      const fails = left-- === 0
+      if (fails && !arrives) throw new TypeError('not sent')
+      const response = await fetch(input, init)
+      if (!fails) return response
+      await response.arrayBuffer()
+      throw new TypeError('no answer')
+    },
+    report(event) {
+      if (event.type === 'relay-error') codes.push(event.code)
+    },
+  })
+  createKeyring(
+    deriver.store,
+    { name: 'notes', rules: ['keyferry://client.acme.example/*'] },
+    now(),
+  )
+  for (let calls = 0, failed = true; failed; calls++) {
+    for (arrives of [false, true]) {
+      rotateKeyring(deriver.store, 'notes', now())
+      left = calls
+      await deriver.step()
+      failed = left < 0
+      left = Number.POSITIVE_INFINITY
+      await deriver.step()
+      expect(await headAtRelay(deriver.tenant)).toBe(latestHead(deriver.store)!.version)
+    }
+  }
+  expect((await deriver.check(relay.url)).problems).toEqual([])
+  expect(codes.length).toBeGreaterThan(4)
+  expect(codes.filter((code) => !['ERR_RELAY', 'ERR_NOT_FOUND'].includes(code))).toEqual([])
   deriver.close()
 })
 
@@ -162,6 +206,7 @@ it('[deriver-1] a deriver killed in the middle of pushes goes on where it was, a
   )
   expect(row?.v).toBe(version)
   expect(await headAtRelay(last.tenant)).toBe(latestHead(last.store)!.version)
+  expect((await last.check(relay.url)).problems).toEqual([])
   last.close()
   store.close()
 })

@@ -46,27 +46,36 @@ export class Acknowledged {
     this.heads.set(decoded.version, decoded)
   }
 
-  /** What was acknowledged and is not there, in words. Throws where the relay does not answer. */
-  async findLost(access: RelayAccess, standing: number): Promise<string[]> {
-    const newest = Math.max(0, ...this.heads.keys())
-    const lost = standing < newest ? [`head ${newest}: the relay has ${standing}`] : []
-    const logs = new Set<string>()
-    for (let after = 0; ;) {
-      const { heads, next } = await fetchHeads(access, after)
-      for (const head of heads) logs.add(logOf(decodeHead(head)))
-      if (heads.length === 0 || next <= after) break
-      after = next
-    }
-    for (const [version, head] of this.heads)
-      if (!logs.has(logOf(head))) lost.push(`head ${version}: not among those that are kept`)
-    const stored = new Set<string>()
-    for (let after: string | null = null; ;) {
-      const { bodies, next } = await fetchObjects(access, after)
-      for (const body of bodies) stored.add(hex(sha256(body)))
-      if (next === null || next === after) break
-      after = next
-    }
-    for (const hash of this.objects) if (!stored.has(hash)) lost.push(`object ${hash}`)
-    return lost
+  /** What there is now: the load goes on while it is looked for. */
+  snapshot(): Pick<Acknowledged, 'objects' | 'heads'> {
+    return { objects: new Set(this.objects), heads: new Map(this.heads) }
   }
+}
+
+/** What was acknowledged and is not there, in words. Throws where the relay does not answer. */
+export async function findLost(
+  { objects, heads: pushed }: Pick<Acknowledged, 'objects' | 'heads'>,
+  access: RelayAccess,
+  standing: number,
+): Promise<string[]> {
+  const newest = Math.max(0, ...pushed.keys())
+  const lost = standing < newest ? [`head ${newest}: the relay has ${standing}`] : []
+  const logs = new Set<string>()
+  for (let after = 0; ;) {
+    const { heads, next } = await fetchHeads(access, after)
+    for (const head of heads) logs.add(logOf(decodeHead(head)))
+    if (heads.length === 0 || next <= after) break
+    after = next
+  }
+  for (const [version, head] of pushed)
+    if (!logs.has(logOf(head))) lost.push(`head ${version}: not among those that are kept`)
+  const stored = new Set<string>()
+  for (let after: string | null = null; ;) {
+    const { bodies, next } = await fetchObjects(access, after)
+    for (const body of bodies) stored.add(hex(sha256(body)))
+    if (next === null || next === after) break
+    after = next
+  }
+  for (const hash of objects) if (!stored.has(hash)) lost.push(`object ${hash}`)
+  return lost
 }

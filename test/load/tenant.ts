@@ -12,7 +12,7 @@ import {
 import { readCa } from '../../deriver/key-files.ts'
 import { revokeClient } from '../../deriver/revocation.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
-import { Acknowledged } from './acknowledged.ts'
+import { Acknowledged, findLost } from './acknowledged.ts'
 import { KEYRING, Member } from './member.ts'
 
 export interface TenantOptions {
@@ -143,6 +143,7 @@ export class LoadTenant {
   /** Verifies everything that the relay stores, and that what it acknowledged is there. Problems are violations. */
   async check(relay = this.#options.relay): Promise<RelayReport> {
     const { directory, violate } = this.#options
+    const before = this.acknowledged.snapshot()
     const report = await this.derivers[0]!.check(relay)
     for (const problem of report.problems) violate(`fsck: ${problem}`)
     const issuer = await readCa(directory, 'ca-deriver', null)
@@ -150,7 +151,7 @@ export class LoadTenant {
     const signer = await issueDeriver(this.store, issuer, uri, now())
     const access = { url: relay, tenant: this.id, signer: () => signer, now }
     for (const healed of this.acknowledged.healed.splice(0)) violate(healed)
-    for (const lost of await this.acknowledged.findLost(access, report.head?.version ?? 0))
+    for (const lost of await findLost(before, access, report.head?.version ?? 0))
       violate(`acknowledged, and lost: ${lost}`)
     return report
   }

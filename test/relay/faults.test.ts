@@ -1,13 +1,17 @@
 /** What strangers and bad networks can cost a relay. SLOW=1 sends 10,000 calls in place of 300, and opens 5,000 sockets in place of 50. */
 import { connect } from 'node:net'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { encodeBatch, OCTETS_TYPE, paths, SUBPROTOCOL } from '../../shared/api.ts'
 import { base64url } from '../../shared/bytes.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { signTicket } from '../../shared/ticket.ts'
-import { enrol, pushAll, pushHead, send } from '../lib/calls.ts'
+import { enrol, INVITE, pushAll, pushHead, send } from '../lib/calls.ts'
 import { LIMIT, SLOW } from '../lib/commands.ts'
+import { spawnRelay } from '../lib/processes.ts'
 import { makeKeyring, publish, type Publication } from '../lib/publication.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
 import { address, startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -144,9 +148,17 @@ describe('many', () => {
     async () => {
       const count = SLOW ? 5_000 : 50
       const own = await makeWorld()
-      await enrol(relay, own)
+      // In a process of its own, which has as many files to open as this one.
+      const directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
+      const process = await spawnRelay(directory, INVITE)
+      onTestFinished(async () => {
+        await process.kill()
+        rmSync(directory, { recursive: true, force: true })
+      })
+      const crowded = { url: new URL(process.url), fetch: relay.fetch }
+      await enrol(crowded, own)
       const published = await publish(own, [])
-      const url = new URL(paths.events(own.tenant), relay.url)
+      const url = new URL(paths.events(own.tenant), crowded.url)
       const address2 = new URL(url)
       address2.protocol = 'ws:'
       const heads: Promise<string>[] = []
@@ -171,7 +183,7 @@ describe('many', () => {
         })
         sockets.push(socket)
       }
-      await pushAll(relay, own, published, null)
+      await pushAll(crowded, own, published, null)
       const expected = JSON.stringify({ hash: base64url(published.headHash), type: 'head' })
       expect(new Set(await Promise.all(heads))).toEqual(new Set([expected]))
       for (const socket of sockets) socket.close()

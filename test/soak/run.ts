@@ -54,7 +54,7 @@ function sizeOf(directory: string): number {
     .reduce((sum, stat) => sum + (stat?.isFile() === true ? stat.size : 0), 0)
 }
 
-function sum(maps: readonly ReadonlyMap<string | number, number>[]): Record<string, number> {
+function merge(maps: readonly ReadonlyMap<string | number, number>[]): Record<string, number> {
   const all: Record<string, number> = {}
   for (const map of maps) for (const [key, n] of map) all[key] = (all[key] ?? 0) + n
   return all
@@ -141,7 +141,7 @@ class Soak {
       const seconds = (this.#samples.length - 1) * (SAMPLE_EVERY / 1_000)
       const all = tenants.flatMap(({ members, left }) => [...members, ...left])
       const count = (of: (tenant: LoadTenant) => number): number =>
-        tenants.reduce((all, tenant) => all + of(tenant), 0)
+        tenants.reduce((total, tenant) => total + of(tenant), 0)
       return {
         minutes: (Date.now() - start) / 60_000,
         counts: {
@@ -151,9 +151,9 @@ class Soak {
           objects: count(({ acknowledged }) => acknowledged.objects.size),
           fscks: this.#fscks,
         },
-        failures: sum(all.map(({ failures }) => failures)),
-        errors: sum(tenants.map(({ errors }) => errors)),
-        strangers: { ...sum([strangers.statuses]), 'cut off': strangers.cut },
+        failures: merge(all.map(({ failures }) => failures)),
+        errors: merge(tenants.map(({ errors }) => errors)),
+        strangers: { ...merge([strangers.statuses]), 'cut off': strangers.cut },
         workerd: {
           memory: trend(this.#samples, 'memory'),
           files: trend(this.#samples, 'files'),

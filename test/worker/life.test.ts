@@ -232,6 +232,23 @@ describe('bodies and clocks', () => {
     expect(outcome).toBe('ERR_TIMEOUT')
   })
 
+  it('[relay-10] a clock that jumps by years takes nothing that the head names, and what came under it stays', async () => {
+    const before = await hashes()
+    const years = 10 * 365 * 86_400
+    const tenant = stubOf(world.tenant)
+    const early = { hash: random(32), body: random(40) }
+    await tenant.addObjects([early], world.now + years)
+    expect(await tenant.collect(world.now - years)).toBe(0)
+    expect(await tenant.collect(world.now + KEEP + 60)).toBe(0)
+    expect([...(await hashes())]).toEqual(expect.arrayContaining([...before]))
+    // All that nobody names is old now, and nothing else goes.
+    expect(await tenant.collect(world.now + 2 * years)).toBe(1)
+    expect(await hashes()).toEqual(before)
+    expect((await send(relay, paths.head(world.tenant), world.deriver)).status).toBe(200)
+    const next = await publish(world, [keyrings[0]!], { version: 2, catalogNumber: 2 })
+    await pushAll(relay, world, next, first.headHash)
+  })
+
   it('calls are counted by the minute, and a clock that jumps locks nobody out', () => {
     const meter = new Meter()
     const at = (now: number): boolean => meter.take(2, now)
