@@ -125,7 +125,7 @@ export async function writeBackup(
     'encrypt',
     await messageKey(key),
     salt,
-    Promise.resolve(sha256(head)),
+    sha256(head),
   )
   let file: number
   try {
@@ -135,7 +135,7 @@ export async function writeBackup(
   }
   let isWhole = false
   try {
-    writeAll(file, concat(MAGIC, u32(head.length), head, salt, commitment))
+    writeAll(file, concat(MAGIC, u32(head.length), head, salt, await commitment))
     let index = 0
     let done = 0
     for await (const piece of pieces(source, CHUNK_LENGTH)) {
@@ -217,9 +217,9 @@ export function openBackup(path: string): BackupFile {
           'decrypt',
           await messageKey(key),
           salt,
-          Promise.resolve(sha256(raw)),
+          sha256(raw),
         )
-        if (!equal(commitment, readExactly(file, COMMITMENT_LENGTH, end + SALT_LENGTH)))
+        if (!equal(await commitment, readExactly(file, COMMITMENT_LENGTH, end + SALT_LENGTH)))
           throw new KeyferryError('ERR_OPEN', 'the backup opens under another key, or was changed')
         let index = 0
         for (let at = body, done = 0; at < size;) {

@@ -9,6 +9,7 @@ import { benchKeys } from './keys.ts'
 import { type Line } from './measure.ts'
 import { benchMessages } from './messages.ts'
 import { benchPaths } from './paths.ts'
+import { benchScale } from './relay-scale.ts'
 import { benchRelay } from './relay.ts'
 
 /** Parts that give lines, in the order in which they run. */
@@ -33,5 +34,6 @@ export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>
   client: (quick) => benchClient(quick ? 100 : 300),
   messages: (quick) => benchMessages(quick),
   paths: (quick) => benchPaths(quick ? [10_000] : [10_000, 100_000], quick ? 5 : 15),
+  scale: benchScale,
   relay: (quick) => benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500),
 }

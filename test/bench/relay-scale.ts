@@ -96,23 +96,14 @@ async function costOf(
   return { cpu: (after - before) / count, perSecond: (1_000 * count) / time }
 }
 
-/** The exponent b of y = a·x^b, by least squares of the logarithms: 0 where y does not depend on x. */
-export function exponentOf(points: readonly (readonly [number, number])[]): number {
-  const logs = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const)
-  const mean = (pick: 0 | 1): number => logs.reduce((sum, one) => sum + one[pick], 0) / logs.length
-  const [mx, my] = [mean(0), mean(1)]
-  const over = logs.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0)
-  return over / logs.reduce((sum, [x]) => sum + (x - mx) ** 2, 0)
-}
-
-/** One line for each size, interleaved over the rounds, and the exponent of the curve. */
+/** One line for each size, interleaved over the rounds; none where there is no /proc. */
 async function curve(
   relay: Measured,
   what: string,
   groups: readonly (readonly [size: number, sites: readonly Site[]])[],
   rounds: number,
   count: number,
-): Promise<{ lines: Line[]; note: string }> {
+): Promise<Line[]> {
   const costs = groups.map(() => [] as number[])
   const rates = groups.map(() => [] as number[])
   // Every tenant once: what is read first is read from the disk.
@@ -120,20 +111,19 @@ async function curve(
   for (let round = 0; round < rounds; round++) {
     for (const [i, [, sites]] of groups.entries()) {
       const cost = await costOf(relay, sites, count)
-      if (cost === null) return { lines: [], note: `${what}: no /proc, nothing measured` }
+      if (cost === null) return []
       costs[i]!.push(cost.cpu)
       rates[i]!.push(cost.perSecond)
     }
   }
   const first = median(costs[0]!)
-  const lines = groups.map(([size], i) => ({
+  return groups.map(([size], i) => ({
     name: `relay CPU: delivery, ${what} ${size}, ${median(rates[i]!).toFixed(0)}/s`,
     milliseconds: median(costs[i]!),
     ratio: median(costs[i]!) / first,
     against: `${what} ${groups[0]![0]}`,
+    at: { curve: `a delivery at a relay, by ${what}`, x: size },
   }))
-  const points = groups.map(([size], i) => [size, median(costs[i]!)] as const)
-  return { lines, note: `relay CPU of a delivery by ${what}: ~ n^${exponentOf(points).toFixed(3)}` }
 }
 
 /** Milliseconds from a push to its notice at the last of so many sockets, and CPU for each of them. */
@@ -241,12 +231,11 @@ async function benchRevocation(relay: Measured, members: number, rounds: number)
   }))
 }
 
-/** All of it; `quick` with fewer and smaller ones. Notes are the exponents of the curves. */
-export async function benchScale(quick: boolean): Promise<{ lines: Line[]; notes: string[] }> {
+/** All of it; `quick` with fewer and smaller ones. */
+export async function benchScale(quick: boolean): Promise<Line[]> {
   const [rounds, count] = quick ? [3, 200] : [7, 500]
   return withRelay(async (relay) => {
     const lines: Line[] = []
-    const notes: string[] = []
     const tenants: Site[] = []
     const counts = quick ? [1, 10] : [1, 10, 100]
     while (tenants.length < counts.at(-1)!) tenants.push(await makeSite(relay, 10))
@@ -256,13 +245,10 @@ export async function benchScale(quick: boolean): Promise<{ lines: Line[]; notes
     for (const [what, groups] of [
       ['tenants', counts.map((n) => [n, tenants.slice(0, n)] as const)],
       ['stored members', stored],
-    ] as const) {
-      const one = await curve(relay, what, groups, rounds, count)
-      lines.push(...one.lines)
-      notes.push(one.note)
-    }
+    ] as const)
+      lines.push(...(await curve(relay, what, groups, rounds, count)))
     lines.push(...(await benchRevocation(relay, 10_000, quick ? 5 : 20)))
     lines.push(...(await benchFanOut(relay, quick ? 200 : 2_000, rounds)))
-    return { lines, notes }
+    return lines
   })
 }

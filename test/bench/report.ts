@@ -18,7 +18,7 @@ const figure = (line: Line): string =>
 
 /** For a screen. */
 export function asText(results: RunResults): string {
-  const { lines, notes, page, peers, proofs, size } = results
+  const { lines, page, peers, proofs, size } = results
   const out = lines.map(
     (line) =>
       `${line.name.padEnd(72)} ${figure(line).padStart(13)}  ${line.ratio.toFixed(2).padStart(8)} × ${line.against}`,
@@ -31,7 +31,7 @@ export function asText(results: RunResults): string {
     out.push(
       `cold page, ${visit}, ms: ${PHASES.map((one) => `${one} ${phases[one].toFixed(1)}`).join(', ')}`,
     )
-  out.push(...notes, ...proofs)
+  out.push(...proofs)
   out.push(
     `browser client: ${size.client} bytes with gzip, with enrolment ${size.withEnrolment}; loaded when needed:`,
     ...Object.entries(size.chunks).map(([name, bytes]) => `${name.padEnd(40)} ${bytes}`),

@@ -12,8 +12,6 @@ export interface RunResults {
   date: string
   quick: boolean
   lines: Line[]
-  /** What is said of the lines of the relay's growth. */
-  notes: string[]
   page: { visit: string; phases: Phases }[]
   peers: { name: string; minified: number; gzip: number }[]
   proofs: string[]

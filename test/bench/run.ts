@@ -8,11 +8,10 @@ import { proofLines } from './heads.ts'
 import { type Line } from './measure.ts'
 import { peerSizes } from './messages.ts'
 import { LINES } from './parts.ts'
-import { benchScale } from './relay-scale.ts'
 import { asText, goalsAsText } from './report.ts'
 import { thisMachine, writeResults, type RunResults } from './results.ts'
 
-const PARTS = [...Object.keys(LINES), 'scale', 'page']
+const PARTS = [...Object.keys(LINES), 'page']
 
 const USAGE = `usage: npm run bench -- [--quick] [--check] [--docs] [--json] [--only PART]…
 
@@ -51,13 +50,11 @@ async function measure(): Promise<RunResults> {
     process.stderr.write(`${part} …\n`)
     lines.push(...(await bench(quick)))
   }
-  const scale = isWanted('scale') ? await benchScale(quick) : { lines: [], notes: [] }
   return {
     machine: thisMachine(),
     date: new Date().toISOString().slice(0, 10),
     quick,
-    lines: [...lines, ...scale.lines],
-    notes: scale.notes,
+    lines,
     page: isWanted('page') ? await benchColdPage(quick ? 3 : 9) : [],
     peers: isWanted('messages') ? await peerSizes() : [],
     proofs: isWanted('heads') ? proofLines([1, 10, 100, 1_000, 10_000, 100_000]) : [],

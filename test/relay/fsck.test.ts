@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { checkRelay } from '../../deriver/fsck.ts'
 import { paths } from '../../shared/api.ts'
-import { followTrust } from '../../shared/trust.ts'
+import { followTrust } from '../../shared/trust-following.ts'
 import { enrol, pushAll, send, toJson } from '../lib/calls.ts'
 import { makeRequest } from '../lib/documents.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
