@@ -34,6 +34,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     // Of the tests of one file that may: most of their time is a client's pause before its next fetch.
     maxConcurrency: 12,
+    // What is waited for comes; a second is little on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         extends: true,

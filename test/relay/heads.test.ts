@@ -70,7 +70,7 @@ describe('[relay-11] heads', () => {
     const two = await kept(one.next, signer)
     expect(two.heads.map(documentHash)).toEqual([last.headHash])
     expect(await kept(two.next, signer)).toEqual({ heads: [], next: 101 })
-  }, 60_000)
+  })
 
   it('are none before the first push, and the number has a form', async () => {
     const other = await makeWorld()
