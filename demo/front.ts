@@ -9,6 +9,7 @@ import { base64url, fromBase64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { parseJson } from '../shared/json.ts'
 import { MAX_BATCH, MAX_DELIVERY, MAX_REQUEST } from '../shared/limits.ts'
 import { parseCertificate } from '../shared/x509.ts'
+import { hintsOnly } from './frames.ts'
 import { readBody } from './http.ts'
 import { type Insider } from './insider.ts'
 
@@ -106,15 +107,17 @@ export async function startFront({ relay, port, insider }: FrontOptions): Promis
     response.end(answer.body)
   }
 
-  /** A WebSocket goes through as bytes: its hints carry nothing. */
+  /** A WebSocket goes through, but for deliveries: those are the insider's to answer. */
   function tunnel(request: IncomingMessage, socket: Duplex, first: Buffer): void {
     const lines = request.rawHeaders.flatMap((name, i, all) =>
-      i % 2 === 0 ? [`${name}: ${all[i + 1]}`] : [],
+      i % 2 === 0 && name.toLowerCase() !== 'sec-websocket-extensions'
+        ? [`${name}: ${all[i + 1]}`]
+        : [],
     )
     const upstream: Socket = connect(behind, '127.0.0.1', () => {
       upstream.write([`GET ${request.url} HTTP/1.1`, ...lines, '', ''].join('\r\n'))
       upstream.write(first)
-      socket.pipe(upstream).pipe(socket)
+      socket.pipe(upstream).pipe(hintsOnly()).pipe(socket)
     })
     for (const [one, other] of [
       [socket, upstream],
