@@ -34,6 +34,9 @@ export interface BackupOptions {
   signal?: AbortSignal
 }
 
+/** Certificates of the built-in CAs, and settings, which hold no secret. */
+const BESIDE = /^(keyferry\.json|ca-[a-z-]+\.pem)$/
+
 type Entry = BackupHeader['files'][number]
 interface Small {
   entry: Entry
@@ -58,10 +61,11 @@ function smallFiles(directory: string, passphrase: string | null): Small[] {
     secret.fill(0)
     out.push({ entry: { form: sealed ? 'sealed-key' : 'key', name, size: bytes.length }, bytes })
   }
-  const root = join(directory, 'ca-root.pem')
-  if (existsSync(root)) {
-    const bytes = new Uint8Array(readFileSync(root))
-    out.push({ entry: { form: 'public', name: 'ca-root.pem', size: bytes.length }, bytes })
+  for (const name of readdirSync(directory)
+    .toSorted()
+    .filter((one) => BESIDE.test(one))) {
+    const bytes = new Uint8Array(readFileSync(join(directory, name)))
+    out.push({ entry: { form: 'public', name, size: bytes.length }, bytes })
   }
   return out
 }

@@ -248,8 +248,11 @@ describe('a backup', () => {
 
 describe('a restore', () => {
   it('gives the same keys and databases, readable by their owner alone', async () => {
+    writeFileSync(path('keyferry.json'), '{"heartbeat":"5m"}')
     const file = await backup()
     await restored(file, cards)
+    for (const name of ['keyferry.json', 'ca-root.pem'])
+      expect(readFileSync(path(`restored/${name}`))).toEqual(readFileSync(path(name)))
     for (const name of ['deriver.db', 'ca.db', 'keys/master.json', 'keys/authority.json'])
       expect([name, statSync(path(`restored/${name}`)).mode & 0o777]).toEqual([name, 0o600])
     for (const name of ['master', 'authority'] as const)
