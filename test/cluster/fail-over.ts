@@ -75,7 +75,7 @@ class Load {
   async #use(member: Member): Promise<void> {
     while (this.#isOn) {
       const began = Date.now()
-      const fetched = await member.attempt(() => member.client.refresh())
+      const fetched = await member.attempt('fetch', () => member.client.refresh())
       if (this.fetch === 0 && 'value' in fetched && began > this.#killed) this.fetch = Date.now()
       if ((await member.roundTrip(`${member.name} ${this.messages}`)) !== undefined) this.messages++
       await wait(50)

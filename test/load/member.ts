@@ -48,7 +48,7 @@ export class Member {
   /** Version of the head that it accepted last. */
   head = 0
   renewals = 0
-  /** Codes that calls ended with, with how many. */
+  /** What was tried and the code that it ended with, with how many. */
   readonly failures = new Map<string, number>()
   readonly #options: MemberOptions
   readonly #store: Store
@@ -90,7 +90,7 @@ export class Member {
   /** Ends the client and starts it again on what it stored. */
   async restart(): Promise<void> {
     this.client.close()
-    await this.attempt(() => this.#connect())
+    await this.attempt('restart', () => this.#connect())
   }
 
   async #certify(key: Identity['key']): Promise<Identity> {
@@ -116,20 +116,21 @@ export class Member {
   }
 
   /** What work gives, or the code that it ended with: counted, since relays may be away. Every other error is a violation. */
-  async attempt<T>(work: () => Promise<T>): Promise<{ value: T } | { code: string }> {
+  async attempt<T>(what: string, work: () => Promise<T>): Promise<{ value: T } | { code: string }> {
     try {
       return { value: await work() }
     } catch (error) {
       const code = isKeyferryError(error) ? error.code : String(error)
       if (!isKeyferryError(error)) this.#options.violate(`${this.name}: ${code}`)
-      this.failures.set(code, (this.failures.get(code) ?? 0) + 1)
+      const key = `${what}: ${code}`
+      this.failures.set(key, (this.failures.get(key) ?? 0) + 1)
       return { code }
     }
   }
 
   /** Encrypts and decrypts with what it has: works without a relay. */
   async roundTrip(text: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const done = await this.attempt(async () => {
+    const done = await this.attempt('round trip', async () => {
       const message = await this.keyring.encrypt(text)
       if ((await this.keyring.decrypt(message, { as: 'text' })) !== text)
         this.#options.violate(`${this.name} decrypts to something else`)

@@ -118,7 +118,10 @@ export class SoakLoad {
       const text = `after ${member.name}`
       const message = await other.roundTrip(text)
       const opened =
-        message && (await member.attempt(() => member.keyring.decrypt(message, { as: 'text' })))
+        message &&
+        (await member.attempt('reading when revoked', () =>
+          member.keyring.decrypt(message, { as: 'text' }),
+        ))
       if (opened && 'value' in opened)
         this.#violate(`${member.name} was revoked, and opens what was encrypted later`)
     }
@@ -163,12 +166,14 @@ export class SoakLoad {
       }
       const other = pool[Math.floor(Math.random() * pool.length)]
       if (other !== undefined) {
-        const read = await member.attempt(() => member.keyring.decrypt(other.bytes, { as: 'text' }))
+        const read = await member.attempt('reading', () =>
+          member.keyring.decrypt(other.bytes, { as: 'text' }),
+        )
         if ('value' in read && read.value !== other.text)
           this.#violate(`${member.name} decrypts to something else`)
       }
       if (n % 4 === 0) {
-        const fetched = await member.attempt(() => member.client.refresh())
+        const fetched = await member.attempt('fetch', () => member.client.refresh())
         if ('value' in fetched) this.counts.fetches++
       }
       await wait(300 + 400 * Math.random())
