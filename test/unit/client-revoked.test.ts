@@ -1,9 +1,12 @@
 // A client whose certificate is revoked: by the list of its CA, which the relay shows, and by nothing that a relay can make up.
 import { beforeEach, describe, expect, it } from 'vitest'
 import { base64url, equal, type Bytes } from '../../shared/bytes.ts'
+import { parseCrl } from '../../shared/crl.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { issueCrl } from '../../shared/issue.ts'
+import { findRevocation } from '../../shared/revocation.ts'
+import { keyId } from '../../shared/signature.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { createMemoryStore, type Keyferry, type Store } from '../../web/index.ts'
 import { ClientRelay, openClient as open, stored } from '../lib/client-relay.ts'
@@ -206,6 +209,15 @@ describe('by nothing that a relay makes up', () => {
     expect(equal(sha256(newer), sha256(ca.crl))).toBe(false)
     relay.interfere = () => refuse(newer)
     await expectCode(client.refresh(), 'ERR_CERT_REVOKED')
+  })
+
+  it('[client-1] the number of another key in the path says nothing of a list', async () => {
+    const list = parseCrl(await revoke(relay.world.cas.client, kim, relay.now))
+    const own = await keyId(kim.key.spki)
+    const find = (lowest: (issuer: Bytes) => number) =>
+      findRevocation(kim.certificates, [list], { trust: relay.world.trust, now: relay.now, lowest })
+    expect(await find((id) => (equal(id, own) ? 100 : list.number))).toBe(list)
+    expect(await find(() => list.number + 1)).toBe(undefined)
   })
 
   it('[client-1] a client that has accepted nothing knows no CA', async () => {
