@@ -14,6 +14,8 @@ const TAG = 16
 /** One way. `encrypt` gives what `decrypt` takes. */
 export interface Contender {
   name: string
+  /** Bytes of plaintext up to which it says something. */
+  most?: number
   encrypt: (data: Bytes) => Promise<unknown>
   decrypt: (message: never) => Promise<Bytes>
 }
@@ -92,6 +94,7 @@ async function makeLeast(): Promise<Contender> {
   }
   return {
     name: 'least calls',
+    most: CHUNK - 1,
     encrypt: (data) => run('encrypt', data),
     decrypt: (message: Bytes) => run('decrypt', message),
   }

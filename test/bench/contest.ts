@@ -38,8 +38,9 @@ async function makeMessage(one: Contender, all: readonly Contender[], data: Byte
   return message
 }
 
-async function runLoad(contenders: readonly Contender[], load: Load): Promise<Result[]> {
+async function runLoad(all: readonly Contender[], load: Load): Promise<Result[]> {
   const { size, times, rounds } = load
+  const contenders = all.filter(({ most = Infinity }) => size <= most)
   const data = fill(size)
   const messages: never[] = []
   for (const one of contenders) messages.push(await makeMessage(one, contenders, data))

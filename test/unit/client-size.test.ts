@@ -4,8 +4,11 @@ import { chunkSizes, mainSize } from '../bench/bundle.ts'
 
 /** Bytes after gzip that were set as the goal. */
 const GOAL = 30_000
-/** What holds today, a little above what was reached: what is left is needed with the first key, or when the network fails. */
-const LIMIT = 31_900
+/**
+ * What holds today, a little above what was reached. What is left is needed with the first key, or when the network fails; 2 kB of it are SHA-256, which the chunk with
+ * HPKE would have to bring otherwise.
+ */
+const LIMIT = 32_300
 
 const CLIENT = ['web/index.ts']
 
