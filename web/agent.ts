@@ -273,7 +273,7 @@ export class Agent {
   }
 
   #delay(): number {
-    const { session, now } = this.#options
+    const { session, now, renewal } = this.#options
     const isWaiting = this.#waiting.size > 0
     const wanted = [...this.#wanted.values()]
     return nextPoll({
@@ -282,6 +282,7 @@ export class Agent {
       polls: isWaiting ? this.#polls++ : undefined,
       isComplete: wanted.every(({ id }) => isCurrent(session.state, id)),
       failure: session.isRevoked ? 'ERR_CERT_REVOKED' : this.#failure?.code,
+      renewal: renewal?.wait ?? Infinity,
     })
   }
 

@@ -23,10 +23,13 @@ export interface Situation {
   isComplete: boolean
   /** Why the last fetch failed; `ERR_CERT_REVOKED` for a client that is revoked. */
   failure: ErrorCode | undefined
+  /** Seconds until the certificate is to be renewed; Infinity where nothing renews it. */
+  renewal: number
 }
 
 /** Milliseconds until the next fetch, before jitter. */
-export function nextPoll({ accepted, now, polls, isComplete, failure }: Situation): number {
+export function nextPoll(situation: Situation): number {
+  const { accepted, now, polls, isComplete, failure, renewal } = situation
   if (failure === 'ERR_QUOTA') return LONGEST_POLL
   // Only another certificate helps, and that comes from elsewhere.
   if (failure === 'ERR_CERT_REVOKED') return LONGEST_IDLE
@@ -37,5 +40,6 @@ export function nextPoll({ accepted, now, polls, isComplete, failure }: Situatio
   const idle = Math.min(Math.max(life / 6, LEAST_IDLE), LONGEST_IDLE)
   // Listeners are told when encryption ends.
   const left = (encryptLimit(accepted) + 1 - now) * 1_000
-  return Math.min(idle, isComplete ? idle : ABSENT_POLL, left > 0 ? left : idle)
+  const due = Math.max(renewal * 1_000, LEAST_IDLE)
+  return Math.min(idle, isComplete ? idle : ABSENT_POLL, left > 0 ? left : idle, due)
 }

@@ -42,13 +42,24 @@ export class Renewal {
     await session.load()
     const { notBefore, notAfter } = parseCertificate(session.identity.certificates[0]!)
     const time = now()
-    if (time < notBefore + (notAfter - notBefore) * this.#share) return
+    if (time < this.#due(notBefore, notAfter)) return
     const isOver = time > notAfter
     const isTime = time >= this.#notBefore || this.#failure === undefined
     if (isTime) this.#running ??= this.#renew().finally(() => (this.#running = undefined))
     if (!isOver) return
     await this.#running
     if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** Seconds until there is something to do: a certificate of minutes is over before a client looks that only waits for news. */
+  get wait(): number {
+    const { session, now } = this.#options
+    const { notBefore, notAfter } = parseCertificate(session.identity.certificates[0]!)
+    return Math.max(this.#due(notBefore, notAfter), this.#notBefore) - now()
+  }
+
+  #due(notBefore: number, notAfter: number): number {
+    return notBefore + (notAfter - notBefore) * this.#share
   }
 
   async #renew(): Promise<void> {

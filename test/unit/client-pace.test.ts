@@ -26,6 +26,7 @@ const idle: Situation = {
   polls: undefined,
   isComplete: true,
   failure: undefined,
+  renewal: Infinity,
 }
 
 describe('the pace', () => {
@@ -44,6 +45,8 @@ describe('the pace', () => {
     ['when encryption ends, if that is sooner', { now: 3_600 }, 61_000],
     ['as the head, also where the catalog ends first', { accepted: accepted(3_600, 100) }, 161_000],
     ['when encryption has ended, as before', { now: 4_000 }, 600_000],
+    ['when the certificate is to be renewed, if that is sooner', { renewal: 60 }, 60_000],
+    ['for a renewal that is due, no more often than every 5 s', { renewal: -60 }, 5_000],
   ])('%s', (_, situation, milliseconds) => {
     expect(nextPoll({ ...idle, ...situation })).toBe(milliseconds)
   })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseCertificate } from '../../shared/x509.ts'
 import { createIdentity, enrollAt, loadIdentity, renewBy } from '../../web/enroll.ts'
 import { connect, createMemoryStore } from '../../web/index.ts'
+import { Renewal } from '../../web/renewal.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { makeBackend, ORIGIN } from '../lib/enrolment.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -112,6 +113,21 @@ describe('a certificate', () => {
     await expect.poll(() => relay.hosts.length).toBeGreaterThan(hosts)
     client.close()
     await waiting
+  })
+
+  it('says when it is to be renewed, so that a client that only waits for news does not miss it', async () => {
+    const { relay, store } = await start(600)
+    const identity = (await loadIdentity({ store }))!
+    const { notBefore, notAfter } = parseCertificate(identity.certificates[0]!)
+    const renewal = new Renewal({
+      session: { identity } as never,
+      emitter: {} as never,
+      now: () => relay.now,
+      renew: () => Promise.reject(new Error()),
+    })
+    const share = (renewal.wait + relay.now - notBefore) / (notAfter - notBefore)
+    expect(share).toBeGreaterThan(0.66)
+    expect(share).toBeLessThan(0.77)
   })
 
   it('of another key is not taken', async () => {
