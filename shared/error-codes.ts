@@ -1,7 +1,8 @@
 /** All error codes (docs/PROTOCOL.md, "Errors"): those of errors.ts, and those that no client throws, which need not be in a page. */
 import { CLIENT_CODES, KeyferryError, type ErrorCode } from './errors.ts'
 
-const SERVICE_CODES = {
+/** Codes that only derivers, relays, enrolments and tools throw. */
+export const SERVICE_CODES = {
   ERR_KEY_PACKAGE: 'the key package is not valid',
   ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted',
   ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed',
@@ -28,9 +29,6 @@ const SERVICE_CODES = {
   ERR_EXISTS: 'exists already',
   ERR_USAGE: 'wrong use',
 } as const
-
-/** A code that only derivers, relays, enrolments and tools throw. */
-export type ServiceCode = keyof typeof SERVICE_CODES
 
 /** Every code, with the sentence shown where no better one is at hand. */
 export const ERROR_CODES: typeof CLIENT_CODES & typeof SERVICE_CODES = {

@@ -5,7 +5,7 @@
  * failed inside, so that no caller can build an oracle from it.
  */
 
-import type { ServiceCode } from './error-codes.ts'
+import type { SERVICE_CODES } from './error-codes.ts'
 
 /** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
 export const CLIENT_CODES = {
@@ -71,14 +71,8 @@ export const CLIENT_CODES = {
   ERR_IO: 'cannot be read or written',
 } as const
 
-type ClientCode = keyof typeof CLIENT_CODES
 /** A stable error code. */
-export type ErrorCode = ClientCode | ServiceCode
-
-interface KeyferryErrorOptions {
-  cause?: unknown
-  hint?: string
-}
+export type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SERVICE_CODES
 
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 export class KeyferryError extends Error {
@@ -88,10 +82,14 @@ export class KeyferryError extends Error {
   readonly hint: string | undefined
 
   /** A code that has no sentence here takes its message from who throws it. */
-  constructor(code: ClientCode, message?: string, options?: KeyferryErrorOptions)
-  constructor(code: ErrorCode, message: string, options?: KeyferryErrorOptions)
-  constructor(code: ErrorCode, message?: string, options?: KeyferryErrorOptions) {
-    super(message ?? CLIENT_CODES[code as ClientCode], options)
+  constructor(
+    code: keyof typeof CLIENT_CODES,
+    message?: string,
+    options?: { cause?: unknown; hint?: string },
+  )
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; hint?: string })
+  constructor(code: ErrorCode, message?: string, options?: { cause?: unknown; hint?: string }) {
+    super(message ?? CLIENT_CODES[code as keyof typeof CLIENT_CODES], options)
     this.code = code
     this.hint = options?.hint
   }

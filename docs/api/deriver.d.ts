@@ -504,6 +504,7 @@ interface AppConfigJson {
 }
 
 // shared/error-codes
+/** Codes that only derivers, relays, enrolments and tools throw. */
 const SERVICE_CODES: {
     readonly ERR_KEY_PACKAGE: 'the key package is not valid';
     readonly ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted';
@@ -531,8 +532,6 @@ const SERVICE_CODES: {
     readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
 };
-/** A code that only derivers, relays, enrolments and tools throw. */
-type ServiceCode = keyof typeof SERVICE_CODES;
 
 // shared/errors
 /** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
@@ -589,9 +588,8 @@ const CLIENT_CODES: {
     readonly ERR_STATE: 'the stored state cannot be used';
     readonly ERR_IO: 'cannot be read or written';
 };
-type ClientCode = keyof typeof CLIENT_CODES;
 /** A stable error code. */
-type ErrorCode = ClientCode | ServiceCode;
+type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SERVICE_CODES;
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 class KeyferryError extends Error {
     readonly name = "KeyferryError";
@@ -599,12 +597,14 @@ class KeyferryError extends Error {
     /** What a person can do about it, where that is known better than by the code. */
     readonly hint: string | undefined;
     /** A code that has no sentence here takes its message from who throws it. */
-    constructor(code: ClientCode, message?: string, options?: KeyferryErrorOptions);
-    constructor(code: ErrorCode, message: string, options?: KeyferryErrorOptions);
-}
-interface KeyferryErrorOptions {
-    cause?: unknown;
-    hint?: string;
+    constructor(code: keyof typeof CLIENT_CODES, message?: string, options?: {
+        cause?: unknown;
+        hint?: string;
+    });
+    constructor(code: ErrorCode, message: string, options?: {
+        cause?: unknown;
+        hint?: string;
+    });
 }
 /** True for a {@link KeyferryError}, also one from another realm or bundle; with `code`, only for that code. */
 function isKeyferryError(error: unknown, code?: ErrorCode): error is KeyferryError;

@@ -5,6 +5,7 @@ export { Approval, ApprovalStore, Bytes, CaOptions, CertificateAuthority, Contin
 type Bytes = Uint8Array<ArrayBuffer>;
 
 // shared/error-codes
+/** Codes that only derivers, relays, enrolments and tools throw. */
 const SERVICE_CODES: {
     readonly ERR_KEY_PACKAGE: 'the key package is not valid';
     readonly ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted';
@@ -32,8 +33,6 @@ const SERVICE_CODES: {
     readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
 };
-/** A code that only derivers, relays, enrolments and tools throw. */
-type ServiceCode = keyof typeof SERVICE_CODES;
 
 // shared/errors
 /** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
@@ -90,9 +89,8 @@ const CLIENT_CODES: {
     readonly ERR_STATE: 'the stored state cannot be used';
     readonly ERR_IO: 'cannot be read or written';
 };
-type ClientCode = keyof typeof CLIENT_CODES;
 /** A stable error code. */
-type ErrorCode = ClientCode | ServiceCode;
+type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SERVICE_CODES;
 
 // shared/issue
 /** A CA certificate with its private key. */

@@ -61,6 +61,7 @@ it('one authority key of two signs no catalog; with both in the directory it goe
   writeFileSync(
     join(directory, 't/keys/authority-2.json'),
     readFileSync(join(directory, 'two.json')),
+    { mode: 0o600 },
   )
   expect((await keyferry('run', '--once')).stdout).toContain('ERR_RELAY')
   const status = JSON.parse((await keyferry('status', '--json')).stdout) as { head: object }

@@ -1,5 +1,5 @@
 /** Two derivers, one of them out of a backup: what the relay can make of it, and what ends it. Real databases, real services, one clock. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
@@ -18,6 +18,7 @@ function restore(): Store {
   const { store } = path.tenant
   store.run(`VACUUM main INTO '${storePath(directory)}'`)
   store.run(`VACUUM ca INTO '${caStorePath(directory)}'`)
+  for (const file of [storePath, caStorePath]) chmodSync(file(directory), 0o600)
   const copy = openStore(storePath(directory))
   onTestFinished(() => {
     copy.close()
