@@ -108,12 +108,15 @@ async function waitAt(relay: string, options: ListenOptions): Promise<number> {
   const began = performance.now()
   const lasted = (): number => performance.now() - began
   let after = ''
+  let isFirst = true
   let notBefore = 0
   try {
     while (lasted() < WAITING) {
       // A relay that answers at once without end is not asked without end.
       await sleep(Math.max(0, notBefore - lasted()), signal)
-      if (after !== '') notBefore = lasted() + FIRST_PAUSE
+      // The first answer only gives a position; a relay may go on giving none.
+      if (!isFirst) notBefore = lasted() + FIRST_PAUSE
+      isFirst = false
       const body = encodeJson({ after, seconds: MAX_WAIT })
       const answer = await transport.attempt(
         (post) => post(paths.wait(tenant), body, MAX_NEWS),

@@ -203,3 +203,23 @@ it('where no socket opens, waits by calls, and is not made to ask without end', 
   answer = null
   client.close()
 })
+
+it.each([
+  ['gives no position', () => Response.json({ events: [], head: '', next: '' })],
+  ['has nothing new', () => new Response(null, { status: 204 })],
+])(
+  'a relay that answers a waiting call at once, and %s, is not asked without end',
+  async (_, answer) => {
+    const { relay, socket } = await start()
+    let waits = 0
+    relay.interfere = (url) => {
+      if (!url.pathname.endsWith('/wait')) return undefined
+      waits++
+      return answer()
+    }
+    socket.dispatchEvent(new Event('error'))
+    await expect.poll(() => waits, { timeout: 4_000 }).toBe(2)
+    await settled()
+    expect(waits).toBe(2)
+  },
+)
