@@ -352,7 +352,9 @@ export class Session {
     this.#offered = undefined
     try {
       const isTaken =
-        offered !== undefined && (await this.#take(offered, this.#state, keyrings, which))
+        offered !== undefined &&
+        (await lazily(() => import('./offered.ts'))).isWelcome(offered, this.#state) &&
+        (await this.#take(offered, this.#state, keyrings, which))
       if (isTaken && keyrings.every((id) => isCurrent(this.#state, id))) return true
     } catch {
       // Nobody asked for it: what the relay answers counts.

@@ -161,6 +161,39 @@ describe('a delivery on the socket', () => {
     expect(client.evidence).toEqual([])
   })
 
+  it('of the head that is there already keeps nobody from asking the relay', async () => {
+    const { relay, socket } = await start()
+    await settled()
+    const same = await answerTo(relay)
+    const hash = base64url(new Uint8Array(32))
+    for (let i = 1; i <= 2; i++) {
+      const before = relay.deliveries.length
+      socket.tell(JSON.stringify({ delivery: same, hash, type: 'delivery' }))
+      await expect.poll(() => relay.deliveries.length).toBe(before + 1)
+      await settled()
+    }
+  })
+
+  it('that leaves out what the client holds takes nothing away while the relay is silent', async () => {
+    const { relay, client, socket, notes } = await start()
+    await settled()
+    const { version } = relay
+    await relay.publish()
+    const less = { ...(await answerTo(relay)), keyrings: [] }
+    let asked = 0
+    relay.interfere = () => {
+      asked++
+      return Promise.reject(new TypeError('no network'))
+    }
+    const changes: number[] = []
+    client.on('change', (change) => changes.push(change.version))
+    socket.tell(deliver(relay, less))
+    await expect.poll(() => asked).toBeGreaterThan(0)
+    await expect.poll(() => notes.state).toBe('offline')
+    await notes.encrypt('x')
+    expect([changes, relay.version > version]).toEqual([[], true])
+  })
+
   it('of an earlier head, or too long a one, changes nothing', async () => {
     const { relay, client, socket, notes } = await start()
     await settled()

@@ -23,7 +23,7 @@ it(`the client with path validation has at most ${LIMIT} bytes after gzip (goal:
 it('what most pages do not need, or not before the first answer, is in chunks of its own', async () => {
   const { inputs } = await mainSize(CLIENT)
   const isLazy = (path: string): boolean =>
-    /(^shared\/(trust|catalog|authority|rsa-key|name-forms|hpke|x-wing|dh-kem|hkdf|ml-kem|ml-kem-noble|welcome|refusal|evidence|sender)\.ts|^web\/(noble\/|package|refusal|evidence|lists|sender-work|events))/.test(
+    /(^shared\/(trust|catalog|authority|rsa-key|name-forms|hpke|x-wing|dh-kem|hkdf|ml-kem|ml-kem-noble|welcome|refusal|evidence|sender)\.ts|^web\/(noble\/|package|refusal|evidence|lists|sender-work|events|offered))/.test(
       path,
     )
   expect(inputs.filter(isLazy)).toEqual([])

@@ -1,0 +1,20 @@
+/** Deliveries that a relay sends unasked (docs/PROTOCOL.md, "HTTP"): which are worth a look. Loaded with the first one. */
+import { deliverySchema } from '../shared/api.ts'
+import { equal } from '../shared/bytes.ts'
+import { documentHash } from '../shared/envelope.ts'
+import { isCurrent } from './state.ts'
+import { type StoredState } from './store.ts'
+
+/**
+ * False under the head that was accepted already, since it would only keep the client from asking other relays, and where a keyring is left out that the client holds
+ * under that head, since it would only take that away. Nothing is verified here. Throws `ERR_SCHEMA`, `ERR_NOT_CANONICAL`.
+ */
+export function isWelcome(offered: unknown, state: StoredState): boolean {
+  const { head, keyrings } = deliverySchema(offered, '')
+  const { accepted } = state
+  if (accepted !== null && equal(documentHash(head), accepted.head.hash)) return false
+  const held = Object.values(state.keyrings).filter(({ id }) => isCurrent(state, id))
+  return held.every(({ id }) =>
+    keyrings.some(({ keyring, member }) => member !== null && equal(keyring, id)),
+  )
+}
