@@ -225,8 +225,10 @@ export class Keyring {
    */
   async sign(data: StreamData, options: ContextOptions & StreamOptions = {}): Promise<Bytes> {
     this.#host.view()
-    this.#host.requireUnrevoked()
     const [own, context] = [ownOf(data), contextOf(options)]
+    // What another tab has learned of this certificate counts here, too.
+    await this.#host.sync()
+    this.#host.requireUnrevoked()
     return (await this.#senders.work()).sign(own, context, options.signal)
   }
 

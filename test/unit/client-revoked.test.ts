@@ -90,7 +90,19 @@ describe('by the list of its CA', () => {
     const list = await revoke(relay.world.cas.client, kim, relay.now)
     relay.interfere = () => refuse(list)
     await expectCode(one.refresh(), 'ERR_CERT_REVOKED')
-    await two.load()
+    // It has not fetched since.
+    await expectCode(notes.sign('y'), 'ERR_CERT_REVOKED')
+    await expectCode(notes.encrypt('y'), 'ERR_CERT_REVOKED')
+  })
+
+  it('[client-2] another tab of the same store stops to encrypt, too, before it has signed or fetched', async () => {
+    const one = await open(relay, { identity: kim, store })
+    const two = await open(relay, { identity: kim, store })
+    await one.keyring('notes')
+    const notes = await two.keyring('notes')
+    const list = await revoke(relay.world.cas.client, kim, relay.now)
+    relay.interfere = () => refuse(list)
+    await expectCode(one.refresh(), 'ERR_CERT_REVOKED')
     await expectCode(notes.encrypt('y'), 'ERR_CERT_REVOKED')
   })
 
