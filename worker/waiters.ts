@@ -11,6 +11,8 @@ export const MAX_WAITING = 2_000
 export const MAX_WAITING_EACH = 8
 /** Certificates whose last refusal is remembered. */
 const MAX_REFUSED = 10_000
+/** Life of the object, heads in it, and refusals of the one certificate. */
+const POSITION = /^(\S{36})\.(\d{1,9})\.(\d{1,9})$/
 
 /** Who waits; as for a socket, but without a ticket. */
 export type Waiting = Pick<Listener, 'fingerprint' | 'path'>
@@ -24,8 +26,9 @@ export class Waiters {
   readonly #waiters = new Map<string, Set<Waiter>>()
   /** Numbers of another life of the object, or from before something was forgotten, say nothing. */
   #life = crypto.randomUUID()
-  #last = 0
+  /** Heads of this life, and the last of them. */
   #head = { number: 0, hash: '' }
+  /** Refusals of this life, each certificate's own: a position tells nobody how many others were refused. */
   readonly #refused = new Map<string, number>()
   #size = 0
 
@@ -36,7 +39,8 @@ export class Waiters {
 
   /**
    * News after a position that an earlier answer gave: at once if there is any or the position is of no use, else when there is some; `null` when there is none after so many seconds.
-   * `room` is how many may wait by the tenant's quota.   * Throws `ERR_QUOTA` as the tenant's object does, without a code.
+   * `room` is how many may wait by the tenant's quota.
+   * Throws `ERR_QUOTA` as the tenant's object does, without a code.
    */
   wait(who: Waiting, after: string, seconds: number, room: number): Promise<News | null> {
     const { fingerprint, path } = who
@@ -63,18 +67,18 @@ export class Waiters {
 
   /** There is a new head: everyone is answered. */
   head(hash: Bytes): void {
-    this.#head = { number: ++this.#last, hash: base64url(hash) }
+    this.#head = { number: this.#head.number + 1, hash: base64url(hash) }
     this.#tell(this.#all())
   }
 
   /** There is a refusal for the client of this certificate. */
   refusal(recipient: Bytes): void {
     const fingerprint = base64url(recipient)
-    if (this.#refused.size >= MAX_REFUSED) {
+    if (this.#refused.size >= MAX_REFUSED && !this.#refused.has(fingerprint)) {
       this.#refused.clear()
       this.#life = crypto.randomUUID()
     }
-    this.#refused.set(fingerprint, ++this.#last)
+    this.#refused.set(fingerprint, (this.#refused.get(fingerprint) ?? 0) + 1)
     this.#tell([...(this.#waiters.get(fingerprint) ?? [])])
   }
 
@@ -92,12 +96,12 @@ export class Waiters {
   }
 
   #since(fingerprint: string, after: string): News | null {
-    const next = `${this.#life}.${this.#last}`
-    const [life, number] = after.split('.')
-    if (life !== this.#life || !/^\d{1,15}$/.test(number ?? ''))
-      return { events: [], head: '', next }
-    const isHead = this.#head.number > Number(number)
-    const isRefusal = (this.#refused.get(fingerprint) ?? 0) > Number(number)
+    const refused = this.#refused.get(fingerprint) ?? 0
+    const next = `${this.#life}.${this.#head.number}.${refused}`
+    const [, life, heads, refusals] = POSITION.exec(after) ?? []
+    const [isHead, isRefusal] = [this.#head.number > Number(heads), refused > Number(refusals)]
+    const isAhead = Number(heads) > this.#head.number || Number(refusals) > refused
+    if (life !== this.#life || isAhead) return { events: [], head: '', next }
     if (!isHead && !isRefusal) return null
     const events: News['events'] = isHead ? ['head'] : []
     if (isRefusal) events.push('refusal')

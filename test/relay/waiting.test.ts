@@ -99,8 +99,18 @@ describe('waiting', () => {
     const at = await begin(alice)
     await push(1, null)
     await relay.harness.getWorker().evictDurableObject('TENANT', { name: world.tenant })
-    for (const after of [at, 'x', `${at.split('.')[0]}.x`, '.1'])
+    const { next } = await news(wait(alice, at))
+    const [life] = next.split('.')
+    for (const after of [at, 'x', `${life}.x.0`, `${life}.1.0`, `${life}.0.1`, `${life}.0`, '.0.0'])
       expect(await news(wait(alice, after))).toMatchObject({ events: [] })
+  })
+
+  it('gives positions that tell nobody how many others were refused', async () => {
+    const bob = await makeClient(world, 'bob')
+    const at = await begin(alice)
+    for (let i = 0; i < 3; i++) await answerWith(bob)
+    expect(await begin(alice)).toBe(at)
+    expect(await begin(bob)).not.toBe(at)
   })
 
   it('[relay-13] a ninth call of a certificate does not wait, one of another does', async () => {
