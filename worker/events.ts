@@ -5,6 +5,7 @@
 import { SUBPROTOCOL } from '../shared/api.ts'
 import { base64url, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
 import { type Role } from '../shared/envelope.ts'
+import { MAX_WHOLE } from '../shared/limits.ts'
 import { type News } from '../shared/news.ts'
 import { parseCertificate } from '../shared/x509.ts'
 // Erased as a whole: see worker/call.ts.
@@ -38,8 +39,8 @@ interface Attachment extends Listener {
   ask?: DeliveryAsk
 }
 
-/** Bytes that one head sends over sockets in whole deliveries; everyone after that gets the hint. */
-const MAX_WHOLE_EACH_HEAD = 4 * 1_048_576
+/** Bytes that one head sends over sockets in whole deliveries, one that turned out too large counted as the largest; everyone after that gets the hint. */
+export const MAX_WHOLE_EACH_HEAD = 4 * 1_048_576
 
 /** A list that replaced another one. */
 export interface ChangedList {
@@ -147,9 +148,11 @@ export class Events {
     const hint = JSON.stringify({ hash: name, type: 'head' })
     let left = MAX_WHOLE_EACH_HEAD
     this.#send(undefined, now, (socket, { ask, ...listener }) => {
-      const made = ask === undefined || left <= 0 ? null : whole({ ...ask, now })
+      if (ask === undefined || left <= 0) return hint
+      const made = whole({ ...ask, now })
+      // Looking for what then is too large costs the same reads, and more of them.
+      left -= made?.text.length ?? MAX_WHOLE
       if (made === null) return hint
-      left -= made.text.length
       socket.serializeAttachment({ ...listener, ask: made.next })
       return `{"delivery":${made.text},"hash":"${name}","type":"delivery"}`
     })

@@ -1,11 +1,14 @@
 /** How long an open socket stays admitted, and what calls that wait cost. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { runInDurableObject } from 'cloudflare:test'
+import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
+import { MAX_WHOLE } from '../../shared/limits.ts'
 import { validatePath } from '../../shared/path.ts'
 import { type VerifiedPath } from '../../shared/path.ts'
 import { type Tenant } from '../../worker/tenant.ts'
-import { listenerUrl } from '../../worker/events.ts'
+import { Events, listenerUrl, MAX_WHOLE_EACH_HEAD } from '../../worker/events.ts'
+import { Tickets } from '../../worker/tickets.ts'
 import { MAX_WAITING, Waiters } from '../../worker/waiters.ts'
 import { askDelivery, enrol, pushAll, pushHead, upload } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
@@ -23,6 +26,12 @@ import {
 import { countRows, relay, stubOf, type Rows } from './relay.ts'
 
 const HOUR = 3_600
+const NOTHING_HELD = {
+  have: { catalog: 0, head: new Uint8Array(), objects: [], trust: 0 },
+  keyrings: [random(16)],
+  package: random(32),
+  slots: [0],
+}
 let world: World
 
 beforeEach(async () => {
@@ -168,5 +177,27 @@ describe('whole deliveries', () => {
     expect(withAll.read).toBeLessThanOrEqual(withOne.read)
     expect([withOne.written, withAll.written]).toEqual([alone.written, alone.written])
     for (const socket of sockets) socket.close()
+  })
+
+  it('are looked for so often at most, however many of them turn out too large', async () => {
+    await runInDurableObject(stubOf(world.tenant), (_, state) => {
+      const events = new Events(state, new Tickets(state.storage.sql, drizzle(state.storage)))
+      const most = MAX_WHOLE_EACH_HEAD / MAX_WHOLE
+      for (let i = 0; i < most + 5; i++) {
+        const { 0: client, 1: server } = new WebSocketPair()
+        const recipient = random(32)
+        state.acceptWebSocket(server, ['client', base64url(recipient)])
+        server.serializeAttachment({ until: world.now })
+        client.accept()
+        events.remember({ ...NOTHING_HELD, recipient, now: world.now })
+      }
+      let looked = 0
+      events.head(random(32), world.now, () => {
+        looked++
+        return null
+      })
+      expect(looked).toBe(most)
+      events.closeAll('done')
+    })
   })
 })
