@@ -11,6 +11,7 @@ import { parseCertificate } from '../shared/x509.ts'
 // Erased as a whole: see worker/call.ts.
 import type { Caller } from './admission.ts'
 import type { DeliveryAsk } from './deliver.ts'
+import type { Standing } from './standing.ts'
 import { type Tickets } from './tickets.ts'
 import { Waiters, type Waiting } from './waiters.ts'
 import type { Whole } from './whole.ts'
@@ -29,6 +30,8 @@ export interface Listener {
   until: number
   /** Of each certificate of the path but the anchor: the key id of its issuer, base64url, and its serial, hexadecimal. */
   path: [string, string][]
+  /** Names the documents by which the gateway admitted it: {@link Standing}. */
+  standing: string
   /** Hash of what the ticket's signature is over, and the last second in which the gateway takes it. */
   ticket: { hash: string; expires: number }
 }
@@ -66,15 +69,16 @@ export function waitingOf({ path, certificates }: Pick<Caller, 'path' | 'certifi
  * by rules which a trust document changes, is closed at once.
  */
 export function listenerUrl(
-  caller: Pick<Caller, 'role' | 'path' | 'certificates'>,
+  caller: Pick<Caller, 'role' | 'path' | 'certificates'> & { standing: Pick<Standing, 'tag'> },
   ticket: Listener['ticket'],
   now: number,
 ): string {
-  const { role, path } = caller
+  const { role, path, standing } = caller
   const listener: Listener = {
     ...waitingOf(caller),
     role,
     until: Math.min(path.notAfter, now + ADMITTED_FOR),
+    standing: standing.tag,
     ticket,
   }
   return `https://tenant/events?${new URLSearchParams({ listener: JSON.stringify(listener) }).toString()}`
@@ -115,9 +119,14 @@ export class Events {
     return this.#waiters.wait(who, after, seconds, room)
   }
 
-  /** Opens a socket for a caller whom the gateway admitted: 101, 401 for a ticket that was used, 429 above the quota. */
-  open(request: Request, most: number): Response {
+  /**
+   * Opens a socket for a caller whom the gateway admitted: 101, 401 for a ticket that was used, 409 for one who was not admitted by the documents of now, which `standing`
+   * names, 429 above the quota.
+   */
+  open(request: Request, most: number, standing: string): Response {
     const listener = readListener(request)
+    // PROTOCOL [relay-4]: whom a change leaves out is not closed again later
+    if (listener.standing !== standing) return new Response(null, { status: 409 })
     if (this.size >= most) return new Response(null, { status: 429 })
     const { hash, expires } = listener.ticket
     // PROTOCOL [relay-12]

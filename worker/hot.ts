@@ -1,9 +1,11 @@
 /** The small rows that every delivery needs, kept in memory until something is written: a warm delivery reads no row. */
 import { equal, type Bytes } from '../shared/bytes.ts'
 import {
+  crlHashes,
   deliveredCrls,
   newestTrust,
   readCurrent,
+  standingTag,
   trustsAfter,
   type Current,
   type Database,
@@ -17,6 +19,7 @@ export class Hot {
   #current: { row: Current | undefined } | undefined
   #newest: { row: ReturnType<typeof newestTrust> } | undefined
   #crls: Bytes[] | undefined
+  #tag: string | undefined
 
   constructor(db: Database) {
     this.#db = db
@@ -44,6 +47,12 @@ export class Hot {
     return crls
   }
 
+  /** Of the documents by which the gateway has to admit whoever comes now. */
+  standingTag(): string {
+    this.#tag ??= standingTag(this.newestTrust()?.hash ?? new Uint8Array(), crlHashes(this.#db))
+    return this.#tag
+  }
+
   isCurrent(hash: Bytes): boolean {
     const row = this.current()
     return row !== undefined && equal(row.hash, hash)
@@ -54,5 +63,6 @@ export class Hot {
     this.#current = undefined
     this.#newest = undefined
     this.#crls = undefined
+    this.#tag = undefined
   }
 }

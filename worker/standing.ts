@@ -2,7 +2,7 @@
  * What this isolate remembers of a tenant for admission: its newest trust document and CRLs, for a few seconds. Stored documents are
  * verified again on the way in: the storage is one more thing that need not be trusted.
  */
-import { base64url, concat, equal, hex, type Bytes } from '../shared/bytes.ts'
+import { concat, equal, hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -11,6 +11,7 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { followTrust } from '../shared/trust-following.ts'
 import { Recent } from './bounded.ts'
 import { brake, tenantOf, type Call } from './call.ts'
+import { standingTag } from './store.ts'
 
 /** Seconds until changes made through another isolate are seen. */
 const FRESH = 5
@@ -55,7 +56,10 @@ async function fetchStanding(call: Call, known: Standing | null): Promise<Standi
     if (kept !== undefined) return [kept]
     return der === null ? [] : [{ hash, crl: parseCrl(der) }]
   })
-  const tag = base64url(sha256(concat(trust.hash, ...crls.map(({ hash }) => hash))))
+  const tag = standingTag(
+    trust.hash,
+    crls.map(({ hash }) => hash),
+  )
   return { trust, crls, tag }
 }
 

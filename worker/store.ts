@@ -1,9 +1,10 @@
 /** The small documents of a tenant: trust documents, CRLs and what is current. Objects are in objects.ts. */
 import { and, asc, count, desc, eq, gt, lt, notInArray } from 'drizzle-orm'
 import { type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
-import { equal, type Bytes } from '../shared/bytes.ts'
+import { base64url, compare, concat, equal, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { sha256 } from '../shared/hash.ts'
 import { MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { decodeHead } from '../shared/release.ts'
 import { keyOf } from './bounded.ts'
@@ -81,6 +82,20 @@ export function newestTrust(db: Database): { number: number; hash: Bytes } | und
     .orderBy(desc(trusts.number))
     .limit(1)
     .get()
+}
+
+/** What tells the documents of admission from earlier and later ones: the hashes of the newest trust document and of the CRLs, in any order. */
+export function standingTag(trust: Bytes, lists: readonly Bytes[]): string {
+  return base64url(sha256(concat(trust, ...lists.toSorted(compare))))
+}
+
+/** Hashes of the CRLs. */
+export function crlHashes(db: Database): Bytes[] {
+  return db
+    .select({ hash: crls.hash })
+    .from(crls)
+    .all()
+    .map(({ hash }) => hash)
 }
 
 /** `null` for a tenant that is not enrolled. `known` are hashes of CRLs. */

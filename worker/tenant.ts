@@ -224,7 +224,8 @@ export class Tenant extends DurableObject<Env> {
 
   /** The event stream; only the gateway gets here. */
   override fetch(request: Request): Response {
-    return this.#events.open(request, this.#serve().sockets)
+    const { sockets } = this.#serve()
+    return this.#events.open(request, sockets, this.#hot.standingTag())
   }
 
   /** Answers the closing of a socket, which would otherwise stay half open until the object is evicted. 1005 and 1006 cannot be sent. */

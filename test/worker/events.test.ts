@@ -3,11 +3,15 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { runInDurableObject } from 'cloudflare:test'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
+import { paths, SUBPROTOCOL } from '../../shared/api.ts'
+import { documentHash, encodeEnvelope } from '../../shared/envelope.ts'
+import { signTicket } from '../../shared/ticket.ts'
 import { MAX_WHOLE } from '../../shared/limits.ts'
 import { validatePath } from '../../shared/path.ts'
 import { type VerifiedPath } from '../../shared/path.ts'
 import { type Tenant } from '../../worker/tenant.ts'
 import { Events, listenerUrl, MAX_WHOLE_EACH_HEAD } from '../../worker/events.ts'
+import { standingTag } from '../../worker/store.ts'
 import { Tickets } from '../../worker/tickets.ts'
 import { MAX_WAITING, Waiters } from '../../worker/waiters.ts'
 import { askDelivery, enrol, pushAll, pushHead, upload } from '../lib/calls.ts'
@@ -16,14 +20,16 @@ import {
   CLIENT_AUTH,
   crlsOf,
   issueSigner,
+  makeCa,
   makeClient,
   makeWorld,
   random,
+  renewTrust,
   uriOf,
   type Client,
   type World,
 } from '../lib/world.ts'
-import { countRows, relay, stubOf, type Rows } from './relay.ts'
+import { countRows, query, relay, stubOf, type Rows } from './relay.ts'
 
 const HOUR = 3_600
 const NOTHING_HELD = {
@@ -58,6 +64,13 @@ async function pathOf(notAfter: number): Promise<Admitted> {
   return { path, certificates }
 }
 
+/** By what the gateway has to have admitted whoever opens a socket now. */
+async function standingNow(): Promise<{ tag: string }> {
+  const rows = await query(world.tenant, 'SELECT hash FROM crls')
+  const lists = rows.map(({ hash }) => new Uint8Array(hash as ArrayBuffer))
+  return { tag: standingTag(documentHash(world.trusts.at(-1)!), lists) }
+}
+
 const ticket = (): { hash: string; expires: number } => ({
   hash: base64url(random(32)),
   expires: world.now + 120,
@@ -66,7 +79,8 @@ const ticket = (): { hash: string; expires: number } => ({
 /** What a socket that was opened now gets at a later time. */
 async function socketAt(admitted: Admitted, later: number): Promise<string | number> {
   const { path } = admitted
-  const url = listenerUrl({ role: 'client', ...admitted }, ticket(), world.now)
+  const caller = { role: 'client' as const, ...admitted, standing: await standingNow() }
+  const url = listenerUrl(caller, ticket(), world.now)
   const response = await stubOf(world.tenant).fetch(url, { headers: { upgrade: 'websocket' } })
   const socket = response.webSocket!
   const first = new Promise<string | number>((resolve) => {
@@ -96,6 +110,40 @@ it('a socket is admitted no longer than its path', async () => {
   const path = await pathOf(world.now + 600)
   expect(await socketAt(path, world.now + 600)).toBe('{"type":"refusal"}')
   expect(await socketAt(path, world.now + 601)).toBe(1008)
+})
+
+describe('[relay-4] a socket is opened by the documents of now', () => {
+  /** As a call of a browser; 101 or what else it is answered. */
+  async function open(client: Client): Promise<number> {
+    const url = new URL(paths.events(world.tenant), relay.url)
+    const protocols = `${SUBPROTOCOL}, ${await signTicket(url, client.signer, world.now)}`
+    const headers = { upgrade: 'websocket', 'sec-websocket-protocol': protocols }
+    const response = await relay.fetch(url, { headers })
+    response.webSocket?.accept()
+    response.webSocket?.close()
+    return response.status
+  }
+
+  /** A trust document that another isolate of the gateway brought a moment ago. */
+  async function changeElsewhere(clients: Partial<World['trust']['clients']>): Promise<void> {
+    const all = { ...world.trust.clients, ...clients }
+    const next = await renewTrust(world, { clients: all })
+    const [hash, envelope] = [documentHash(next), encodeEnvelope(next)]
+    const { number } = world.trust
+    expect(await stubOf(world.tenant).addTrust({ number, hash, envelope }, true)).toBeNull()
+  }
+
+  it('and not by those that this isolate remembers', async () => {
+    const ada = await makeClient(world, 'ada')
+    await pushAll(relay, world, await publish(world, []), null)
+    expect(await open(ada)).toBe(101)
+    await changeElsewhere({})
+    // Who is admitted still does not notice.
+    expect(await open(ada)).toBe(101)
+    const ca = await makeCa('client', world.now)
+    await changeElsewhere({ anchors: [ca.certificate] })
+    expect(await open(ada)).toBe(404)
+  })
 })
 
 describe('calls that wait', () => {
@@ -157,7 +205,8 @@ describe('whole deliveries', () => {
     const open = async (client: Client): Promise<WebSocket> => {
       const admitted = await pathOf(world.now + HOUR)
       const path = { ...admitted.path, fingerprint: client.fingerprint }
-      const url = listenerUrl({ role: 'client', ...admitted, path }, ticket(), world.now)
+      const caller = { role: 'client' as const, ...admitted, path, standing: await standingNow() }
+      const url = listenerUrl(caller, ticket(), world.now)
       const response = await stubOf(world.tenant).fetch(url, { headers: { upgrade: 'websocket' } })
       const socket = response.webSocket!
       socket.accept()

@@ -1,7 +1,7 @@
 /** Key requests on their way to the deriver, refusals on their way back, and the event stream. */
 import { answersSchema, JSON_TYPE, requestSchema } from '../../shared/api.ts'
 import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
-import { encodeEnvelope, peekPayload, type Envelope } from '../../shared/envelope.ts'
+import { encodeEnvelope, peekPayload, type Envelope, type Role } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson, parseJson } from '../../shared/json.ts'
@@ -10,11 +10,12 @@ import { type VerifyContext } from '../../shared/verify-context.ts'
 import { MAX_PUSH, MAX_REQUEST } from '../../shared/limits.ts'
 import { waitSchema } from '../../shared/news.ts'
 import { verifyRefusal } from '../../shared/refusal.ts'
+import { admit } from '../admission.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { listenerUrl, waitingOf } from '../events.ts'
 import { empty, json, RelayError, requireCode } from '../problem.ts'
 import { type StoredRefusal } from '../refusals.ts'
-import { crlsOf } from '../standing.ts'
+import { crlsOf, forgetStanding } from '../standing.ts'
 
 /** Seconds until a full mailbox may have room. */
 const RETRY_AFTER = '60'
@@ -74,17 +75,27 @@ async function answer(call: SignedCall): Promise<Response> {
   return empty(204)
 }
 
-async function listen(call: SignedCall): Promise<Response> {
-  if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-    throw new KeyferryError('ERR_MALFORMED', 'not a WebSocket')
-  }
+function openSocket(call: SignedCall): Promise<Response> {
   const { caller, now } = call
   const { base, expires } = caller.signature
   const until = expires + caller.standing.trust.body.skew
   const url = listenerUrl(caller, { hash: base64url(sha256(base)), expires: until }, now)
-  const response = await tenantOf(call).fetch(
-    new Request(url, { headers: { upgrade: 'websocket' } }),
-  )
+  return tenantOf(call).fetch(new Request(url, { headers: { upgrade: 'websocket' } }))
+}
+
+const LISTENERS: readonly Role[] = ['client', 'deriver']
+
+async function listen(call: SignedCall): Promise<Response> {
+  if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+    throw new KeyferryError('ERR_MALFORMED', 'not a WebSocket')
+  }
+  let response = await openSocket(call)
+  if (response.status === 409) {
+    // What this isolate remembers was replaced through another one.
+    forgetStanding(call.tenant)
+    const options = { isTicket: true, limit: 0, crlsIn: () => [] }
+    response = await openSocket({ ...call, ...(await admit(call, LISTENERS, options)) })
+  }
   // PROTOCOL [relay-12]
   if (response.status === 401) throw new KeyferryError('ERR_UNAUTHORIZED', 'a used ticket')
   if (response.status !== 101)
@@ -119,7 +130,7 @@ export const mailboxRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/:tenant/events',
-    roles: ['client', 'deriver'],
+    roles: LISTENERS,
     ticket: true,
     handle: listen,
   },
