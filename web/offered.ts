@@ -2,6 +2,7 @@
 import { deliverySchema } from '../shared/api.ts'
 import { equal } from '../shared/bytes.ts'
 import { documentHash } from '../shared/envelope.ts'
+import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
 import { isCurrent } from './state.ts'
 import { type StoredState } from './store.ts'
 
@@ -9,7 +10,7 @@ import { type StoredState } from './store.ts'
  * False under the head that was accepted already, since it would only keep the client from asking other relays, and where a keyring is left out that the client holds
  * under that head, since it would only take that away. Nothing is verified here. Throws `ERR_SCHEMA`, `ERR_NOT_CANONICAL`.
  */
-export function isWelcome(offered: unknown, state: StoredState): boolean {
+function isWelcome(offered: unknown, state: StoredState): boolean {
   const { head, keyrings } = deliverySchema(offered, '')
   const { accepted } = state
   if (accepted !== null && equal(documentHash(head), accepted.head.hash)) return false
@@ -17,4 +18,19 @@ export function isWelcome(offered: unknown, state: StoredState): boolean {
   return held.every(({ id }) =>
     keyrings.some(({ keyring, member }) => member !== null && equal(keyring, id)),
   )
+}
+
+/** Whether `take` has taken a delivery. Where it refuses, what a relay answers counts: nobody asked for this one. Only a contradiction is told, since `take` has kept the proof. */
+export async function takeOffered(
+  offered: unknown,
+  state: StoredState,
+  take: () => Promise<boolean>,
+  warn: (error: KeyferryError) => void,
+): Promise<boolean> {
+  try {
+    return isWelcome(offered, state) && (await take())
+  } catch (error) {
+    if (isKeyferryError(error, 'ERR_FORK')) warn(error)
+    return false
+  }
 }

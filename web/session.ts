@@ -350,14 +350,12 @@ export class Session {
   async #fetchFrom(post: Post, keyrings: readonly Bytes[], which: Which): Promise<boolean> {
     const offered = this.#offered
     this.#offered = undefined
-    try {
-      const isTaken =
-        offered !== undefined &&
-        (await lazily(() => import('./offered.ts'))).isWelcome(offered, this.#state) &&
-        (await this.#take(offered, this.#state, keyrings, which))
+    if (offered !== undefined) {
+      const take = (): Promise<boolean> => this.#take(offered, this.#state, keyrings, which)
+      // Without it the relay is asked.
+      const part = await import('./offered.ts').catch(() => null)
+      const isTaken = await part?.takeOffered(offered, this.#state, take, this.#options.warn)
       if (isTaken && keyrings.every((id) => isCurrent(this.#state, id))) return true
-    } catch {
-      // Nobody asked for it: what the relay answers counts.
     }
     const base = this.#state
     const used = packagesOf(base)[which]

@@ -1,5 +1,5 @@
 // The event stream: hints to fetch, from whoever is at the other end of a socket.
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { documentHash } from '../../shared/envelope.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
 import { readTicket } from '../../shared/ticket.ts'
@@ -159,6 +159,43 @@ describe('a delivery on the socket', () => {
     }
     expect(warnings).toEqual([])
     expect(client.evidence).toEqual([])
+  })
+
+  it('is fetched where the part of the client that looks at it does not load', async () => {
+    const { relay, client, socket } = await start()
+    await settled()
+    vi.doMock('../../web/offered.ts', () => {
+      throw new Error('no such chunk')
+    })
+    onTestFinished(() => vi.doUnmock('../../web/offered.ts'))
+    const warnings: string[] = []
+    client.on('warning', ({ code }) => warnings.push(code))
+    const changes: number[] = []
+    client.on('change', ({ version }) => changes.push(version))
+    await relay.publish()
+    const before = relay.deliveries.length
+    socket.tell(deliver(relay, await answerTo(relay)))
+    await expect.poll(() => changes).toEqual([relay.version])
+    expect([relay.deliveries.length, warnings]).toEqual([before + 1, []])
+  })
+
+  it('that contradicts what was accepted is refused, told, and kept as a proof', async () => {
+    const { relay, client, socket, notes } = await start()
+    await settled()
+    const warnings: [string, number][] = []
+    client.on('warning', ({ code }) => warnings.push([code, client.evidence.length]))
+    const known = relay.publication
+    relay.version--
+    relay.now += 1
+    await relay.publish()
+    const fork = deliver(relay, await answerTo(relay))
+    relay.publication = known
+    const before = relay.deliveries.length
+    socket.tell(fork)
+    await expect.poll(() => warnings).toEqual([['ERR_FORK', 1]])
+    await expect.poll(() => relay.deliveries.length).toBe(before + 1)
+    expect(client.evidence.map(({ code }) => code)).toEqual(['ERR_FORK'])
+    expect(notes.state).toBe('ready')
   })
 
   it('of the head that is there already keeps nobody from asking the relay', async () => {
