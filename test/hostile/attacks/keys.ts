@@ -180,7 +180,9 @@ export const keys: readonly Attack[] = [
     row: '3.2 ghost key: a manifest of the thief’s making',
     actor: BOTH,
     code: 'ERR_HASH',
-    play: forging(() => ({ manifest }) => ({ manifest: manifest.with(manifest.length - 1, 7) })),
+    play: forging(() => ({ manifest }) => ({
+      manifest: manifest.with(manifest.length - 1, manifest.at(-1)! ^ 1),
+    })),
   },
   {
     row: '3.3 fellow member who knows the key-encryption key: a bundle of its own',
