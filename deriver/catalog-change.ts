@@ -30,6 +30,7 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { appendLog } from './log.ts'
 import { putObject } from './objects.ts'
 import { draftManifest, publishTrees } from './release.ts'
+import { requireUnfenced } from './restored.ts'
 import { type Root } from './root.ts'
 import { type KeyringRow } from './rows.ts'
 import { commitAhead } from './schedule.ts'
@@ -168,7 +169,7 @@ function signedBefore(store: Store, { manifest }: KeyringRow): Bytes {
 
 /**
  * Proposes a catalog over all keyrings, each with `ahead` unused versions: their numbers, nonces and, in erasable keyrings, salts are made here, and the salts
- * never leave the database. `lifetime` in seconds. Throws `ERR_LIFETIME`.
+ * never leave the database. `lifetime` in seconds. Throws `ERR_LIFETIME`, `ERR_ROLLBACK` under the fence of a restore.
  */
 export async function proposeCatalog(
   store: Store,
@@ -180,6 +181,8 @@ export async function proposeCatalog(
   if (options.lifetime < 1 || options.lifetime > MAX_AUTHORITY_LIFETIME)
     throw new KeyferryError('ERR_LIFETIME', 'a catalog lives at most 400 days')
   return root.transaction(store, () => {
+    // PROTOCOL [restore-1] Nor a catalog: its number may be one that was signed since the backup.
+    requireUnfenced(store)
     for (const row of store.all<KeyringRow>('SELECT * FROM keyrings'))
       commitAhead(store, row, now, options.ahead)
     const all = drafts(store, root, tenant)

@@ -11,6 +11,7 @@ import { listedName } from './crls.ts'
 import { appendLog, shownLog } from './log.ts'
 import { renewGeneration, type Deriving } from './members.ts'
 import { markChanged, type Store } from './store.ts'
+import { takeFenceDown } from './restored.ts'
 import { moveOn } from './versions.ts'
 
 /**
@@ -22,8 +23,8 @@ function numberBase(incarnation: number): number {
 }
 
 /**
- * Takes the trust document's incarnation where it is above the deriver's: every keyring gets a new generation and a new version, in one transaction.
- * Returns whether it did.
+ * Takes the trust document's incarnation where it is above the deriver's: every keyring gets a new generation and a new version, in one transaction, in which the
+ * fence of a restore comes down, too (`requireTakenUp` first). Returns whether it did.
  */
 export async function takeUpIncarnation(
   store: Store,
@@ -39,6 +40,8 @@ export async function takeUpIncarnation(
     const since = shownLog(store)?.size ?? 0
     appendLog(store, 'incarnation-raised', now, { incarnation, since, trust: trust.body.number })
     store.set('incarnation', incarnation)
+    // PROTOCOL [restore-1] Not before: a root that does not answer would leave this database without a fence, in the incarnation of the backup.
+    takeFenceDown(store)
     // PROTOCOL [deriver-6]
     const base = numberBase(incarnation)
     store.set('catalog', Math.max(store.counter('catalog'), base))

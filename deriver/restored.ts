@@ -59,18 +59,26 @@ export function requireUnfenced(store: Store): void {
 }
 
 /**
- * Takes the fence down once everything is there: throws `ERR_ROLLBACK` before relays were asked what happened since the backup and while the trust document is of an
- * incarnation that was in use, `ERR_CRL` for a list that is still the one of the backup.
+ * Throws `ERR_ROLLBACK` in a restored database before relays were asked what happened since the backup: whatever the authority signed then has the numbers that come
+ * next here.
+ */
+export function requireCaughtUp(store: Store): void {
+  if (!isFenced(store) || store.counter('caught-up') > 0) return
+  throw new KeyferryError(
+    'ERR_ROLLBACK',
+    'this database was restored from a backup, and relays were not asked what happened since',
+    { hint: 'keyferry catch-up' },
+  )
+}
+
+/**
+ * Throws where something is missing before the fence can come down: `ERR_ROLLBACK` before relays were asked what happened since the backup and while the trust document
+ * is of an incarnation that was in use, `ERR_CRL` for a list that is still the one of the backup.
  */
 export function requireTakenUp(store: Store, { body }: TrustDocument): void {
   if (!isFenced(store)) return
   // PROTOCOL [restore-2]
-  if (store.counter('caught-up') === 0)
-    throw new KeyferryError(
-      'ERR_ROLLBACK',
-      'this database was restored from a backup, and relays were not asked what happened since',
-      { hint: 'keyferry catch-up' },
-    )
+  requireCaughtUp(store)
   // PROTOCOL [restore-3]
   const [stale] = staleIssuers(store)
   if (stale !== undefined)
@@ -86,5 +94,9 @@ export function requireTakenUp(store: Store, { body }: TrustDocument): void {
       `incarnation ${body.incarnation} was in use before this database was restored: it needs a new one`,
       { hint: 'keyferry trust propose --raise-incarnation, then trust sign and trust publish' },
     )
+}
+
+/** Takes the fence down. Call it in the transaction that takes up the new incarnation: numbers of the one before are not to be given out in between. */
+export function takeFenceDown(store: Store): void {
   store.set('restored', 0)
 }

@@ -9,6 +9,7 @@ import { currentCrls } from '../publish.ts'
 import { deriverCertificates, revokeDerivers } from '../deriver-certificates.ts'
 import { keyPath, readCa } from '../key-files.ts'
 import { makeDraft, trustChanges } from '../trust-change.ts'
+import { requireCaughtUp } from '../restored.ts'
 import { loadTrust } from '../trust.ts'
 import { existsSync } from 'node:fs'
 import {
@@ -84,6 +85,8 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
     run: (invocation) =>
       withStore(invocation, async (store) => {
         const { options: o, out, now } = invocation
+        // PROTOCOL [restore-2]
+        requireCaughtUp(store)
         const all = await loadTrust(store)
         const current = all.at(-1)!
         const old = current.body

@@ -8,6 +8,7 @@ import { decodeTrust, tenantId, type TrustDocument } from '../../shared/trust.ts
 import { documentHash } from '../../shared/envelope.ts'
 import { describe, inspect } from '../inspect.ts'
 import { exportKey, importPrivateKey, keyPath, openSigningKey } from '../key-files.ts'
+import { requireCaughtUp } from '../restored.ts'
 import { isSealed, writeKeyFile } from '../secret.ts'
 import {
   decodeDraft,
@@ -122,7 +123,11 @@ example: keyferry trust sign next.json --key authority-2.json
       const draft = decodeDraft(readFile(path, MAX_DRAFT))
       const current =
         options.current === undefined
-          ? await withStore(invocation, newestTrust)
+          ? await withStore(invocation, (store) => {
+              // PROTOCOL [restore-2]
+              requireCaughtUp(store)
+              return newestTrust(store)
+            })
           : await readCurrent(options.current)
       const key = await readAuthority(options.key ?? keyPath(directory, 'authority'), invocation)
       const signed = await signDraft(draft, key, current)
@@ -151,6 +156,8 @@ example: keyferry trust publish next.json
     run: (invocation) =>
       withStore(invocation, async (store) => {
         const { options, out, now } = invocation
+        // PROTOCOL [restore-2]
+        requireCaughtUp(store)
         const draft = decodeDraft(readFile(operand(invocation, 'file'), MAX_DRAFT))
         const { body, hash } = await publishTrust(store, draft, now())
         const floor = { number: body.number, hash: base64url(hash) }

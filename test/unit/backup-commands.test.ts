@@ -1,5 +1,5 @@
 /** The commands of backups, in process: what they read, print and return. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -100,8 +100,21 @@ it('restore says what is next, and catch-up without a relay needs to be told so'
     'nothing was changed: --accept takes it in',
   ])
   expect((await run('rotate', 'notes', '--dir', 'new')).status).toBe('ERR_ROLLBACK')
+  // [restore-2] Another trust document 2 may have been signed since the backup.
+  const proposed = await run('trust propose', '--raise-incarnation')
+  writeFileSync(path('next.json'), proposed.lines.join('\n'))
+  for (const what of ['trust sign', 'trust publish'])
+    expect((await run(what, path('next.json'), '--dir', 'new')).status).toBe('ERR_ROLLBACK')
+  expect((await run('trust propose', '--raise-incarnation', '--dir', 'new')).status).toBe(
+    'ERR_ROLLBACK',
+  )
   expect((await run('catch-up', '--dir', 'new', '--without-relays', '--accept')).status).toBe(0)
   expect((await run('catch-up', '--accept')).status).toBe('ERR_CONFLICT')
+  // [restore-1] Nor another catalog of a number that was signed.
+  const propose = () => run('catalog propose', '--out', path('catalog.json'), '--dir', 'new')
+  expect((await propose()).status).toBe('ERR_ROLLBACK')
+  for (const what of ['trust sign', 'trust publish'])
+    expect((await run(what, path('next.json'), '--dir', 'new')).status).toBe(0)
 })
 
 it('a backup by passphrase is opened by that one', async () => {

@@ -1,6 +1,7 @@
 /** The fence of a restored database: what has to be there before it signs a head, and makes a version. */
 import { expect, it } from 'vitest'
 import { takeCrl } from '../../deriver/crls.ts'
+import { takeUpIncarnation } from '../../deriver/incarnation.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import {
   noteCaughtUp,
@@ -9,11 +10,13 @@ import {
   requireTakenUp,
   isFenced,
 } from '../../deriver/restored.ts'
+import { type Root } from '../../deriver/root.ts'
 import { createService } from '../../deriver/service.ts'
-import { moveOn, rotateKeyring, withdrawVersion } from '../../deriver/versions.ts'
+import { rotateKeyring, withdrawVersion } from '../../deriver/versions.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { type TrustDocument } from '../../shared/trust.ts'
-import { codeOf, notes, ring, tenant, useTenant } from '../lib/deriver.ts'
+import { codeOf, deriving, ring, tenant, useTenant } from '../lib/deriver.ts'
 import { makeCa } from '../lib/world.ts'
 
 useTenant()
@@ -40,8 +43,27 @@ it('[restore-1] no head before an incarnation above each that is known to have b
   for (const incarnation of [1, 2, 3]) expect(await check(incarnation)).toBe('ERR_ROLLBACK')
   expect(isFenced(tenant.store)).toBe(true)
   expect(await check(4)).toBe('none')
-  // Once it is down it stays down.
-  expect(isFenced(tenant.store)).toBe(false)
+})
+
+it('[restore-1] the fence comes down with the new incarnation, and stays up where the root does not answer', async () => {
+  const { store, keys, clock } = tenant
+  restore()
+  catchUp(1)
+  expect(await check(2)).toBe('none')
+  const away: Root = { ...keys.root, transaction: () => Promise.reject(errorOf('ERR_ROOT')) }
+  const take = (root: Root) =>
+    codeOf(takeUpIncarnation(store, { ...deriving(), root }, trustOf(2), clock.now))
+  expect(await take(away)).toBe('ERR_ROOT')
+  expect(isFenced(store)).toBe(true)
+  expect(await codeOf(Promise.resolve().then(() => rotateKeyring(store, 'notes', clock.now)))).toBe(
+    'ERR_ROLLBACK',
+  )
+  expect(await take(keys.root)).toBe('none')
+  expect(isFenced(store)).toBe(false)
+  expect(store.all('SELECT incarnation, version FROM versions')).toEqual([
+    { incarnation: 1, version: 1 },
+    { incarnation: 2, version: 2 },
+  ])
 })
 
 it('[restore-1] no version before that: neither a rotation nor a new keyring, and a removal leaves none to encrypt with', async () => {
@@ -59,8 +81,8 @@ it('[restore-1] no version before that: neither a rotation nor a new keyring, an
   const create = () => createKeyring(store, { name: 'more', rules }, clock.now)
   expect(await codeOf(Promise.resolve().then(create))).toBe('ERR_ROLLBACK')
   catchUp(1)
-  expect(await check(2)).toBe('none')
-  expect(store.transaction(() => moveOn(store, notes, clock.now, false))).toBe(2)
+  await takeUpIncarnation(store, deriving(), trustOf(2), clock.now)
+  expect(rotateKeyring(store, 'notes', clock.now)).toBe(3)
 })
 
 it('[restore-2] no head before relays were asked, whatever the trust document says', async () => {
