@@ -34,7 +34,10 @@ interface Row {
 export interface Lease {
   /** Takes or renews it. False while another one holds it. */
   take(): boolean
-  /** Throws `ERR_LEASE` where another service holds it; renews it where it is held. Call it in the transaction of what it is to guard, or before a call. */
+  /**
+   * Throws `ERR_LEASE` where another service holds it, and, once it was lost, until it is taken again; renews it where it is held. Call it in the transaction of what it
+   * is to guard, or before a call.
+   */
   require(): void
   /** Gives it back, so that nobody has to wait. */
   release(): void
@@ -95,6 +98,8 @@ export function createLease(store: Store, name: string, time: number = LEASE_TIM
   const holder = `${name}, process ${process.pid} on ${hostname()}`
   const place = placeOf(process.pid)
   let mine: number | null = null
+  /** Whoever took it may have gone again: what was read before that is old nevertheless. */
+  let isLost = false
 
   function isFree(row: Row): boolean {
     return row.until <= Date.now() || (row.place !== place && hasEnded(row.place))
@@ -106,6 +111,7 @@ export function createLease(store: Store, name: string, time: number = LEASE_TIM
   }
 
   function lost(row: Row): KeyferryError {
+    isLost ||= mine !== null
     mine = null
     return new KeyferryError('ERR_LEASE', `${row.holder} writes to this store`)
   }
@@ -119,6 +125,7 @@ export function createLease(store: Store, name: string, time: number = LEASE_TIM
           return true
         }
         mine = null
+        isLost = false
         if (row !== undefined && !isFree(row)) return false
         const now = Date.now()
         const fence = (row?.fence ?? 0) + 1
@@ -137,8 +144,8 @@ export function createLease(store: Store, name: string, time: number = LEASE_TIM
     require() {
       const row = rowOf(store)
       if (row !== undefined && row.fence === mine) return renew(row)
-      // One that held it does not go on without it: what it had read is old.
-      if (mine !== null) throw lost(row!)
+      // One that held it does not go on without it, however the error was taken that said so first.
+      if (mine !== null || isLost) throw lost(row!)
       if (row !== undefined && !isFree(row)) throw lost(row)
     },
     release() {

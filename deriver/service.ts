@@ -5,7 +5,6 @@
 import { type RequestBody } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
-import { errorOf } from '../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
@@ -384,10 +383,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       failure ??= error
       bell.ring()
     }
-    // Also while a relay or a root keeps it waiting.
+    // Also while a relay or a root keeps it waiting. It is not taken anew here: what is under way began with the lease that was lost.
     const renewal = setInterval(() => {
       try {
-        if (!lease.take()) fail(errorOf('ERR_LEASE'))
+        options.store.transaction(lease.require)
       } catch (error) {
         fail(error)
       }

@@ -77,6 +77,66 @@ describe('[deriver-12] a lease', () => {
     expect(store.counter('change')).toBe(before)
   })
 
+  it('that was lost stays lost until it is taken again, also when whoever took it has gone', () => {
+    const lease = createLease(tenant.store, 'one')
+    const store = fenceStore(tenant.store, lease)
+    lease.take()
+    letItEnd()
+    const other = createLease(tenant.store, 'two')
+    other.take()
+    other.release()
+    // Twice: the first error may have been taken for one of a relay.
+    for (const attempt of [1, 2])
+      expect(() => store.next('change'), `attempt ${attempt}`).toThrow('writes to this store')
+    expect(lease.take()).toBe(true)
+    expect(() => store.next('change')).not.toThrow()
+  })
+
+  it('that was lost while a service hangs is not taken anew in the middle of its work', async () => {
+    const other = openStore(storePath(tenant.directory))
+    onTestFinished(() => other.close())
+    const issuer = tenant.derivers
+    const stop = new AbortController()
+    const events: string[] = []
+    let hang = true
+    let calls = 0
+    const { promise: hung, resolve: hangs } = Promise.withResolvers<void>()
+    const service = await createService({
+      store: tenant.store,
+      root: tenant.keys.root,
+      authority: tenant.keys.authority,
+      issuers: { deriver: issuer, client: tenant.clients },
+      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
+      now: () => tenant.clock.now,
+      lease: 1,
+      report: (event) => {
+        if (event.type === 'writer') events.push(event.state)
+        // The second taking is a new beginning.
+        if (events.filter((one) => one === 'taken').length === 2) stop.abort()
+      },
+      fetch: async () => {
+        calls++
+        if (hang) {
+          hang = false
+          hangs()
+          const lease = createLease(other, 'two')
+          letItEnd()
+          lease.take()
+          lease.release()
+          // The timer renews a lease of a second four times in it.
+          await new Promise((resolve) => setTimeout(resolve, 600))
+        }
+        throw new TypeError('no relay is there')
+      },
+    })
+    const running = service.run(stop.signal)
+    await hung
+    await running
+    expect(events).toEqual(['taken', 'lost', 'taken'])
+    expect(readWriter(tenant.store)).toBeNull()
+    expect(calls).toBeGreaterThan(0)
+  })
+
   it('is asked between the number of a head and its signature', async () => {
     const lease = createLease(tenant.store, 'one')
     lease.take()
