@@ -131,15 +131,24 @@ function catchUpVersion(
   const { keyring, incarnation, version } = one
   const state = stateOf(ring, one)
   const name = `${row.name}@${nameOf(one)}`
-  const isOver = ['skipped', 'destroying', 'destroyed'].includes(one.state)
-  if (isOver || state === one.state || !ring.manifest.versions.some((v) => isSame(v, one)))
-    return null
+  const isOver = one.state === 'destroying' || one.state === 'destroyed'
+  const signed = ring.manifest.versions.find((v) => isSame(v, one))
+  if (isOver || state === one.state || signed === undefined) return null
   if (state === 'destroying') {
     if (row.kind !== 'erasable') return null
+    // The backup may have had it before anybody derived it.
+    if (one.key_id === null)
+      store.run(
+        'UPDATE versions SET key_id = ?, committed = 1 WHERE keyring = ? AND incarnation = ? AND version = ?',
+        signed.keyId,
+        keyring,
+        incarnation,
+        version,
+      )
     orderOne(store, name, retention, now)
     return { kind: 'version-destroyed', what: `${name} was destroyed: it is again` }
   }
-  if (state === 'active' || one.state === 'compromised') return null
+  if (state === 'active' || one.state === 'compromised' || one.state === 'skipped') return null
   if (state !== 'skipped') {
     const event = state === 'compromised' ? 'version-compromised' : 'version-retired'
     appendLog(store, event, now, { keyring, incarnation, version })

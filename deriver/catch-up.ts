@@ -3,7 +3,7 @@
  * were taken away, versions that were made, withdrawn or destroyed. Nothing here widens anything.
  */
 import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
-import { checkCrl, parseCrl } from '../shared/crl.ts'
+import { checkCrl, parseCrl, type Crl } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { keyId } from '../shared/signature.ts'
 import { type TrustDocument } from '../shared/trust.ts'
@@ -12,7 +12,7 @@ import { anchorsOf } from './crl-sources.ts'
 import { storeCrl } from './crls.ts'
 import { denyKey } from './devices.ts'
 import { catchUpRing, derivedVersions, type RingChange } from './catch-up-ring.ts'
-import { type Held } from './held.ts'
+import { type Held, type HeldRing } from './held.ts'
 import { latestHead } from './publish.ts'
 import { isFenced, noteCaughtUp, noteListed } from './restored.ts'
 import { type Root } from './root.ts'
@@ -46,6 +46,22 @@ export function newestOf(held: readonly Held[]): Held | undefined {
     .toSorted(
       (a, b) => b.head!.incarnation - a.head!.incarnation || b.head!.version - a.head!.version,
     )[0]
+}
+
+/**
+ * What the relay with the newest head holds of keyrings, unless that head is older than the newest of the backup: such a relay knows nothing of the time since, and
+ * would have undone what the backup knows already.
+ */
+function ringsSince(store: Store, newest: Held | undefined): HeldRing[] {
+  if (newest?.head == null) return []
+  const { incarnation, version } = newest.head
+  const own = store.get<{ incarnation: number; version: number }>(
+    'SELECT incarnation, version FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
+  )
+  const isOlder =
+    own !== undefined &&
+    (incarnation < own.incarnation || (incarnation === own.incarnation && version < own.version))
+  return isOlder ? [] : newest.rings
 }
 
 /** The trust documents of relays beyond our own. Throws `ERR_FORK` where one of them is another than ours of that number. */
@@ -114,6 +130,16 @@ interface OwnList {
   list: Parameters<typeof takeOwnList>[2]
 }
 
+/** A list that a relay holds; none where that is no list. */
+function listOf(der: Bytes): Crl[] {
+  try {
+    return [parseCrl(der)]
+  } catch (error) {
+    if (!isKeyferryError(error)) throw error
+    return []
+  }
+}
+
 /** The lists of built-in CAs that relays hold, lowest number first. Those of the customer's CAs are to be had from these themselves. */
 async function ownLists(
   store: Store,
@@ -125,9 +151,9 @@ async function ownLists(
     store.all<OwnIssuer>('SELECT * FROM own_issuers').map((one) => [hex(one.key_id), one]),
   )
   const issuers = trusts.flatMap((one) => anchorsOf(one))
+  const lists = held.flatMap(({ crls }) => crls.flatMap(listOf))
   const out: OwnList[] = []
-  for (const der of held.flatMap(({ crls }) => crls)) {
-    const crl = parseCrl(der)
+  for (const crl of lists) {
     for (const certificate of issuers) {
       const anchor = parseAnchor(certificate)
       const issuer = own.get(hex(await keyId(anchor.spki)))
@@ -135,7 +161,10 @@ async function ownLists(
       try {
         // Its time is over where the machine was away for long: what it says of serials holds nevertheless.
         const { number, nextUpdate } = await checkCrl(crl, anchor, Math.min(now, crl.nextUpdate))
-        out.push({ issuer, list: { der, number, nextUpdate, revoked: crl.revoked.keys() } })
+        out.push({
+          issuer,
+          list: { der: crl.der, number, nextUpdate, revoked: crl.revoked.keys() },
+        })
       } catch (error) {
         if (!isKeyferryError(error, 'ERR_CRL')) throw error
       }
@@ -162,7 +191,8 @@ export async function catchUp(
   const own = await loadTrust(store)
   const { tenant } = own[0]!
   const lists = await ownLists(store, held, [...own, ...documents], now)
-  const derived = await derivedVersions(store, root, tenant, newest?.rings ?? [])
+  const rings = ringsSince(store, newest)
+  const derived = await derivedVersions(store, root, tenant, rings)
   const head = newest?.head ?? null
   const shown = store.get<{ n: number }>('SELECT count(*) AS n FROM log')!.n
   const result: CaughtUp = {
@@ -195,7 +225,7 @@ export async function catchUp(
       const rows = new Map(
         store.all<KeyringRow>('SELECT * FROM keyrings').map((row) => [hex(row.id), row]),
       )
-      for (const ring of newest?.rings ?? []) {
+      for (const ring of rings) {
         const row = rows.get(hex(ring.release.keyring))
         const found = derived.get(hex(ring.release.keyring)) ?? []
         result.changes.push(

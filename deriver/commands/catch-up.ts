@@ -25,6 +25,9 @@ function lines(found: CaughtUp, failed: readonly string[]): string[] {
     head === null
       ? 'NO RELAY HOLDS A HEAD: nothing is known of the time since the backup'
       : `${head.relay} holds head ${head.incarnation}.${head.version} of ${date(head.issuedAt)}, the backup head ${backup}`,
+    ...(head !== null && head.version < backup
+      ? ['THAT IS OLDER THAN THE BACKUP: nothing is known of the time since']
+      : []),
     ...(lost > 0 ? [`${lost} entries of the log are lost`] : []),
     ...trust.map(
       ({ number, hash }) =>
