@@ -107,9 +107,23 @@ function writeAll(file: number, part: Uint8Array): void {
   for (let at = 0; at < part.length;) at += writeSync(file, part, at)
 }
 
+/** Bytes of a header that can be read again. Throws `ERR_STATE` for one that could not: nobody would notice before the restore. */
+function encodeHeader(header: BackupHeader): Bytes {
+  const head = encodeJson(header)
+  try {
+    headerSchema(decodeJson(head, MAX_HEADER), '')
+    return head
+  } catch (cause) {
+    if (!isKeyferryError(cause)) throw cause
+    throw new KeyferryError('ERR_STATE', `such a backup could not be opened: ${cause.message}`, {
+      cause,
+    })
+  }
+}
+
 /**
  * Writes a backup to a file that must not exist yet; where it cannot be written as a whole, nothing stays. `key` is 32 bytes, `source` gives the files of the header
- * one after another. Throws `ERR_EXISTS`, `ERR_IO`.
+ * one after another. Throws `ERR_EXISTS`, `ERR_IO`, `ERR_STATE` for a header that could not be read again.
  */
 export async function writeBackup(
   path: string,
@@ -119,7 +133,7 @@ export async function writeBackup(
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<void> {
-  const head = encodeJson(header)
+  const head = encodeHeader(header)
   const salt = random(SALT_LENGTH)
   const { commitment, step } = await deriveChunkStep(
     'encrypt',

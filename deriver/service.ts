@@ -386,7 +386,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     // Also while a relay or a root keeps it waiting. It is not taken anew here: what is under way began with the lease that was lost.
     const renewal = setInterval(() => {
       try {
-        options.store.transaction(lease.require)
+        options.store.transaction(() => lease.require())
       } catch (error) {
         fail(error)
       }

@@ -207,6 +207,15 @@ describe('a backup', () => {
     )
   })
 
+  it('is not made with a key file of a name that its header cannot have: it could not be opened', async () => {
+    const odd = path('keys/authority_2.json')
+    writeKeyFile(odd, new Uint8Array(32), 'authority', null)
+    expect(await codeOf(backup())).toBe('ERR_STATE')
+    expect(existsSync(path('one.keyferry'))).toBe(false)
+    rmSync(odd)
+    expect(await codeOf(backup())).toBe('none')
+  })
+
   it('leaves nothing where the disk is full, or the folder is not there', async () => {
     expect(await codeOf(backup('nowhere/one.keyferry'))).toBe('ERR_IO')
     const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
