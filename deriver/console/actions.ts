@@ -61,7 +61,8 @@ export const rotate: Action = ({ store, caller, id: name, body, now }) => {
 export const schedule: Action = ({ store, caller, id: name, body, now }) => {
   onlyFields(body, 'at')
   const { at } = body
-  if (at !== null && !Number.isSafeInteger(at))
+  // What `Date` can say.
+  if (at !== null && !(Number.isSafeInteger(at) && Math.abs(at as number) <= 8_640_000_000_000))
     throw new KeyferryError('ERR_SCHEMA', 'at is a time in seconds, or null')
   const time = at as number | null
   const until = time === null ? 'never' : new Date(time * 1000).toISOString()

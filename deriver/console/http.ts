@@ -14,11 +14,15 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_EXISTS: 409,
   ERR_KEY_VERSION: 409,
   ERR_CONFLICT: 409,
+  // Under the fence of a restore.
+  ERR_ROLLBACK: 409,
   ERR_TOO_LARGE: 413,
   ERR_MEDIA_TYPE: 415,
   ERR_USAGE: 422,
   ERR_SCHEMA: 422,
   ERR_MALFORMED: 400,
+  // A text that is no Unicode.
+  ERR_NOT_CANONICAL: 400,
   ERR_QUOTA: 429,
 }
 

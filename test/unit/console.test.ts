@@ -14,6 +14,7 @@ import { readEntries } from '../../deriver/console/log-view.ts'
 import { startConsole, type Console } from '../../deriver/console/server.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { listRequests } from '../../deriver/pending.ts'
+import { noteRestored } from '../../deriver/restored.ts'
 import { readKeyFile } from '../../deriver/secret.ts'
 import { keyPath } from '../../deriver/key-files.ts'
 import { hex, type Bytes } from '../../shared/bytes.ts'
@@ -285,7 +286,24 @@ describe('an action', () => {
     expect((await plan(tenant.clock.now)).status).toBe(422)
     expect((await plan(at + 400 * 86_400)).status).toBe(422)
     expect((await plan('soon')).status).toBe(422)
+    for (const never of [2 ** 53 - 1, -(2 ** 53 - 1)])
+      expect(codeOf(await plan(never))).toBe('ERR_SCHEMA')
     expect((JSON.parse((await plan(null)).text) as { at: number }).at).toBeGreaterThan(at)
+  })
+})
+
+describe('what cannot be done is said as such, and changes nothing', () => {
+  it('a rotation under the fence of a restore, and a reason that is no Unicode', async () => {
+    noteRestored(tenant.store, tenant.clock.now)
+    const headers = await session()
+    const rotated = await call('/api/keyrings/notes/rotate', { method: 'POST', headers })
+    expect([rotated.status, codeOf(rotated)]).toEqual([409, 'ERR_ROLLBACK'])
+    expect(version()).toBe(1)
+    const size = readEntries(tenant.store, 0, 1).size
+    const body = { uri: 'keyferry://client.acme.example/\ud800' }
+    const revoked = await call('/api/clients/revoke', { method: 'POST', headers, body })
+    expect([revoked.status, codeOf(revoked)]).toEqual([400, 'ERR_NOT_CANONICAL'])
+    expect(readEntries(tenant.store, 0, 1).size).toBe(size)
   })
 })
 
