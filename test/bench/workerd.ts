@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startRelay } from '../../demo/relay.ts'
 import { INVITE, type Relay } from '../lib/calls.ts'
@@ -24,6 +25,16 @@ export function jiffies(pid: number): number | null {
   }
 }
 
+/** What prepares a measurement comes from one address, faster than a relay takes it from a stranger. */
+async function patiently(url: URL, init: RequestInit): Promise<Response> {
+  for (let left = 15; ; left--) {
+    const response = await fetch(url, init)
+    if (response.status !== 429 || left === 0) return response
+    await response.arrayBuffer()
+    await setTimeout(1_000)
+  }
+}
+
 /** Runs `work` with a relay that has one more route, `/bare`, which does nothing. */
 export async function withRelay<T>(work: (relay: Measured) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'keyferry-bench-'))
@@ -32,7 +43,7 @@ export async function withRelay<T>(work: (relay: Measured) => Promise<T>): Promi
   try {
     return await work({
       url: new URL(server.url),
-      fetch: (url: URL, init: RequestInit) => fetch(url, init),
+      fetch: patiently,
       cpu() {
         const found = jiffies(server.workerd ?? 0)
         return found === null ? null : found * JIFFY
