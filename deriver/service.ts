@@ -423,9 +423,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     }
   }
 
+  /** Beside a service that works: it reads, and no lease is needed for that, nor for a certificate to read with. */
   async function check(url: string, progress?: (objects: number) => void): Promise<RelayReport> {
-    await signer.refresh()
-    return checkRelay(access(url), trust(), progress)
+    const reader = keepSigner(options.store, options.signer, now, () => {})
+    await reader.refresh()
+    const { tenant } = trust()
+    const calls = { url, tenant, signer: () => reader.current(), now }
+    const own = options.fetch === undefined ? calls : { ...calls, fetch: options.fetch }
+    return checkRelay(own, trust(), progress)
   }
 
   async function rebuild(url: string): Promise<number> {

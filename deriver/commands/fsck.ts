@@ -69,7 +69,7 @@ example: keyferry fsck https://relay.example
     help: `usage: keyferry rebuild RELAY [--invite CODE] [--certificate PEM --key PEM] [--json]
 
 Enrols the tenant anew where the relay does not know it, and sends it every object and the newest head, as they were signed: clients notice
-nothing. What was cut off goes on where it was with the next call. A relay needs no backup.
+nothing. What was cut off goes on where it was with the next call. A relay needs no backup. Stop 'keyferry run' first: it writes here (ERR_LEASE).
 --invite  the code of the relay's operator, where the relay does not know the tenant any more
 
 example: keyferry rebuild https://relay.example --invite CODE

@@ -92,6 +92,27 @@ describe('[deriver-12] a lease', () => {
     expect(() => store.next('change')).not.toThrow()
   })
 
+  it('is not needed to look at a relay while another one works, and is to rebuild it', async () => {
+    const issuer = tenant.derivers
+    createLease(tenant.store, 'one').take()
+    const asked: string[] = []
+    const service = await createService({
+      store: tenant.store,
+      root: tenant.keys.root,
+      authority: tenant.keys.authority,
+      issuers: { deriver: issuer, client: tenant.clients },
+      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
+      now: () => tenant.clock.now,
+      fetch: (input) => {
+        asked.push(new URL(input as URL).host)
+        return Promise.reject(new TypeError('no relay is there'))
+      },
+    })
+    await expectCode(service.check('http://127.0.0.1:9'), 'ERR_RELAY')
+    expect(asked.length).toBeGreaterThan(0)
+    await expectCode(service.rebuild('http://127.0.0.1:9'), 'ERR_LEASE')
+  })
+
   it('that was lost while a service hangs is not taken anew in the middle of its work', async () => {
     const other = openStore(storePath(tenant.directory))
     onTestFinished(() => other.close())
