@@ -50,6 +50,7 @@ function loadFirst(): void {
   const parts = [
     import('../shared/trust.ts'),
     import('./package.ts'),
+    import('./offered.ts'),
     import('../shared/welcome.ts'),
     import('../shared/catalog.ts'),
     import('../shared/rsa-key.ts'),
