@@ -11,7 +11,7 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { createHpke } from '../../shared/hpke.ts'
 import { makeClient, makeRequest, makeTenant, type TestTenant } from '../lib/tenant.ts'
 import { bareWrap, makeBareJoin } from './bare.ts'
-import { cpu, type Line, median } from './measure.ts'
+import { cpu, cpuAlone, type Line, median } from './measure.ts'
 
 /** A tenant whose keyring has `count` members; they are written as rows, since only their number matters here. */
 export async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring: Bytes }> {
@@ -97,7 +97,7 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
       await publish(store, keys, trust, log, clock.now, 3_600)
       const publishNow = () => publish(store, keys, trust, log, clock.now, 3_600)
       times[i]!.rotate.push(
-        await cpu(async () => {
+        await cpuAlone(async () => {
           rotateKeyring(store, 'bench', clock.now)
           await publishNow()
         }),
@@ -105,13 +105,13 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
       const client = await makeClient(tenant, `new-${round + 2}`, 'MLKEM768-X25519')
       const request = await makeRequest(tenant, client, [keyring])
       times[i]!.join.push(
-        await cpu(async () => {
+        await cpuAlone(async () => {
           await handleRequest(store, keys, trust, request, clock.now)
           await publishNow()
         }),
       )
       times[i]!.revoke.push(
-        await cpu(async () => {
+        await cpuAlone(async () => {
           store.transaction(() => {
             renewGeneration(
               store,

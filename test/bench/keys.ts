@@ -10,7 +10,7 @@ import { KEM_ID } from '../../shared/suites.ts'
 import { makeBareDerive } from './bare.ts'
 import { tenantWith } from './deriver.ts'
 import { PEERS } from './keys-peers.ts'
-import { cpu, type Line, median } from './measure.ts'
+import { cpuAlone, type Line, median } from './measure.ts'
 import { makePerClient } from './per-client.ts'
 
 /** Keys delivered one by one that are really made; a million of them take minutes, and each costs the same. */
@@ -70,22 +70,22 @@ async function benchSize(keys: number, members: number, rounds: number): Promise
   let stored = new Map<string, number>()
   for (let round = -1; round < rounds; round++) {
     if (round === 0) spent.clear()
-    note('keyferry, warm group', await cpu(own.deliver))
+    note('keyferry, warm group', await cpuAlone(own.deliver))
     for (const { name, seal: send } of peers)
       note(
         name,
-        await cpu(async () => {
+        await cpuAlone(async () => {
           stored.set(name, (await send(payload)).message.length)
         }),
       )
-    const alone = await cpu(() => {
+    const alone = await cpuAlone(() => {
       for (let i = 0; i < SAMPLE; i++) perClient()
       return Promise.resolve()
     })
     note('each key for each client', (alone / SAMPLE) * keys * members)
     note(
       'bare HMAC + AES-KW for each key',
-      await cpu(() => {
+      await cpuAlone(() => {
         for (let i = 0; i < keys; i++) derive()
         return Promise.resolve()
       }),

@@ -1,5 +1,8 @@
 /** Measuring: CPU of this process, medians. Compare only figures of one run. */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
 /** One measured thing: a time or a size. `ratio` is against what `against` says, in the same run. `at` is its place on a curve of growth. */
 export type Line = {
   name: string
@@ -32,6 +35,15 @@ export function curvesOf(lines: readonly Line[]): Map<string, { x: number; y: nu
     curves.set(line.at.curve, [...(curves.get(line.at.curve) ?? []), point])
   }
   return new Map([...curves].filter(([, points]) => points.length > 1))
+}
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void
+
+/** The same, after what others have just left is collected: else it is paid for by whoever comes next. All of it would take compiled code away, too. */
+export function cpuAlone(work: () => Promise<unknown>): Promise<number> {
+  collect({ type: 'minor' })
+  return cpu(work)
 }
 
 /** CPU milliseconds, user and system, of this process over some work. */
