@@ -123,14 +123,16 @@ export function timeline(ring: KeyringView, now: number): HTMLElement {
       ),
     )
   })
+  const place = at(now, range)
+  // A date that the word would cover is left out.
   const axis = h(
     'div',
     { class: 'axis', 'aria-hidden': 'true' },
-    h('span', {}, time(range.from)),
-    h('span', {}, time(range.to)),
+    h('span', {}, place < 0.25 ? '' : time(range.from)),
+    h('span', {}, place > 0.75 ? '' : time(range.to)),
   )
   const today = h('span', { class: 'today' }, 'now')
-  today.style.setProperty('--from', String(at(now, range)))
+  today.style.setProperty('--from', String(place))
   axis.append(today)
   return h(
     'div',
