@@ -1,31 +1,8 @@
 /** Elements, numbers and times. Text is set as text: no markup is ever made from a string. */
 
-/** Properties of an element: `class`, ARIA and data attributes, and `on…` listeners. */
-type Properties = Record<string, string | number | boolean | ((event: Event) => void)>
-type Child = Node | string | null
+import { byId, h } from '../../deriver/console/page/dom.ts'
 
-/** Makes an element. */
-export function h<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  properties: Properties = {},
-  ...children: Child[]
-): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag)
-  for (const [name, value] of Object.entries(properties)) {
-    if (typeof value === 'function') element.addEventListener(name.slice(2), value)
-    else if (value === true) element.setAttribute(name, '')
-    else if (value !== false) element.setAttribute(name, String(value))
-  }
-  element.append(...children.filter((child) => child !== null))
-  return element
-}
-
-/** The element of this id. */
-export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
-  const element = document.getElementById(id)
-  if (element === null) throw new Error(`no element ${id}`)
-  return element as T
-}
+export { byId, h }
 
 /** Sets an element's text, only if it differs, so that screen readers and animations are not disturbed. */
 export function setText(id: string, text: string): void {

@@ -6,10 +6,10 @@ import { type PageFiles } from './assets.ts'
 
 const PAGE = new URL('./page/', import.meta.url)
 
-/** The texts of the page's files. */
-export function bundlePage(): PageFiles {
+/** The texts of a page's files: by default the console's. `folder` has main.ts, style.css, index.html and icon.svg. */
+export function bundlePage(folder: URL = PAGE): PageFiles {
   const { outputFiles } = buildSync({
-    entryPoints: ['main.ts', 'style.css'].map((name) => fileURLToPath(new URL(name, PAGE))),
+    entryPoints: ['main.ts', 'style.css'].map((name) => fileURLToPath(new URL(name, folder))),
     outdir: '/',
     bundle: true,
     write: false,
@@ -21,7 +21,7 @@ export function bundlePage(): PageFiles {
   })
   const built = (ending: string): string =>
     outputFiles.find(({ path }) => path.endsWith(ending))!.text
-  const text = (name: string): string => readFileSync(new URL(name, PAGE), 'utf8')
+  const text = (name: string): string => readFileSync(new URL(name, folder), 'utf8')
   return {
     html: text('index.html'),
     script: built('.js'),
