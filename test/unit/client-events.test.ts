@@ -36,16 +36,17 @@ class TestSocket extends EventTarget {
   }
 }
 
-async function start() {
+async function start(names = ['notes']) {
   TestSocket.all = []
   onTestFinished(() => void (TestSocket.all = []))
-  const relay = await ClientRelay.start()
+  const relay = await ClientRelay.start(names)
   const identity = await issueSigner(relay.world.cas.client, uriOf('client', 'kim'), relay.now)
   const client = await openClient(relay, {
     identity,
     WebSocket: TestSocket as unknown as typeof WebSocket,
   })
   const notes = await client.keyring('notes')
+  for (const name of names) await client.keyring(name)
   await expect.poll(() => TestSocket.all.length).toBe(1)
   return { relay, client, notes, identity, socket: TestSocket.all[0]! }
 }
@@ -211,25 +212,40 @@ describe('a delivery on the socket', () => {
     }
   })
 
-  it('that leaves out what the client holds takes nothing away while the relay is silent', async () => {
-    const { relay, client, socket, notes } = await start()
-    await settled()
-    const { version } = relay
-    await relay.publish()
-    const less = { ...(await answerTo(relay)), keyrings: [] }
-    let asked = 0
-    relay.interfere = () => {
-      asked++
-      return Promise.reject(new TypeError('no network'))
-    }
-    const changes: number[] = []
-    client.on('change', (change) => changes.push(change.version))
-    socket.tell(deliver(relay, less))
-    await expect.poll(() => asked).toBeGreaterThan(0)
-    await expect.poll(() => notes.state).toBe('offline')
-    await notes.encrypt('x')
-    expect([changes, relay.version > version]).toEqual([[], true])
-  })
+  type Item = { keyring: string; member: unknown }
+  it.each<[string, (items: Item[], notes: string) => Item[]]>([
+    ['all', () => []],
+    ['one of two', (items, notes) => items.filter(({ keyring }) => keyring !== notes)],
+    [
+      'the membership',
+      (items, notes) =>
+        items.map((item) => (item.keyring === notes ? { ...item, member: null } : item)),
+    ],
+  ])(
+    'that leaves out %s of what the client holds takes nothing away while the relay is silent',
+    async (_, twist) => {
+      const { relay, client, socket, notes } = await start(['notes', 'orders'])
+      await settled()
+      const { version } = relay
+      await relay.publish()
+      const whole = await answerTo(relay)
+      const items = whole['keyrings'] as Item[]
+      expect(items).toHaveLength(2)
+      const less = { ...whole, keyrings: twist(items, base64url(relay.keyrings[0]!.id)) }
+      let asked = 0
+      relay.interfere = () => {
+        asked++
+        return Promise.reject(new TypeError('no network'))
+      }
+      const changes: number[] = []
+      client.on('change', (change) => changes.push(change.version))
+      socket.tell(deliver(relay, less))
+      await expect.poll(() => asked).toBeGreaterThan(0)
+      await expect.poll(() => notes.state).toBe('offline')
+      await notes.encrypt('x')
+      expect([changes, relay.version > version]).toEqual([[], true])
+    },
+  )
 
   it('of an earlier head, or too long a one, changes nothing', async () => {
     const { relay, client, socket, notes } = await start()
