@@ -150,12 +150,15 @@ export function decodeBundle(bytes: Bytes): Bundle {
     ? count > 0 && reader.left >= count * least
     : reader.left === count * least
   if (!isFit) throw new KeyferryError('ERR_MALFORMED', 'bundle of another length')
-  const entries = Array.from({ length: count }, () => ({
-    incarnation: reader.u32(),
-    version: reader.u32(),
-    wrapped: reader.take(WRAPPED_KEY),
-    ...(isImports && { sealed: takeSealed(reader) }),
-  }))
+  const entries = Array.from({ length: count }, () => {
+    const entry: BundleEntry = {
+      incarnation: reader.u32(),
+      version: reader.u32(),
+      wrapped: reader.take(WRAPPED_KEY),
+    }
+    if (isImports) entry.sealed = takeSealed(reader)
+    return entry
+  })
   reader.end()
   // PROTOCOL [bundle-1]
   requireRising(entries, compareVersions, 'entries')

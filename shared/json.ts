@@ -16,17 +16,19 @@ function serialize(value: unknown, depth: number): string {
   }
   if (typeof value === 'number') {
     if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
-      throw new KeyferryError('ERR_NOT_CANONICAL', 'not an integer from 0 to 2^53 - 1')
+      throw new KeyferryError('ERR_NOT_CANONICAL', 'not a safe integer from 0')
     }
     return String(value)
   }
   if (value instanceof Uint8Array) return JSON.stringify(base64url(value))
   if (Array.isArray(value)) return `[${value.map((item) => serialize(item, depth + 1)).join(',')}]`
   if (typeof value === 'object' && value !== null) {
-    const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
-    return `{${entries.map(([name, item]) => `${serialize(name, depth)}:${serialize(item, depth + 1)}`).join(',')}}`
+    const fields = value as Record<string, unknown>
+    // By UTF-16 units, as RFC 8785 has it.
+    const names = Object.keys(fields).toSorted()
+    return `{${names.map((name) => `${serialize(name, depth)}:${serialize(fields[name], depth + 1)}`).join(',')}}`
   }
-  throw new KeyferryError('ERR_NOT_CANONICAL', 'only objects, arrays, strings and integers')
+  throw new KeyferryError('ERR_NOT_CANONICAL', 'not a type of canonical JSON')
 }
 
 /** Canonical JSON of a value, as text; `Bytes` become base64url. Throws `ERR_NOT_CANONICAL` for what has no canonical form. */

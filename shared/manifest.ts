@@ -1,5 +1,16 @@
 /** Manifests: the versions of a keyring, committed to (docs/PROTOCOL.md, "Manifest and catalog"). */
-import { compare, concat, fromUtf8, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
+import {
+  compare,
+  concat,
+  fromUtf8,
+  latin1,
+  Reader,
+  u16,
+  u32,
+  u64,
+  utf8,
+  type Bytes,
+} from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { lengthPrefixed, type VersionContext } from './kdf.ts'
 import { MAX_MANIFEST } from './limits.ts'
@@ -73,7 +84,9 @@ function checkManifest(m: Manifest): void {
     throw new KeyferryError('ERR_SCHEMA', 'a rule is not printable ASCII')
   requireRising(m.rules, (a, b) => compare(utf8(a), utf8(b)), 'rules')
   requireRising(m.versions, compareVersions, 'versions')
-  requireRising(m.versions.map((v) => v.keyId).toSorted(compare), compare, 'key ids, sorted,')
+  const keyIds = new Set(m.versions.map((v) => latin1(v.keyId)))
+  if (keyIds.size < m.versions.length)
+    throw new KeyferryError('ERR_SCHEMA', 'two versions with one key id')
   for (const v of m.versions) {
     if (
       v.incarnation < 1 ||
@@ -142,17 +155,20 @@ export function decodeManifest(bytes: Bytes): Manifest {
   // Before there is room for as many: engines make it at once.
   if (reader.left !== count * (isImported ? 116 : 84))
     throw new KeyferryError('ERR_MALFORMED', 'manifest of another length')
-  const versions = Array.from({ length: count }, () => ({
-    incarnation: reader.u32(),
-    version: reader.u32(),
-    algorithm: reader.u32(),
-    encryptFrom: reader.u64(),
-    encryptUntil: reader.u64(),
-    decryptUntil: reader.u64(),
-    nonce: reader.take(16),
-    keyId: reader.take(32),
-    ...(isImported && { importHash: reader.take(32) }),
-  }))
+  const versions = Array.from({ length: count }, () => {
+    const entry: VersionEntry = {
+      incarnation: reader.u32(),
+      version: reader.u32(),
+      algorithm: reader.u32(),
+      encryptFrom: reader.u64(),
+      encryptUntil: reader.u64(),
+      decryptUntil: reader.u64(),
+      nonce: reader.take(16),
+      keyId: reader.take(32),
+    }
+    if (isImported) entry.importHash = reader.take(32)
+    return entry
+  })
   reader.end()
   const manifest = { tenant, keyring, number, kind, offline, generationMaxAge, rules, versions }
   checkManifest(manifest)

@@ -130,13 +130,14 @@ async function unwrapImport(
   )
 }
 
-/** Unwraps one version of a bundle, checked against its commitment. Throws as {@link checkVersion}. */
+/** Unwraps one version of a bundle, checked against its commitment, now or by `check` before. Throws as {@link checkVersion}. */
 export async function unwrapVersion(
   kek: CryptoKey,
   entry: BundleEntry,
   manifest: Manifest,
+  check: (entry: BundleEntry) => Promise<VersionEntry> = (one) => checkVersion(kek, one, manifest),
 ): Promise<MessageKey> {
-  const version = await checkVersion(kek, entry, manifest)
+  const version = await check(entry)
   const secret = await unwrap(() =>
     subtle().unwrapKey('raw', entry.wrapped, kek, 'AES-KW', 'HKDF', false, ['deriveKey']),
   )

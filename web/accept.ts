@@ -74,10 +74,13 @@ export async function acceptDelivery(
   })
   const { accepted, keyrings: views } = opened
   let own = used
+  const shown: [Bytes, StoredView][] = []
   for (const view of views) {
     const channel = await openChannel(config.tenant, own!, view)
     own = { ...own!, channel }
-    const keys = await context.keysOf(writeView(view, accepted.head), view, channel.key)
+    const stored = writeView(view, accepted.head)
+    shown.push([view.id, stored])
+    const keys = await context.keysOf(stored, view, channel.key)
     const { encrypt } = view.release
     const entry = view.bundle.entries.find((one) => compareVersions(one, encrypt) === 0)
     // Whoever can sign a head could else take clients away from keys that they have, to one that they will refuse.
@@ -85,6 +88,7 @@ export async function acceptDelivery(
   }
   const next = {
     ...state,
+    keyrings: showKeyrings(state, shown),
     accepted,
     head: encodeEnvelope(delivery.head),
     trusts: [...state.trusts, ...delivery.trust],
@@ -93,8 +97,7 @@ export async function acceptDelivery(
       own !== undefined && equal(one.hash, own.hash) ? own : one,
     ),
   }
-  const shown = { ...next, keyrings: showKeyrings(state, views, accepted.head) }
-  if (delivery.refusals.length === 0) return shown
+  if (delivery.refusals.length === 0) return next
   const { withRefusals } = await lazily(() => import('./refusal.ts'))
-  return withRefusals(delivery.refusals, shown, opened, context)
+  return withRefusals(delivery.refusals, next, opened, context)
 }

@@ -34,6 +34,7 @@ export function openKeys(
   kek: CryptoKey,
 ): Keys {
   let name: Promise<string> | undefined
+  const check = oncePerVersion((entry) => checkVersion(kek, entry, manifest))
   return {
     // Asked for at every message.
     name() {
@@ -41,8 +42,8 @@ export function openKeys(
       name.catch(() => (name = undefined))
       return name
     },
-    check: oncePerVersion((entry) => checkVersion(kek, entry, manifest)),
-    version: oncePerVersion((entry) => unwrapVersion(kek, entry, manifest)),
+    check,
+    version: oncePerVersion((entry) => unwrapVersion(kek, entry, manifest, check)),
   }
 }
 

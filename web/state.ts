@@ -205,14 +205,13 @@ export function keyringOf(state: StoredState, id: Bytes): StoredKeyring {
 /** The keyrings with what a verified delivery shows. A grant ends the requests before it: no answer to them counts any more. */
 export function showKeyrings(
   before: StoredState,
-  views: readonly KeyringView[],
-  head: Accepted['head'],
+  views: readonly (readonly [Bytes, StoredView])[],
 ): Record<string, StoredKeyring> {
   const keyrings = { ...before.keyrings }
-  for (const view of views) {
-    const known = keyringOf(before, view.id)
-    const nonces = isCurrent(before, view.id) ? known.nonces : []
-    keyrings[hex(view.id)] = { ...known, nonces, view: writeView(view, head), refusal: null }
+  for (const [id, view] of views) {
+    const known = keyringOf(before, id)
+    const nonces = isCurrent(before, id) ? known.nonces : []
+    keyrings[hex(id)] = { ...known, nonces, view, refusal: null }
   }
   return keyrings
 }

@@ -75,8 +75,9 @@ export class Unlocked {
     return { view, keys, head: stored.head }
   }
 
-  /** The keys of a view that is yet to be stored. Throws the codes of unwrapping. */
+  /** The keys of a view that is yet to be stored, and need not be read again when it is. Throws the codes of unwrapping. */
   keysOf(stored: StoredView, view: KeyringView, channel: CryptoKey): Promise<Keys> {
+    this.#views.set(stored, view)
     return this.#once(stored, () => this.#openKeys(view, channel))
   }
 

@@ -18,9 +18,9 @@ import {
   utf8,
 } from '../../shared/bytes.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { seeded } from '../lib/fixtures-keys.ts'
 
 const of = (...bytes: number[]) => Uint8Array.from(bytes)
+const some = (length: number) => Uint8Array.from({ length }, (_, i) => (i + length) * 97)
 
 describe('UTF-8', () => {
   it('round-trips, a byte order mark and all', () => {
@@ -137,16 +137,19 @@ describe('text forms', () => {
       'mzxw6ytboi',
     ])
     expect(base64url(of(0xfb, 0xff))).toBe('-_8')
-    expect(base32(seeded('hash')).length).toBe(52)
+    expect(base32(some(32)).length).toBe(52)
   })
 
   it('round-trip for every length', () => {
     for (let length = 0; length < 70; length++) {
-      const bytes = seeded(`length ${length}`, length)
+      const bytes = some(length)
       expect(fromBase64url(base64url(bytes))).toEqual(bytes)
       expect(fromBase32(base32(bytes))).toEqual(bytes)
       expect(fromHex(hex(bytes))).toEqual(bytes)
-      expect(base64url(bytes)).toBe(Buffer.from(bytes).toString('base64url'))
+      const padded = btoa(String.fromCharCode(...bytes))
+      expect(base64url(bytes)).toBe(
+        padded.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''),
+      )
     }
   })
 
@@ -160,6 +163,8 @@ describe('text forms', () => {
     'Zg=',
     'Z g',
     'Zm9v\n',
+    'Zm9v\n\n\n\n',
+    'Zm9v-_8=',
     '+/8',
     'Zé',
     '\u{1f600}AA',
