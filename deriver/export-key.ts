@@ -19,7 +19,7 @@ import { findKeyring, type VersionRow } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { authoritySigners } from './publish.ts'
 import { commit, type Root } from './root.ts'
-import { versionSecret } from './release.ts'
+import { versionSecret } from './version-secrets.ts'
 import { type Store } from './store.ts'
 import { wrapFor, type Wrapped, type WrapRequest } from './wrap-for.ts'
 

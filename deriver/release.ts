@@ -8,48 +8,29 @@ import {
   encodeBundle,
   encodeName,
   MEMBER_LEAF,
-  MIN_IMPORT,
+  type BundleEntry,
 } from '../shared/bundle.ts'
 import { equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
-import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson } from '../shared/json.ts'
-import { versionInput } from '../shared/kdf.ts'
 import {
+  compareVersions,
   encodeManifest,
   KEYRING_LEAF,
   keyringLeaf,
-  versionContext,
-  type KeyringKind,
-  type Manifest,
   type VersionId,
 } from '../shared/manifest.ts'
 import { releaseLeaf } from '../shared/log.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'
 import { buildTree, type TreeHead } from '../shared/tree.ts'
-import { openImport, saveImport, sealImport } from './imported.ts'
 import { appendLeaf, appendLog } from './log.ts'
 import { currentKek } from './members.ts'
 import { putObject, treePages } from './objects.ts'
-import { commit, wrapKey, type Root } from './root.ts'
+import { wrapKey, type Root } from './root.ts'
 import { keyringRow, type KeyringRow, type VersionRow, type VersionState } from './rows.ts'
 import { type Store } from './store.ts'
+import { commitVersions, withSecrets, type Secrets } from './version-secrets.ts'
 import { isAuthorityAway } from './versions.ts'
-
-export function versionSecret(
-  root: Root,
-  manifest: Pick<Manifest, 'tenant' | 'keyring'>,
-  row: VersionRow,
-): Bytes {
-  return root.mac(
-    versionInput(
-      versionContext(manifest, row),
-      new Uint8Array(row.nonce),
-      new Uint8Array(row.salt),
-    ),
-    row.root,
-  )
-}
 
 /** Index of a release's entry in the log: that of the last release where nothing changed, or of a new one. */
 function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>): number {
@@ -66,29 +47,6 @@ function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>)
   return appendLeaf(store, leaf)
 }
 
-/** The imported bytes of the version before, sealed under the secret of a new one. */
-function carryImport(
-  store: Store,
-  root: Root,
-  names: Pick<Manifest, 'tenant' | 'keyring'>,
-  before: readonly VersionRow[],
-  version: VersionRow,
-  secret: Bytes,
-): Bytes {
-  const from = before.findLast((one) => one.sealed !== null)
-  if (from === undefined)
-    throw new KeyferryError('ERR_STATE', 'an imported keyring without imports')
-  const old = versionSecret(root, names, from)
-  // Nothing opens with what is no key: ending here would ask for one keyring after the other, each time in a run of its own.
-  if (root.isInVain()) return sealImport(secret, new Uint8Array(MIN_IMPORT), names, version.key_id!)
-  const bytes = openImport(old, new Uint8Array(from.sealed!), names, new Uint8Array(from.key_id!))
-  old.fill(0)
-  const sealed = sealImport(secret, bytes, names, version.key_id!)
-  bytes.fill(0)
-  saveImport(store, version, sealed)
-  return sealed
-}
-
 function versionsOf(store: Store, keyring: Bytes): VersionRow[] {
   return store.all<VersionRow>(
     'SELECT * FROM versions WHERE keyring = ? ORDER BY incarnation, version',
@@ -96,42 +54,16 @@ function versionsOf(store: Store, keyring: Bytes): VersionRow[] {
   )
 }
 
-/** Commits to the versions that have no key id yet, and carries imported bytes to those that have none. Call it in a transaction. */
-function commitVersions(
-  store: Store,
-  root: Root,
-  names: Pick<Manifest, 'tenant' | 'keyring'>,
-  kind: KeyringKind,
-  rows: readonly VersionRow[],
-): void {
-  for (const [i, row] of rows.entries()) {
-    const isCarried = kind === 'imported' && row.sealed === null
-    if (row.key_id !== null && !isCarried) continue
-    const secret = versionSecret(root, names, row)
-    row.key_id ??= commit(secret, versionContext(names, row))
-    if (isCarried) row.sealed = carryImport(store, root, names, rows.slice(0, i), row, secret)
-    secret.fill(0)
-    store.run(
-      'UPDATE versions SET key_id = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
-      row.key_id,
-      row.keyring,
-      row.incarnation,
-      row.version,
-    )
-  }
+/** The manifest of a keyring as its rows have it, signed or not. Call it in a transaction. */
+export function draftManifest(store: Store, root: Root, tenant: string, id: Bytes): Bytes {
+  const names = { tenant: fromBase32(tenant), keyring: id }
+  return withSecrets(root, names, (secrets) => manifestOf(store, secrets, versionsOf(store, id)))
 }
 
-/** The manifest of a keyring as its rows have it, signed or not. Call it in a transaction. */
-export function draftManifest(
-  store: Store,
-  root: Root,
-  tenant: string,
-  id: Bytes,
-  rows: VersionRow[] = versionsOf(store, id),
-): Bytes {
-  const row = keyringRow(store, id)
-  const names = { tenant: fromBase32(tenant), keyring: id }
-  commitVersions(store, root, names, row.kind, rows)
+function manifestOf(store: Store, secrets: Secrets, rows: readonly VersionRow[]): Bytes {
+  const { names } = secrets
+  const row = keyringRow(store, names.keyring)
+  commitVersions(store, secrets, row.kind, rows)
   return encodeManifest({
     ...names,
     number: row.number,
@@ -156,42 +88,42 @@ export function draftManifest(
 /** States in which nobody is given a version any more. */
 const UNUSED: readonly VersionState[] = ['skipped', 'destroying', 'destroyed']
 
-/** Entries of the last bundle by version, if it is of the present generation: AES-KW makes of the same key the same bytes, and no root has to be asked. */
-function wrappedBefore(store: Store, row: KeyringRow): Map<string, Bytes> {
+/** Entries of the last bundle, if it is of the present generation: AES-KW makes of the same key the same bytes, and no root has to be asked. */
+function wrappedBefore(store: Store, row: KeyringRow): BundleEntry[] {
   const last =
     row.bundle === null
       ? undefined
       : store.get<{ body: Bytes }>('SELECT body FROM objects WHERE hash = ?', row.bundle)
-  if (last === undefined) return new Map()
+  if (last === undefined) return []
   const { generation, entries } = decodeBundle(new Uint8Array(last.body))
-  if (generation !== row.generation) return new Map()
-  return new Map(entries.map((one) => [nameOf(one), one.wrapped]))
+  return generation === row.generation ? entries : []
 }
 
 const nameOf = ({ incarnation, version }: VersionId): string => `${incarnation}.${version}`
 
-/** Who is given which versions: the bundle of the present generation. */
+/** Who is given which versions: the bundle of the present generation. Both lists of versions rise. */
 function makeBundle(
   store: Store,
-  root: Root,
-  tenant: string,
+  secrets: Secrets,
   row: KeyringRow,
   versions: readonly VersionRow[],
+  tenant: string,
 ): Bytes {
-  const names = { tenant: fromBase32(tenant), keyring: row.id }
-  const kek = currentKek(store, { root, tenant }, row.id)
+  const kek = currentKek(store, { root: secrets.root, tenant }, row.id)
   const wrapping = createSecretKey(kek)
   const before = wrappedBefore(store, row)
-  const wrap = (version: VersionRow): Bytes => {
-    const secret = versionSecret(root, names, version)
-    const wrapped = wrapKey(wrapping, secret)
-    secret.fill(0)
-    return wrapped
-  }
-  const entries = versions.map((version) => {
-    const wrapped = before.get(nameOf(version)) ?? wrap(version)
-    const sealed = version.sealed === null ? {} : { sealed: new Uint8Array(version.sealed) }
-    return { incarnation: version.incarnation, version: version.version, wrapped, ...sealed }
+  let at = 0
+  const entries = versions.map((version): BundleEntry => {
+    while (before[at] !== undefined && compareVersions(before[at]!, version) < 0) at++
+    const known = before[at]
+    const isKnown = known !== undefined && compareVersions(known, version) === 0
+    const entry: BundleEntry = {
+      incarnation: version.incarnation,
+      version: version.version,
+      wrapped: isKnown ? known.wrapped : wrapKey(wrapping, secrets.of(version)),
+    }
+    if (version.sealed !== null) entry.sealed = new Uint8Array(version.sealed)
+    return entry
   })
   const name = wrapKey(wrapping, encodeName(row.name))
   kek.fill(0)
@@ -210,6 +142,12 @@ export function publishKeyring(
   id: Bytes,
   now: number,
 ): void {
+  const names = { tenant: fromBase32(tenant), keyring: id }
+  withSecrets(root, names, (secrets) => publishWith(store, secrets, tenant, now))
+}
+
+function publishWith(store: Store, secrets: Secrets, tenant: string, now: number): void {
+  const id = secrets.names.keyring
   const isAway = isAuthorityAway(store)
   const row = keyringRow(store, id)
   if (isAway && row.manifest === null) {
@@ -220,14 +158,14 @@ export function publishKeyring(
   const all = versionsOf(store, id)
   const manifest = isAway
     ? new Uint8Array(row.manifest!)
-    : putObject(store, draftManifest(store, root, tenant, id, all))
+    : putObject(store, manifestOf(store, secrets, all))
   if (!isAway)
     store.run('UPDATE versions SET committed = 1 WHERE keyring = ? AND committed = 0', id)
   const rows = isAway ? all.filter(({ committed }) => committed === 1) : all
   const given = rows.filter(
     (v) => v.bundled === 1 && !UNUSED.includes(v.state) && v.decrypt_until >= now,
   )
-  const bundle = putObject(store, makeBundle(store, root, tenant, row, given))
+  const bundle = putObject(store, makeBundle(store, secrets, row, given, tenant))
   const incarnation = store.counter('incarnation')
   const { generation } = row
   if (row.bundle === null || !equal(row.bundle, bundle)) {

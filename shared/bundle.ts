@@ -1,5 +1,16 @@
 /** Welcome, member leaf and bundle: the fixed-layout carriers of wrapped keys (docs/PROTOCOL.md, "Welcome, cell, bundle"). */
-import { concat, equal, fromUtf8, Reader, u16, u32, u64, utf8, type Bytes } from './bytes.ts'
+import {
+  concat,
+  equal,
+  fromUtf8,
+  Reader,
+  u16,
+  u32,
+  u64,
+  utf8,
+  Writer,
+  type Bytes,
+} from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { labelInfo, lengthPrefixed } from './kdf.ts'
 import { MAX_BUNDLE, MAX_WELCOME } from './limits.ts'
@@ -20,6 +31,8 @@ export const IMPORT_OVERHEAD = 12 + 32 + 16
 export const WRAPPED_KEY = 40
 /** Length of the wrapped name: 64 bytes and 8. */
 const WRAPPED_NAME = 72
+/** Length of a bundle's entry without an import. */
+const ENTRY = 8 + WRAPPED_KEY
 /** Longest name of a keyring, in UTF-8 bytes. */
 export const MAX_NAME = 63
 
@@ -107,22 +120,21 @@ export interface Bundle {
 export function encodeBundle(b: Bundle): Bytes {
   requireRising(b.entries, compareVersions, 'entries')
   const isImports = b.entries.some((e) => e.sealed !== undefined)
-  const entries = b.entries.map((e) =>
-    concat(
-      u32(e.incarnation),
-      u32(e.version),
-      e.wrapped,
-      isImports ? lengthPrefixed(e.sealed ?? new Uint8Array()) : new Uint8Array(),
-    ),
-  )
+  let length = b.entries.length * ENTRY
+  if (isImports) for (const { sealed } of b.entries) length += 2 + (sealed?.length ?? 0)
+  const writer = new Writer(length)
+  for (const { incarnation, version, wrapped, sealed = new Uint8Array() } of b.entries) {
+    writer.u32(incarnation).u32(version).put(wrapped)
+    if (isImports) writer.put(lengthPrefixed(sealed))
+  }
   return concat(
     isImports ? IMPORTS_MAGIC : BUNDLE_MAGIC,
     b.keyring,
     u32(b.incarnation),
     u64(b.generation),
     b.name,
-    u32(entries.length),
-    ...entries,
+    u32(b.entries.length),
+    writer.end(),
   )
 }
 
@@ -145,7 +157,7 @@ export function decodeBundle(bytes: Bytes): Bundle {
   const generation = reader.u64()
   const name = reader.take(WRAPPED_NAME)
   const count = reader.u32()
-  const least = 8 + WRAPPED_KEY + (isImports ? 2 + IMPORT_OVERHEAD + MIN_IMPORT : 0)
+  const least = ENTRY + (isImports ? 2 + IMPORT_OVERHEAD + MIN_IMPORT : 0)
   const isFit = isImports
     ? count > 0 && reader.left >= count * least
     : reader.left === count * least

@@ -54,28 +54,74 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
+// An element of a Uint8Array takes the lowest bits of a number (ECMAScript, ToUint8).
+
 /** An integer as 2 bytes, big-endian. Throws `RangeError` outside 0 … 65535. */
 export function u16(value: number): Bytes {
   if (!Number.isInteger(value) || value < 0 || value > 0xffff)
     throw new RangeError(`not a u16: ${value}`)
-  return Uint8Array.of(value >>> 8, value & 0xff)
+  return Uint8Array.of(value >>> 8, value)
 }
 
 /** An integer as 4 bytes, big-endian. Throws `RangeError` outside 0 … 2^32 − 1. */
 export function u32(value: number): Bytes {
   if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
     throw new RangeError(`not a u32: ${value}`)
-  return Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
 }
 
 /** An integer as 8 bytes, big-endian. Throws `RangeError` outside 0 … 2^53 − 1. */
 export function u64(value: number): Bytes {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a u64: ${value}`)
-  const out = new Uint8Array(8)
-  const view = new DataView(out.buffer)
-  view.setUint32(0, value / 2 ** 32)
-  view.setUint32(4, value % 2 ** 32)
-  return out
+  const high = value / 2 ** 32
+  return Uint8Array.of(
+    high >>> 24,
+    high >>> 16,
+    high >>> 8,
+    high,
+    value >>> 24,
+    value >>> 16,
+    value >>> 8,
+    value,
+  )
+}
+
+/** Writes fixed-layout bytes front to back, into memory of the length that they will have. What does not fit is a `RangeError`. */
+export class Writer {
+  readonly #bytes: Bytes
+  readonly #view: DataView
+  #offset = 0
+
+  constructor(length: number) {
+    this.#bytes = new Uint8Array(length)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  put(bytes: Uint8Array): this {
+    this.#bytes.set(bytes, this.#offset)
+    this.#offset += bytes.length
+    return this
+  }
+
+  /** An integer as {@link u32}. */
+  u32(value: number): this {
+    if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
+      throw new RangeError(`not a u32: ${value}`)
+    this.#view.setUint32(this.#offset, value)
+    this.#offset += 4
+    return this
+  }
+
+  /** An integer as {@link u64}. */
+  u64(value: number): this {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a u64: ${value}`)
+    return this.u32(Math.floor(value / 2 ** 32)).u32(value % 2 ** 32)
+  }
+
+  end(): Bytes {
+    if (this.#offset !== this.#bytes.length) throw new RangeError('bytes are missing')
+    return this.#bytes
+  }
 }
 
 /** Reads fixed-layout bytes front to back; every overrun is `ERR_MALFORMED`, and so are bytes left at {@link end}. */
@@ -152,8 +198,7 @@ export function hex(bytes: Uint8Array): string {
 
 /** Bytes of lower-case hexadecimal. Throws `ERR_MALFORMED` for anything else. */
 export function fromHex(text: string): Bytes {
-  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text))
-    throw new KeyferryError('ERR_MALFORMED', 'not hexadecimal')
+  if (!/^([0-9a-f]{2})*$/.test(text)) throw new KeyferryError('ERR_MALFORMED', 'not hexadecimal')
   const out = new Uint8Array(text.length / 2)
   for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
   return out

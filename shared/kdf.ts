@@ -9,10 +9,13 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
   return concat(u16(bytes.length), bytes)
 }
 
+/** Beginnings, once encoded: a deriver needs the same few for every key. */
+const LABELS: Record<string, Bytes> = {}
+
 /** `"keyferry/v1/" || label || 0x00 || LP(field) …` */
 export function labelInfo(label: string, ...fields: readonly Uint8Array[]): Bytes {
   const prefixed = fields.flatMap((field) => [u16(field.length), field])
-  return concat(utf8(`keyferry/v1/${label}\0`), ...prefixed)
+  return concat((LABELS[label] ??= utf8(`keyferry/v1/${label}\0`)), ...prefixed)
 }
 
 function expand(label: string, ...fields: readonly Uint8Array[]): Bytes {

@@ -9,6 +9,7 @@ import {
   u32,
   u64,
   utf8,
+  Writer,
   type Bytes,
 } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
@@ -77,6 +78,10 @@ export function requireRising<T>(
   }
 }
 
+/** Length of a version's entry, and of one in an imported keyring. */
+const ENTRY = 84
+const IMPORTED_ENTRY = 116
+
 /** Checks the rules of [manifest-1] and [manifest-2] on a manifest, decoded or to be encoded. */
 function checkManifest(m: Manifest): void {
   // PROTOCOL [manifest-1]
@@ -85,8 +90,7 @@ function checkManifest(m: Manifest): void {
   requireRising(m.rules, (a, b) => compare(utf8(a), utf8(b)), 'rules')
   requireRising(m.versions, compareVersions, 'versions')
   const keyIds = new Set(m.versions.map((v) => latin1(v.keyId)))
-  if (keyIds.size < m.versions.length)
-    throw new KeyferryError('ERR_SCHEMA', 'two versions with one key id')
+  if (keyIds.size < m.versions.length) throw new KeyferryError('ERR_SCHEMA', 'a key id twice')
   for (const v of m.versions) {
     if (
       v.incarnation < 1 ||
@@ -107,19 +111,13 @@ function checkManifest(m: Manifest): void {
 /** The one encoding of a manifest. */
 export function encodeManifest(m: Manifest): Bytes {
   checkManifest(m)
-  const versions = m.versions.map((v) =>
-    concat(
-      u32(v.incarnation),
-      u32(v.version),
-      u32(v.algorithm),
-      u64(v.encryptFrom),
-      u64(v.encryptUntil),
-      u64(v.decryptUntil),
-      v.nonce,
-      v.keyId,
-      v.importHash ?? new Uint8Array(),
-    ),
-  )
+  const writer = new Writer(m.versions.length * (m.kind === 'imported' ? IMPORTED_ENTRY : ENTRY))
+  for (const v of m.versions) {
+    writer.u32(v.incarnation).u32(v.version).u32(v.algorithm)
+    writer.u64(v.encryptFrom).u64(v.encryptUntil).u64(v.decryptUntil)
+    writer.put(v.nonce).put(v.keyId)
+    if (v.importHash !== undefined) writer.put(v.importHash)
+  }
   return concat(
     MAGIC,
     m.tenant,
@@ -130,8 +128,8 @@ export function encodeManifest(m: Manifest): Bytes {
     u32(m.generationMaxAge),
     u16(m.rules.length),
     ...m.rules.map((rule) => lengthPrefixed(utf8(rule))),
-    u32(versions.length),
-    ...versions,
+    u32(m.versions.length),
+    writer.end(),
   )
 }
 
@@ -153,7 +151,7 @@ export function decodeManifest(bytes: Bytes): Manifest {
   const count = reader.u32()
   const isImported = kind === 'imported'
   // Before there is room for as many: engines make it at once.
-  if (reader.left !== count * (isImported ? 116 : 84))
+  if (reader.left !== count * (isImported ? IMPORTED_ENTRY : ENTRY))
     throw new KeyferryError('ERR_MALFORMED', 'manifest of another length')
   const versions = Array.from({ length: count }, () => {
     const entry: VersionEntry = {

@@ -18,7 +18,7 @@ export function subtle(): SubtleCrypto {
   if (found === undefined)
     throw new KeyferryError(
       'ERR_UNSUPPORTED',
-      'no WebCrypto: serve the page over HTTPS, or install keyferry/noble where a platform has none',
+      'no WebCrypto: serve the page over HTTPS, or install keyferry/noble',
     )
   return found
 }

@@ -146,7 +146,8 @@ describe('by the list of its CA', () => {
     await expectCode(again.refresh(), 'ERR_NOT_FOUND')
     expect(held.state).toBe('unadmitted')
     await held.encrypt('y')
-    expect(codes).toEqual(['ERR_NOT_FOUND'])
+    // Its own round may have asked meanwhile, and warned as well.
+    expect(new Set(codes)).toEqual(new Set(['ERR_NOT_FOUND']))
   })
 })
 

@@ -14,7 +14,7 @@ import { createKeyring, findKeyring, rotateKeyring } from '../../deriver/keyring
 import { emptyLog } from '../../deriver/log.ts'
 import { noteAuthority, publish } from '../../deriver/publish.ts'
 import { finishRekeys, orderRekey } from '../../deriver/rekey.ts'
-import { versionSecret } from '../../deriver/release.ts'
+import { versionSecret } from '../../deriver/version-secrets.ts'
 import { holdRoots, memoryKey, type MacKey } from '../../deriver/root.ts'
 import { addRoot, markOf, removeRoot, useOf, useRoot } from '../../deriver/roots.ts'
 import { type VersionRow } from '../../deriver/rows.ts'

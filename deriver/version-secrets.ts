@@ -1,0 +1,105 @@
+/** Secrets of versions, and what is committed to before anybody has them: key ids, and imports carried on. */
+import { MIN_IMPORT } from '../shared/bundle.ts'
+import { type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
+import { versionInput } from '../shared/kdf.ts'
+import { versionContext, type KeyringKind, type Manifest } from '../shared/manifest.ts'
+import { openImport, saveImport, sealImport } from './imported.ts'
+import { commit, type Root } from './root.ts'
+import { type VersionRow } from './rows.ts'
+import { type Store } from './store.ts'
+
+export function versionSecret(
+  root: Root,
+  manifest: Pick<Manifest, 'tenant' | 'keyring'>,
+  row: VersionRow,
+): Bytes {
+  return root.mac(
+    versionInput(
+      versionContext(manifest, row),
+      new Uint8Array(row.nonce),
+      new Uint8Array(row.salt),
+    ),
+    row.root,
+  )
+}
+
+/** Secrets of the versions of one keyring, each derived once for all that is made of it. */
+export class Secrets {
+  readonly root: Root
+  readonly names: Pick<Manifest, 'tenant' | 'keyring'>
+  readonly #made = new Map<VersionRow, Bytes>()
+
+  constructor(root: Root, names: Pick<Manifest, 'tenant' | 'keyring'>) {
+    this.root = root
+    this.names = names
+  }
+
+  of(row: VersionRow): Bytes {
+    const secret = this.#made.get(row) ?? versionSecret(this.root, this.names, row)
+    this.#made.set(row, secret)
+    return secret
+  }
+
+  wipe(): void {
+    for (const secret of this.#made.values()) secret.fill(0)
+  }
+}
+
+/** Work on secrets that are gone from memory after it. */
+export function withSecrets<T>(
+  root: Root,
+  names: Pick<Manifest, 'tenant' | 'keyring'>,
+  work: (secrets: Secrets) => T,
+): T {
+  const secrets = new Secrets(root, names)
+  try {
+    return work(secrets)
+  } finally {
+    secrets.wipe()
+  }
+}
+
+/** The imported bytes of the version before, sealed under the secret of a new one. */
+function carryImport(
+  store: Store,
+  secrets: Secrets,
+  before: readonly VersionRow[],
+  version: VersionRow,
+): Bytes {
+  const { root, names } = secrets
+  const secret = secrets.of(version)
+  const from = before.findLast((one) => one.sealed !== null)
+  if (from === undefined)
+    throw new KeyferryError('ERR_STATE', 'an imported keyring without imports')
+  const old = secrets.of(from)
+  // Nothing opens with what is no key: ending here would ask for one keyring after the other, each time in a run of its own.
+  if (root.isInVain()) return sealImport(secret, new Uint8Array(MIN_IMPORT), names, version.key_id!)
+  const bytes = openImport(old, new Uint8Array(from.sealed!), names, new Uint8Array(from.key_id!))
+  const sealed = sealImport(secret, bytes, names, version.key_id!)
+  bytes.fill(0)
+  saveImport(store, version, sealed)
+  return sealed
+}
+
+/** Commits to the versions that have no key id yet, and carries imported bytes to those that have none. Call it in a transaction. */
+export function commitVersions(
+  store: Store,
+  secrets: Secrets,
+  kind: KeyringKind,
+  rows: readonly VersionRow[],
+): void {
+  for (const [i, row] of rows.entries()) {
+    const isCarried = kind === 'imported' && row.sealed === null
+    if (row.key_id !== null && !isCarried) continue
+    row.key_id ??= commit(secrets.of(row), versionContext(secrets.names, row))
+    if (isCarried) row.sealed = carryImport(store, secrets, rows.slice(0, i), row)
+    store.run(
+      'UPDATE versions SET key_id = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
+      row.key_id,
+      row.keyring,
+      row.incarnation,
+      row.version,
+    )
+  }
+}
