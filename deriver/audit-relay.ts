@@ -8,7 +8,7 @@ import { fetchHeads, type RelayAccess } from './relay.ts'
 const MOST_PAGES = 400
 
 /** All heads that a relay kept, by its word. Throws `ERR_RELAY` for a relay without an end, and what calls throw. */
-export async function fetchAllHeads(access: RelayAccess): Promise<Envelope[]> {
+async function fetchAllHeads(access: RelayAccess): Promise<Envelope[]> {
   const all: Envelope[] = []
   let after = 0
   for (let page = 0; page < MOST_PAGES; page++) {

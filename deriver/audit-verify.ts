@@ -62,7 +62,7 @@ const MOST_PROBLEMS = 100
 const TURN = 10_000
 
 /** Follows the trust documents of a log. Throws the codes of trust documents; `ERR_TENANT` for a log of another tenant. */
-export async function auditTrust(source: AuditSource, tenant: string): Promise<TrustDocument[]> {
+async function auditTrust(source: AuditSource, tenant: string): Promise<TrustDocument[]> {
   if (source.header.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
   const chain: TrustDocument[] = []
   for (const envelope of source.trust)

@@ -51,8 +51,7 @@ export function isVersionEntry(entry: LogEntry): entry is VersionEntry {
 }
 
 type Numbered = { incarnation: number; version: number }
-export const nameOfVersion = ({ incarnation, version }: Numbered): string =>
-  `${incarnation}.${version}`
+const nameOfVersion = ({ incarnation, version }: Numbered): string => `${incarnation}.${version}`
 
 type Destruction = DestructionSaid & { keyId: Bytes }
 

@@ -5,7 +5,7 @@ import { type Store } from './store.ts'
 /** Seconds: from a revocation in the database to a head with new keys at the relay, a step that was under way included. */
 export const REKEY = 60
 /** A source is polled at intervals of up to this many times its setting: jitter. */
-export const JITTER = 1.1
+const JITTER = 1.1
 
 /** The parts of the bound and their sum. Seconds. */
 export interface RevocationBound {

@@ -13,7 +13,7 @@ const ECDSA = 2
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 /** Origin line and key name of a tenant's log. */
-export function checkpointOrigin(tenant: string): string {
+function checkpointOrigin(tenant: string): string {
   return `keyferry/${tenant}`
 }
 

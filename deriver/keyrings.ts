@@ -1,5 +1,5 @@
 /** Keyrings, versions and generations as rows: what is to be published. Nothing here needs a secret. */
-import { base64url, hex, type Bytes } from '../shared/bytes.ts'
+import { base64url, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringKind } from '../shared/manifest.ts'
 import { MAX_NAME } from '../shared/bundle.ts'
@@ -11,7 +11,7 @@ import { findKeyring, type KeyringRow } from './rows.ts'
 import { markChanged, type Store } from './store.ts'
 import { addVersion } from './versions.ts'
 
-export { findKeyring, type KeyringRow, type VersionRow, type VersionState } from './rows.ts'
+export { findKeyring, type KeyringRow, type VersionRow } from './rows.ts'
 export { addVersion, rotateKeyring } from './versions.ts'
 
 /** Settings of a new keyring. Times are seconds. */
@@ -121,9 +121,4 @@ export function insertKeyring(
 /** Names and ids for an app config. Throws `ERR_NOT_FOUND`. */
 export function keyringIds(store: Store, names: readonly string[]): { id: string; name: string }[] {
   return names.map((name) => ({ id: base64url(findKeyring(store, name).id), name }))
-}
-
-/** For messages to people: the first digits of an id. */
-export function shortId(id: Bytes): string {
-  return hex(id).slice(0, 8)
 }

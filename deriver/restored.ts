@@ -40,7 +40,7 @@ export function noteCaughtUp(store: Store, incarnation: number): void {
 }
 
 /** Issuers of lists in force that nobody has seen since the restore. */
-export function staleIssuers(store: Store): Bytes[] {
+function staleIssuers(store: Store): Bytes[] {
   const since = store.counter('restored-at')
   return store
     .all<{ issuer: Bytes }>('SELECT issuer FROM crls ORDER BY issuer')

@@ -81,7 +81,7 @@ export function presentRoot(store: Store): number {
 }
 
 /** The root of a name. Throws `ERR_NOT_FOUND`. */
-export function findRoot(store: Store, name: string): RootRow {
+function findRoot(store: Store, name: string): RootRow {
   const row = listRoots(store).find((one) => one.name === name)
   if (row === undefined)
     throw new KeyferryError('ERR_NOT_FOUND', `no root ${JSON.stringify(name)}`, {

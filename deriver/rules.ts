@@ -22,7 +22,7 @@ export function manifestRules(store: Store, row: KeyringRow): readonly string[] 
 }
 
 /** Key id of the anchor of a device's path: the last of its issuers. */
-export function anchorOf({ issuers }: Pick<DeviceRow, 'issuers'>): Bytes {
+function anchorOf({ issuers }: Pick<DeviceRow, 'issuers'>): Bytes {
   return new Uint8Array(issuers.slice(-32))
 }
 

@@ -17,7 +17,7 @@ import { cardPage, cardText, setName, type CardNotes, type Share } from './share
 import { type Store } from './store.ts'
 
 /** Cards of a set at most. */
-export const MOST_CARDS = 16
+const MOST_CARDS = 16
 const PURPOSE = 'backup-key'
 
 /** The key that a deriver seals its backups with. */

@@ -120,7 +120,7 @@ export function rootLines({ roots }: Pick<Status, 'roots'>): string[] {
 }
 
 /** A destruction: a date, and the word destroyed only when it is so. */
-export function destructionLine({ version, phase, completes, ordered }: DestructionStatus): string {
+function destructionLine({ version, phase, completes, ordered }: DestructionStatus): string {
   switch (phase) {
     case 'ordered':
       return `${version} is to be destroyed since ${date(ordered)}: keyferry run erases its salts, then not before ${date(completes)}`

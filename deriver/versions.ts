@@ -56,7 +56,7 @@ export function commitVersion(store: Store, keyring: Bytes, now: number, until: 
 }
 
 /** Makes a version of the present incarnation the one to encrypt with, 0 for none. Call it in a transaction. */
-export function activateVersion(store: Store, keyring: Bytes, version: number, now: number): void {
+function activateVersion(store: Store, keyring: Bytes, version: number, now: number): void {
   const incarnation = version === 0 ? 0 : store.counter('incarnation')
   appendLog(store, 'version-activated', now, { keyring, incarnation, version })
   store.run(

@@ -115,7 +115,6 @@ export const deliverySchema = object({
   trust: list(envelopeSchema, 0, MAX_TRUST_STEPS),
 })
 
-export type Enrolment = Infer<typeof enrolmentSchema>
 export type Push = Infer<typeof pushSchema>
 export type DeliveryRequest = Infer<typeof deliveryRequestSchema>
 export type Delivery = Infer<typeof deliverySchema>
@@ -123,7 +122,6 @@ export type DeliveredKeyring = Infer<typeof deliveredKeyring>
 export type Documents = Infer<typeof documentsSchema>
 export type RequestBody = Infer<typeof requestSchema>
 export type Mailbox = Infer<typeof mailboxSchema>
-export type Answers = Infer<typeof answersSchema>
 
 /** A message on the event stream. */
 export type Event =

@@ -25,10 +25,10 @@ const IMPORTS_MAGIC = utf8('KFBUNDI\x01')
 export const MIN_IMPORT = 16
 export const MAX_IMPORT = 512
 /** What a sealed import adds to them: nonce, random bytes, tag. */
-export const IMPORT_OVERHEAD = 12 + 32 + 16
+const IMPORT_OVERHEAD = 12 + 32 + 16
 
 /** RFC 3394 wraps 32 bytes into 40. */
-export const WRAPPED_KEY = 40
+const WRAPPED_KEY = 40
 /** Length of the wrapped name: 64 bytes and 8. */
 const WRAPPED_NAME = 72
 /** Length of a bundle's entry without an import. */

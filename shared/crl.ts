@@ -27,7 +27,7 @@ export const MAX_CRL = 1_048_576
 
 export const OID_CRL_NUMBER = '2.5.29.20'
 export const OID_REASON_CODE = '2.5.29.21'
-export const OID_ISSUING_DISTRIBUTION_POINT = '2.5.29.28'
+const OID_ISSUING_DISTRIBUTION_POINT = '2.5.29.28'
 /** deltaCRLIndicator: the list says only what changed since another one. */
 const OID_DELTA = '2.5.29.27'
 /** certificateIssuer: the entry is about a certificate of another CA. */

@@ -26,7 +26,7 @@ import {
 } from './signature.ts'
 import { readName } from './names.ts'
 
-export const MAX_CSR = 8192
+const MAX_CSR = 8192
 
 const OID_COMMON_NAME = '2.5.4.3'
 const OID_ORGANIZATION = '2.5.4.10'

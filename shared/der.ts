@@ -8,11 +8,11 @@
 import { type Bytes, concat, utf8 } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 
-export const BOOLEAN = 0x01
+const BOOLEAN = 0x01
 export const INTEGER = 0x02
 export const BIT_STRING = 0x03
 export const OCTET_STRING = 0x04
-export const OID = 0x06
+const OID = 0x06
 export const ENUMERATED = 0x0a
 export const UTF8_STRING = 0x0c
 export const PRINTABLE_STRING = 0x13

@@ -5,7 +5,6 @@ export const MAX_MANIFEST = 1_500_000
 export const MAX_BUNDLE = 1_500_000
 export const MAX_RELEASE = 65_536
 export const MAX_WELCOME = 4_096
-export const MAX_TREE_OBJECT = 1_500_000
 export const MAX_DELIVERY = 8_388_608
 export const MAX_PUSH = 4_194_304
 /** An answer with heads, and how many it has: envelopes at their limit fit. */

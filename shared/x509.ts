@@ -33,7 +33,7 @@ export const OID_KEY_USAGE = '2.5.29.15'
 export const OID_SUBJECT_ALT_NAME = '2.5.29.17'
 export const OID_BASIC_CONSTRAINTS = '2.5.29.19'
 export const OID_NAME_CONSTRAINTS = '2.5.29.30'
-export const OID_CRL_DISTRIBUTION_POINTS = '2.5.29.31'
+const OID_CRL_DISTRIBUTION_POINTS = '2.5.29.31'
 export const OID_AUTHORITY_KEY_ID = '2.5.29.35'
 export const OID_EXTENDED_KEY_USAGE = '2.5.29.37'
 /** policyMappings, policyConstraints, inhibitAnyPolicy: they mean something that is not implemented, critical or not. */

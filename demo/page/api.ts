@@ -62,7 +62,7 @@ export interface InsiderNews {
 }
 
 /** An answer other than success. */
-export class ServerError extends Error {
+class ServerError extends Error {
   override readonly name = 'ServerError'
   readonly code: string
 

@@ -52,7 +52,3 @@ export function avatar(name: string, className: string = 'avatar'): HTMLElement 
   const properties = { class: className, 'data-tone': tone, 'aria-hidden': 'true' }
   return h('span', properties, title(name).charAt(0))
 }
-
-export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-}

@@ -4,7 +4,7 @@ import { type IdentityFacts, type KeyringFacts } from './client.ts'
 import { avatar, byId, clock, day, flash, h, setText, title } from './dom.ts'
 
 /** Name and value pairs of a description list. */
-export function facts(rows: [string, string | Node][]): HTMLElement[] {
+function facts(rows: [string, string | Node][]): HTMLElement[] {
   return rows.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])
 }
 

@@ -64,7 +64,7 @@ function readCard(path: string): Share {
 }
 
 /** What opens a backup, as it says itself: cards out of files or typed, or the passphrase. */
-export async function openerOf(
+async function openerOf(
   { header }: Pick<BackupFile, 'header'>,
   invocation: Invocation<{ share?: string[] }>,
 ): Promise<Opener> {

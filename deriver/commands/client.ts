@@ -38,7 +38,7 @@ export const CLIENT_HINTS = {
 }
 
 /** Throws `ERR_IO`. */
-export async function readText(path: string): Promise<string> {
+async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {

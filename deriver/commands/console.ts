@@ -49,7 +49,7 @@ function ownName(): string {
 }
 
 /** A link that opens a session once. The token is behind the `#`: no server and no proxy sees it before the page sends it. */
-export function linkTo(address: string, store: Store, name: string, now: number): string {
+function linkTo(address: string, store: Store, name: string, now: number): string {
   return `${address}#login=${makeLink(store, name, now)}`
 }
 

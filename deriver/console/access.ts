@@ -14,7 +14,7 @@ export const LINK_TIME = 600
 export const IDLE_TIME = 1_800
 export const SESSION_TIME = 8 * 3_600
 /** Seconds: a token for scripts. */
-export const MAX_TOKEN_TIME = 366 * 86_400
+const MAX_TOKEN_TIME = 366 * 86_400
 const MAX_ACCESS = 256
 
 /** What one may do: a reader sees everything that the console shows, and changes nothing. */

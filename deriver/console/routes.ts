@@ -36,7 +36,7 @@ export const LOOKS: Readonly<Record<string, (look: Look) => unknown>> = {
 }
 
 /** `POST api/…`, `*` for what is named in the path. */
-export const ORDERS: Readonly<Record<string, Action>> = {
+const ORDERS: Readonly<Record<string, Action>> = {
   'requests/*/approve': approve,
   'requests/*/deny': deny,
   'keyrings/*/rotate': rotate,

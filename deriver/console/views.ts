@@ -23,7 +23,7 @@ import {
 } from './types.ts'
 
 /** Relays with the head that each was last given. */
-export function relayViews(store: Store): RelayView[] {
+function relayViews(store: Store): RelayView[] {
   const problems = new Map(
     readConditions(store).map(({ what, code, message }) => [what, `${message} (${code})`]),
   )

@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/sqlite-proxy'
 import { type Keyring } from 'keyferry'
 import { sealed, sealedFields } from './sealed.ts'
 
+/** drizzle-kit reads the tables that are exported. @public */
 export const notes = sqliteTable('notes', {
   id: text('id').primaryKey(),
   author: text('author').notNull(),

@@ -55,11 +55,6 @@ export function mainSize(files: readonly string[]): Promise<Size> {
   return bundle(exportAll(files), [leaveLazy])
 }
 
-/** All that such an app may ever load, as one file. */
-export function wholeSize(files: readonly string[]): Promise<Size> {
-  return bundle(exportAll(files), [])
-}
-
 /**
  * What each chunk adds to the main file, by the name of the module that it begins with, in bytes after gzip; and the source files of the main file, where a
  * bundler makes chunks of what several share.

@@ -17,7 +17,7 @@ export const hasSuites = existsSync(`${suitesFolder}/profile.json`)
 export const requiresSuites = process.env['KEYFERRY_SUITES_REQUIRED'] === '1'
 
 /** Public names of the sources, with the commits that the tests were written for. */
-export const SOURCES = [
+const SOURCES = [
   'C2SP/x509-limbo 8a2e6f41',
   'google/boringssl a0689af2 (PKITS, certificate chains, CRLs)',
   'C2SP/wycheproof dac1dd47',

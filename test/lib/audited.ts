@@ -9,7 +9,7 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { makeClient, makeRequest, type TestTenant } from './tenant.ts'
 
-export const RULE = 'keyferry://client.acme.example/*'
+const RULE = 'keyferry://client.acme.example/*'
 
 /** Signs the next head, a minute later. */
 export async function nextHead(tenant: TestTenant): Promise<Envelope> {
@@ -19,14 +19,14 @@ export async function nextHead(tenant: TestTenant): Promise<Envelope> {
 }
 
 /** A client that asks for a keyring. */
-export async function join(tenant: TestTenant, name: string, keyring: Bytes): Promise<void> {
+async function join(tenant: TestTenant, name: string, keyring: Bytes): Promise<void> {
   const { store, keys, trust, clock } = tenant
   const request = await makeRequest(tenant, await makeClient(tenant, name), [keyring])
   await handleRequest(store, keys, trust, request, clock.now)
 }
 
 /** Takes a client out of everything. */
-export async function remove(tenant: TestTenant, name: string): Promise<void> {
+async function remove(tenant: TestTenant, name: string): Promise<void> {
   const { store, keys, trust, clock, clients, derivers } = tenant
   revokeClient(store, `keyferry://client.acme.example/${name}`, clock.now)
   const deriving = { root: keys.root, tenant: trust.tenant }

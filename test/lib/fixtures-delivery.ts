@@ -57,7 +57,7 @@ const root = createRoot(seeded('master secret'))
 export const KEYRINGS: readonly Bytes[] = ['notes', 'orders'].map((name, i) =>
   seeded(`keyring ${name}`, 16).with(0, i + 1),
 )
-export const NAMES = ['notes', 'orders']
+const NAMES = ['notes', 'orders']
 
 /** Everything in a scene but the delivery. */
 export interface World {

@@ -5,8 +5,6 @@
 import { issueCrl, issueLeaf, makeIssuingCa, type Issuer } from '../../shared/issue.ts'
 import { fromBase32, type Bytes } from '../../shared/bytes.ts'
 import {
-  decodeEnvelope,
-  encodeEnvelope,
   signWithAuthority,
   signWithCertificate,
   type DocumentType,
@@ -203,9 +201,4 @@ export async function contextOf(tenant: Tenant, now: number = NOW): Promise<Veri
 
 export function tenantBytes(tenant: Tenant): Bytes {
   return fromBase32(tenant.trust.tenant)
-}
-
-/** A copy that shares nothing, through the encoding. */
-export function copyEnvelope(envelope: Envelope): Envelope {
-  return decodeEnvelope(encodeEnvelope(envelope))
 }

@@ -42,7 +42,7 @@ export interface Operation {
 }
 
 /** Names of the methods that the file may have. */
-export const METHODS = ['get', 'post'] as const
+const METHODS = ['get', 'post'] as const
 type PathItem = { [M in (typeof METHODS)[number]]?: Operation } & { parameters?: object[] }
 
 export const document = openapi as unknown as {

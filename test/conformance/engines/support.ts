@@ -1,6 +1,5 @@
 /** What the suites need in every engine: one test per suite, which runs all of its cases and counts them for `npm run conformance`. */
 import { expect, test } from 'vitest'
-import { fromHex, type Bytes } from '../../../shared/bytes.ts'
 
 /** What `npm run conformance` reads of a test. */
 export interface Count {
@@ -74,8 +73,4 @@ export async function attempt<T>(work: () => Promise<T> | T): Promise<T | undefi
   } catch {
     return undefined
   }
-}
-
-export function bytes(text: string): Bytes {
-  return fromHex(text)
 }
