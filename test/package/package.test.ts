@@ -10,7 +10,7 @@ import { build } from 'esbuild'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compile, NODE, readManifest, ROOT, type Packed } from '../../tools/package/build.ts'
+import { compile, readManifest, ROOT, type Packed } from '../../tools/package/build.ts'
 import { readApi } from '../../tools/package/main.ts'
 import { installPackage, packInto } from '../lib/consumer.ts'
 
@@ -59,7 +59,7 @@ describe('the tarball', () => {
     expect(Object.keys(json['dependencies']!).filter((name) => name in devDependencies)).toEqual([])
     expect(json).not.toHaveProperty('devDependencies')
     expect(json).not.toHaveProperty('scripts')
-    expect(json['engines']).toEqual({ node: NODE })
+    expect(json['engines']).toEqual({ node: '>=22.12' })
     expect(json['sideEffects']).toBe(false)
   })
 
@@ -232,7 +232,7 @@ describe('the command', () => {
     const { code, stdout, stderr } = await node(['--import', older, bin, '--help'])
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
     expect(stderr).toBe(
-      `keyferry: error: this is Node ${version}, and keyferry needs ${NODE.slice(2)} or newer\n`,
+      `keyferry: error: this is Node ${version}, and keyferry needs 24.7 or newer\n`,
     )
   })
 })

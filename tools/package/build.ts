@@ -21,15 +21,14 @@ import { bundlePage } from '../../deriver/console/bundle.ts'
 
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What the package needs: ML-KEM in WebCrypto. `deriver/bin.ts` says the same. */
-export const NODE = '>=24.7'
-
 /** The parts of the checkout's package.json that the package's own is made of. */
 interface Manifest {
   name: string
   version: string
   description: string
   license: string
+  /** What clients need; the command looks for itself. */
+  engines: { node: string }
   bin: Record<string, string>
   exports: Record<string, string>
   dependencies: Record<string, string>
@@ -75,7 +74,7 @@ function importsOf(folder: string): Set<string> {
 }
 
 function packageJson(manifest: Manifest, folder: string): Record<string, unknown> {
-  const { name, version, description, license, dependencies } = manifest
+  const { name, version, description, license, engines, dependencies } = manifest
   const used = importsOf(folder)
   const optional = Object.keys(manifest.peerDependencies)
   const unknown = [...used].filter((one) => !(one in dependencies) && !optional.includes(one))
@@ -91,7 +90,7 @@ function packageJson(manifest: Manifest, folder: string): Record<string, unknown
     license,
     type: 'module',
     sideEffects: false,
-    engines: { node: NODE },
+    engines,
     exports: {
       ...Object.fromEntries(
         Object.entries(manifest.exports).map(([path, file]) => [path, entry(file)]),

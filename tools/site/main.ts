@@ -1,8 +1,9 @@
 /** `npm run site`: the documentation site, and a look at all of it in Chromium. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { installApart } from '../apart.ts'
 import { PAGES, ROOT } from './pages.ts'
 
 const USAGE = `usage: npm run site [-- --check]
@@ -20,23 +21,6 @@ exit status: 0 done, 1 something is wrong with the pages, 2 wrong use, 3 the gen
 
 const FOLDER = join(ROOT, 'tools/site')
 export const SITE: string = join(ROOT, 'dist/site')
-
-/** Installs what the lock says, where that was not done already. */
-function install(): boolean {
-  const lock = readFileSync(join(FOLDER, 'package-lock.json'))
-  const mark = join(FOLDER, 'node_modules/.installed-lock.json')
-  if (existsSync(mark) && readFileSync(mark).equals(lock)) return true
-  const isWindows = process.platform === 'win32'
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
-  const npm = isWindows ? 'npm.cmd' : 'npm'
-  const { status } = spawnSync(npm, args, {
-    cwd: FOLDER,
-    stdio: ['ignore', 2, 2],
-    shell: isWindows,
-  })
-  if (status === 0) writeFileSync(mark, lock)
-  return status === 0
-}
 
 function build(): boolean {
   rmSync(SITE, { recursive: true, force: true })
@@ -63,7 +47,7 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(USAGE)
     return 0
   }
-  if (!install()) {
+  if (!installApart(FOLDER)) {
     process.stderr.write('site: error: the generator could not be installed\n')
     return 3
   }
