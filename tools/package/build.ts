@@ -27,6 +27,7 @@ interface Manifest {
   version: string
   description: string
   license: string
+  repository?: { url: string }
   /** What clients need; the command looks for itself. */
   engines: { node: string }
   bin: Record<string, string>
@@ -74,7 +75,7 @@ function importsOf(folder: string): Set<string> {
 }
 
 function packageJson(manifest: Manifest, folder: string): Record<string, unknown> {
-  const { name, version, description, license, engines, dependencies } = manifest
+  const { name, version, description, license, repository, engines, dependencies } = manifest
   const used = importsOf(folder)
   const optional = Object.keys(manifest.peerDependencies)
   const unknown = [...used].filter((one) => !(one in dependencies) && !optional.includes(one))
@@ -88,6 +89,7 @@ function packageJson(manifest: Manifest, folder: string): Record<string, unknown
     version,
     description,
     license,
+    repository,
     type: 'module',
     sideEffects: false,
     engines,
