@@ -1,4 +1,4 @@
-/** examples/drizzle, examples/s3 and examples/react with a real tenant; and examples/client.ts out of the tarball. */
+/** examples/drizzle, examples/migration, examples/s3 and examples/react with a real tenant; and examples/client.ts out of the tarball. */
 import { execFile } from 'node:child_process'
 import { cpSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -13,6 +13,8 @@ import { renderToString } from 'react-dom/server'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { rotateKeyring } from '../../deriver/index.ts'
 import { openNotes } from '../../examples/drizzle/notes.ts'
+import { moveRow, readRow, type Row } from '../../examples/migration/envelopes.ts'
+import { moveText, readText } from '../../examples/migration/use-domains.ts'
 import { Note } from '../../examples/react/note.tsx'
 import { getObject, getRange, messageLength, putObject } from '../../examples/s3/objects.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
@@ -21,7 +23,7 @@ import { connect, createMemoryStore, type Keyferry, type Keyring } from '../../w
 import { identityFromPem } from '../../web/node.ts'
 import { startAcme, type Acme } from '../lib/acme.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
-import { installPackage, packInto } from '../lib/consumer.ts'
+import { blocksOf, installPackage, packInto } from '../lib/consumer.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { startObjectStore, type ObjectStore } from '../lib/object-store.ts'
 
@@ -60,6 +62,68 @@ it('examples/client.ts runs with the tarball in somebody else’s project', asyn
     timeout: 30_000,
   })
   expect(stdout).toBe('Hello\n')
+})
+
+describe('migration', () => {
+  it('is what docs/migration.md shows', () => {
+    const source = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+    expect(blocksOf(source('docs/migration.md'), 'ts')).toEqual(
+      ['envelopes', 'use-domains'].map((name) => source(`examples/migration/${name}.ts`)),
+    )
+  })
+
+  /** A KMS of our own: wraps data keys under a key that it keeps. */
+  async function makeKms() {
+    const aes = (bytes: Uint8Array<ArrayBuffer>) =>
+      crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt'])
+    const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
+    const own = await aes(random(32))
+    let calls = 0
+    return {
+      calls: () => calls,
+      async seal(id: string, text: string): Promise<Row> {
+        const [dataKey, iv] = [random(32), random(12)]
+        const seal = async (key: CryptoKey, data: Uint8Array<ArrayBuffer>) =>
+          new Uint8Array(await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, data))
+        const wrappedKey = new Uint8Array([...iv, ...(await seal(own, dataKey))])
+        const ciphertext = await seal(await aes(dataKey), new TextEncoder().encode(text))
+        return { id, envelope: { wrappedKey, iv, ciphertext }, message: null }
+      },
+      unwrap: async (wrapped: Uint8Array<ArrayBuffer>) => {
+        calls++
+        const algorithm = { name: 'AES-GCM', iv: wrapped.slice(0, 12) }
+        return new Uint8Array(await crypto.subtle.decrypt(algorithm, own, wrapped.slice(12)))
+      },
+    }
+  }
+
+  it('envelopes become messages, are read before and after, and then need no KMS', async () => {
+    const kms = await makeKms()
+    const row = await kms.seal('17', 'Hello')
+    const text = async (one: Row) => new TextDecoder().decode(await readRow(one, keyring, kms.unwrap)) // prettier-ignore
+    expect(await text(row)).toBe('Hello')
+    const moved = await moveRow(row, keyring, kms.unwrap)
+    expect(moved).toMatchObject({ id: '17', envelope: null })
+    const before = kms.calls()
+    expect(await text(moved!)).toBe('Hello')
+    expect(await moveRow(moved!, keyring, kms.unwrap)).toBe(null)
+    expect(kms.calls()).toBe(before)
+    // It is bound to its row now, which the envelope was not.
+    await expectCode(text({ ...moved!, id: '18' }), 'ERR_OPEN')
+    const damaged = { ...row.envelope!, iv: new Uint8Array(12) }
+    await expect(moveRow({ ...row, envelope: damaged }, keyring, kms.unwrap)).rejects.toThrow()
+  })
+
+  it('blobs of use domains become messages, and an empty answer is no plaintext', async () => {
+    const blobs = new Map([['blob', 'Hello']])
+    const old = { decrypt: async (blob: string) => blobs.get(blob) ?? '' }
+    expect(await readText('blob', keyring, 'note/17', old)).toBe('Hello')
+    const message = await moveText('blob', keyring, 'note/17', old)
+    blobs.clear()
+    expect(await readText(message, keyring, 'note/17', old)).toBe('Hello')
+    expect(await moveText(message, keyring, 'note/17', old)).toBe(message)
+    await expect(moveText('blob', keyring, 'note/17', old)).rejects.toThrow('did not open')
+  })
 })
 
 describe('drizzle', () => {
