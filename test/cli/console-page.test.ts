@@ -101,7 +101,7 @@ describe('settings', () => {
 
 describe('docs/console.md', () => {
   it('the API', async () => {
-    const { status, stdout, stderr } = await run(blocks[1]!, {
+    const { status, stdout, stderr } = await run(blocks[2]!, {
       CONSOLE: said('console')!.slice(0, -1),
     })
     expect(status, stderr).toBe(0)
@@ -147,7 +147,17 @@ describe('docs/console.md', () => {
     expect(await ended).toEqual([0, null])
   })
 
-  it('has two blocks, and a test for each', () => expect(blocks.length).toBe(2))
+  it('Behind your own proxy, the link is the one that people open', async () => {
+    const [, , , ...options] = blocks[1]!.trim().split(' ')
+    expect(blocks[1]).toMatch(/^keyferry run --console 7070 --console-url \S+\n$/)
+    const { stdout } = await runCommand(tenant, 'console link', {
+      name: 'kim',
+      url: options.at(-1)!,
+    })
+    expect(stdout).toMatch(/^https:\/\/keys\.acme\.example\/console\/#login=[\w-]{43}\n$/)
+  })
+
+  it('has three blocks, and a test for each', () => expect(blocks.length).toBe(3))
 })
 
 it('another service over the store of one that runs does nothing', async () => {

@@ -1,6 +1,6 @@
-// docs/PROTOCOL.md, the code and the tests name the same checks and the same errors, and links lead somewhere.
+// docs/PROTOCOL.md, the code and the tests name the same checks and the same errors.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
@@ -157,20 +157,4 @@ describe('errors', () => {
     expect(Object.fromEntries(rows)).toEqual(ERROR_CODES)
     expect(rows.length).toBe(Object.keys(ERROR_CODES).length)
   })
-})
-
-describe('links', () => {
-  const pages = [...files(['docs', 'deriver', 'worker', 'web', 'demo', 'test'], '.md')]
-  for (const name of ['README.md', 'SECURITY.md'])
-    if (existsSync(join(root, name))) pages.push(join(root, name))
-
-  it.each(pages.map((page) => relative(root, page)))(
-    'every relative link of %s leads to a file',
-    (page) => {
-      const text = readFileSync(join(root, page), 'utf8').replaceAll(/```.*?```/gs, '')
-      const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!.split('#')[0]!)
-      const local = links.filter((link) => link !== '' && !/^[a-z]+:/.test(link))
-      expect(local.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([])
-    },
-  )
 })
