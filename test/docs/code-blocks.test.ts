@@ -214,7 +214,7 @@ function problemOf(words: string[], page: string, isProse = false): string | und
     return existsSync(join(ROOT, file ?? '')) ? undefined : `no file ${file}`
   }
   if (words[0] === 'npx') return program in devDependencies ? undefined : `no program ${program}`
-  return ['alias', 'cd', 'export', 'openssl'].includes(program) ? undefined : `${program} is not run by a test` // prettier-ignore
+  return ['alias', 'cd', 'export', 'git', 'openssl'].includes(program) ? undefined : `${program} is not run by a test` // prettier-ignore
 }
 
 describe('commands', () => {
