@@ -5,7 +5,7 @@ import { type Keyferry } from '../../web/index.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { wrap, type Keyring } from '../lib/publication.ts'
 import { random } from '../lib/world.ts'
-import { cpu, type Line, median } from './measure.ts'
+import { cpu, lineOf, spent, type Line } from './measure.ts'
 
 const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const AES_KW = { name: 'AES-KW', length: 256 }
@@ -14,12 +14,6 @@ const AES_KW = { name: 'AES-KW', length: 256 }
 interface Least {
   verify: number
   unwrap: number
-}
-
-/** CPU milliseconds of this process so far. */
-function spent(): number {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1_000
 }
 
 /** The bare operations, on WebCrypto, with keys imported as they have to be. */
@@ -119,9 +113,7 @@ export async function benchClient(rounds: number): Promise<Line[]> {
       times.own.push(own)
       times.bare.push(other)
     }
-    const [own, other] = [median(times.own), median(times.bare)]
-    const against = 'bare operations'
-    lines.push({ name: `fetch: ${name}`, milliseconds: own, ratio: own / other, against })
+    lines.push(lineOf(`fetch: ${name}`, times.own, times.bare, 'bare operations'))
   }
   return lines
 }

@@ -11,7 +11,7 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { createHpke } from '../../shared/hpke.ts'
 import { makeClient, makeRequest, makeTenant, type TestTenant } from '../lib/tenant.ts'
 import { bareWrap, makeBareJoin } from './bare.ts'
-import { cpu, cpuAlone, type Line, median } from './measure.ts'
+import { cpuAlone, lineOf, Rounds, turn, type Line } from './measure.ts'
 
 /** A tenant whose keyring has `count` members; they are written as rows, since only their number matters here. */
 export async function tenantWith(count: number): Promise<{ tenant: TestTenant; keyring: Bytes }> {
@@ -60,17 +60,8 @@ export async function tenantWith(count: number): Promise<{ tenant: TestTenant; k
   return { tenant, keyring }
 }
 
-/** Bare operations that are timed at once: one is too short for the clock of a process. */
-const BARE = 200
-
-/** Milliseconds of one of so many operations. */
-async function each(work: () => void): Promise<number> {
-  const spent = await cpu(() => {
-    for (let i = 0; i < BARE; i++) work()
-    return Promise.resolve()
-  })
-  return spent / BARE
-}
+/** CPU milliseconds of a turn of what is short: a bare operation, a rotation. */
+const SHORT_TURN = 20
 
 /** Bytes of the same kind each time: what is measured is the operation. */
 const [WRAPPING, SECRET, LEAF] = [random(32), random(32), random(137)]
@@ -83,34 +74,40 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
   for (const size of sizes) worlds.push(await tenantWith(size))
   const { publicKey } = await createHpke('MLKEM768-X25519').generate(false)
   const bareJoin = makeBareJoin()
-  const bare = { join: [] as number[], seal: [] as number[], wrap: [] as number[] }
-  const times = sizes.map(() => ({
-    rotate: [] as number[],
-    join: [] as number[],
-    revoke: [] as number[],
-  }))
+  const seen = new Rounds()
   // The first rounds warm up and do not count.
   for (let round = -2; round < rounds; round++) {
+    if (round === 0) seen.clear()
+    seen.note('bare join', await turn(bareJoin, SHORT_TURN))
+    seen.note(
+      'bare seal',
+      await turn(() => void seal('MLKEM768-X25519', publicKey, PLAINTEXT, INFO), SHORT_TURN),
+    )
+    seen.note('bare wrap', await turn(() => bareWrap(WRAPPING, SECRET, LEAF), SHORT_TURN))
     for (const [i, { tenant, keyring }] of worlds.entries()) {
+      const size = sizes[i]!
       const { store, keys, trust, clock } = tenant
       const log = emptyLog()
       await publish(store, keys, trust, log, clock.now, 3_600)
       const publishNow = () => publish(store, keys, trust, log, clock.now, 3_600)
-      times[i]!.rotate.push(
-        await cpuAlone(async () => {
+      seen.note(
+        `rotate ${size}`,
+        await turn(async () => {
           rotateKeyring(store, 'bench', clock.now)
           await publishNow()
-        }),
+        }, SHORT_TURN),
       )
       const client = await makeClient(tenant, `new-${round + 2}`, 'MLKEM768-X25519')
       const request = await makeRequest(tenant, client, [keyring])
-      times[i]!.join.push(
+      seen.note(
+        `join ${size}`,
         await cpuAlone(async () => {
           await handleRequest(store, keys, trust, request, clock.now)
           await publishNow()
         }),
       )
-      times[i]!.revoke.push(
+      seen.note(
+        `revoke ${size}`,
         await cpuAlone(async () => {
           store.transaction(() => {
             renewGeneration(
@@ -124,56 +121,49 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
           await publishNow()
         }),
       )
-      bare.join.push(await each(bareJoin))
-      bare.seal.push(await each(() => void seal('MLKEM768-X25519', publicKey, PLAINTEXT, INFO)))
-      bare.wrap.push(await each(() => bareWrap(WRAPPING, SECRET, LEAF)))
     }
   }
   for (const { tenant } of worlds) tenant.remove()
-  const counted = (list: readonly number[], of = 1): number[] => list.slice(2 * of)
-  const of = (list: readonly number[]): number => median(counted(list))
-  const ofBare = (list: readonly number[]): number => median(counted(list, sizes.length))
-  const base = times[0]!
+  const first = sizes[0]!
   const lines: Line[] = [
-    {
-      name: 'seal a welcome (X-Wing)',
-      milliseconds: ofBare(bare.seal),
-      ratio: ofBare(bare.seal) / ofBare(bare.join),
-      against: 'bare key pair + X25519 + ML-KEM-768',
-    },
+    lineOf(
+      'seal a welcome (X-Wing)',
+      seen.of('bare seal'),
+      seen.of('bare join'),
+      'bare key pair + X25519 + ML-KEM-768',
+    ),
   ]
-  for (const [i, size] of sizes.entries()) {
-    const { rotate, join, revoke } = times[i]!
-    const perMember = (of(revoke) - of(base.rotate)) / size
-    lines.push(
-      {
-        name: `rotate, ${size} members`,
-        milliseconds: of(rotate),
-        ratio: of(rotate) / of(base.rotate),
-        against: `${sizes[0]} members`,
-        at: { curve: 'rotation, by members', x: size },
-      },
-      {
-        name: `join (X-Wing), ${size} members`,
-        milliseconds: of(join),
-        ratio: of(join) / of(base.join),
-        against: `${sizes[0]} members`,
-        at: { curve: 'join, by members', x: size },
-      },
-      {
-        name: `revoke, per remaining member of ${size}`,
-        milliseconds: perMember,
-        ratio: perMember / ofBare(bare.wrap),
-        against: 'bare AES-KW + SHA-256',
-      },
-      {
-        name: `revoke, ${size} members`,
-        milliseconds: of(revoke),
-        ratio: of(revoke) / of(rotate),
-        against: 'a rotation',
-        at: { curve: 'revocation, by members', x: size },
-      },
-    )
+  for (const size of sizes) {
+    const [rotations, revocations] = [seen.of(`rotate ${size}`), seen.of(`revoke ${size}`)]
+    const perMember = revocations.map((one, round) => (one - rotations[round]!) / size)
+    const curve = (what: string) => ({ curve: `${what}, by members`, x: size })
+    const against = `${first} members`
+    const made = [
+      lineOf(
+        `rotate, ${size} members`,
+        rotations,
+        seen.of(`rotate ${first}`),
+        against,
+        curve('rotation'),
+      ),
+      lineOf(
+        `join (X-Wing), ${size} members`,
+        seen.of(`join ${size}`),
+        seen.of(`join ${first}`),
+        against,
+        curve('join'),
+      ),
+      // Of a few members it is less than what rotations differ by.
+      size >= 1_000 &&
+        lineOf(
+          `revoke, per remaining member of ${size}`,
+          perMember,
+          seen.of('bare wrap'),
+          'bare AES-KW + SHA-256',
+        ),
+      lineOf(`revoke, ${size} members`, revocations, rotations, 'a rotation', curve('revocation')),
+    ]
+    lines.push(...made.filter((line) => line !== false))
   }
   return lines
 }

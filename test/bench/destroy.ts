@@ -7,7 +7,7 @@ import { publish } from '../../deriver/publish.ts'
 import { createHpke } from '../../shared/hpke.ts'
 import { type Suite } from '../../shared/trust.ts'
 import { tenantWith } from './deriver.ts'
-import { cpu, type Line, median } from './measure.ts'
+import { cpuAlone, lineOf, median, Rounds, type Line } from './measure.ts'
 
 /** For each suite: rotation and destruction, and the difference per member. */
 export async function benchDestroy(size: number, rounds: number): Promise<Line[]> {
@@ -21,31 +21,34 @@ export async function benchDestroy(size: number, rounds: number): Promise<Line[]
     store.run('INSERT OR IGNORE INTO held SELECT key_id, ?, 0 FROM devices', keyring)
     const log = emptyLog()
     const publishNow = () => publish(store, keys, trust, log, clock.now, 3_600)
-    const times = { rotate: [] as number[], destroy: [] as number[] }
+    const seen = new Rounds()
+    // The first round warms up and does not count.
     for (let round = 0; round <= rounds; round++) {
-      times.rotate.push(
-        await cpu(async () => {
+      if (round === 1) seen.clear()
+      seen.note(
+        'rotate',
+        await cpuAlone(async () => {
           rotateKeyring(store, 'bench', clock.now)
           await publishNow()
         }),
       )
       orderDestruction(store, [`bench@${round + 1}`], 0, clock.now)
-      times.destroy.push(
-        await cpu(async () => {
+      seen.note(
+        'destroy',
+        await cpuAlone(async () => {
           await carryOut(store, keys, trust, clock.now)
           await publishNow()
         }),
       )
     }
     tenant.remove()
-    // The first round warms up and does not count.
-    for (const list of Object.values(times)) list.shift()
-    lines.push({
-      name: `destroy, per member of ${size} (${suite})`,
-      milliseconds: median(times.destroy) / size,
-      ratio: median(times.destroy) / median(times.rotate),
-      against: 'a rotation, in all',
-    })
+    const line = lineOf(
+      `destroy, per member of ${size} (${suite})`,
+      seen.of('destroy'),
+      seen.of('rotate'),
+      'a rotation, in all',
+    )
+    lines.push({ ...line, milliseconds: median(seen.of('destroy')) / size })
   }
   return lines
 }

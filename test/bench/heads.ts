@@ -6,7 +6,7 @@ import { KEYRING_LEAF } from '../../shared/manifest.ts'
 import { buildTree, proveLeaf } from '../../shared/tree.ts'
 import { makeTenant, type TestTenant } from '../lib/tenant.ts'
 import { tenantWith } from './deriver.ts'
-import { cpu, type Line, median } from './measure.ts'
+import { lineOf, Rounds, turn, type Line } from './measure.ts'
 
 /** A heartbeat (a head over what is unchanged) for these numbers of keyrings, and of members of one keyring. */
 export async function benchHeads(
@@ -39,22 +39,21 @@ export async function benchHeads(
       tenant,
     })
   }
-  const times = worlds.map((): number[] => [])
+  const seen = new Rounds()
   const log = emptyLog()
   for (let round = -2; round < rounds; round++) {
-    for (const [i, { tenant }] of worlds.entries()) {
+    if (round === 0) seen.clear()
+    for (const { name, tenant } of worlds) {
       const { store, keys, trust, clock } = tenant
-      const spent = await cpu(() => publish(store, keys, trust, log, (clock.now += 60), 3_600))
-      if (round >= 0) times[i]!.push(spent)
+      const beat = () => publish(store, keys, trust, log, (clock.now += 60), 3_600)
+      seen.note(name, await turn(beat, 20))
     }
   }
   for (const { tenant } of worlds) tenant.remove()
-  const least = median(times[0]!)
-  return worlds.map(({ name, curve, x }, i) => {
-    const milliseconds = median(times[i]!)
-    const ratio = milliseconds / least
-    return { name, milliseconds, ratio, against: worlds[0]!.name, at: { curve, x } }
-  })
+  const first = worlds[0]!.name
+  return worlds.map(({ name, curve, x }) =>
+    lineOf(name, seen.of(name), seen.of(first), first, { curve, x }),
+  )
 }
 
 /** Bytes of the proof of one keyring, by number of keyrings: what a fetch carries twice beside a head of one size. */

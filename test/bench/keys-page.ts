@@ -9,40 +9,61 @@ import { makeKeyring, type Keyring } from '../lib/publication.ts'
 import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
 import { random } from '../lib/world.ts'
 import { OPENERS, PEERS, type PeerName, type Sent } from './keys-peers.ts'
-import { type Line, median } from './measure.ts'
+import { Rounds, type Line } from './measure.ts'
 
 const SCRIPT = `${LIBRARY}; import { OPENERS } from './test/bench/keys-peers.ts'; Object.assign(globalThis, { OPENERS })`
+
+/** Milliseconds of a delivery by phase, and its bytes. What is on its way is not the client's time. */
+interface Delivered {
+  /** Until the signed call is made. */
+  ask: number
+  /** From the whole answer until everything in it is verified, the version to encrypt with unwrapped and compared with its commitment. */
+  open: number
+  /** Storing it, in memory, and telling who listens. */
+  tell: number
+  /** What the first message takes longer than the next one: the key for it, unwrapped as one that derives. */
+  ready: number
+  bytes: number
+}
 
 interface InPage {
   library: Library
   OPENERS: typeof OPENERS
-  /** Milliseconds of one of so many rounds of everything. */
-  refresh: () => Promise<{ milliseconds: number; bytes: number }>
+  refresh: () => Promise<Delivered>
   open: Record<string, (message: string) => Promise<Bytes>>
   bare: () => Promise<number>
 }
 
+/** Unmeasured rounds: a client that lives for days opens a delivery with compiled code. */
+const WARM_UP = 20
+
 /** Makes client, openers and the bare operations, in the page. */
-async function prepareInPage([config, recipients, bareKey, signature, data]: [
+async function prepareInPage([config, recipients, bareKey, signature, signed, data]: [
   unknown,
   Record<string, Sent['recipient']>,
   JsonWebKey,
   number[],
   number[],
+  number[],
 ]): Promise<void> {
   const page = globalThis as unknown as InPage
   const { library } = page
-  const counted = { away: 0, bytes: 0 }
-  // What is on its way is not the client's time; the answer is there as a whole when the client begins with it.
+  const seen = { asked: 0, answered: 0, verified: 0, bytes: 0 }
   const call: typeof fetch = async (input, init) => {
-    const began = performance.now()
+    seen.asked = performance.now()
     const response = await fetch(input, init)
     const body = await response.arrayBuffer()
     const { status, headers } = response
-    counted.bytes += body.byteLength
+    seen.bytes = body.byteLength
     const answer = new Response(status === 204 || status === 202 ? null : body, { status, headers })
-    counted.away += performance.now() - began
+    seen.answered = performance.now()
     return answer
+  }
+  const memory = library.createMemoryStore()
+  const write = memory.write.bind(memory)
+  memory.write = (state) => {
+    seen.verified = performance.now()
+    return write(state)
   }
   const store = await library.openIndexedDbStore('bench')
   const enroll = async (csr: string): Promise<string> =>
@@ -51,27 +72,38 @@ async function prepareInPage([config, recipients, bareKey, signature, data]: [
   const client = await library.connect({
     config: config as never,
     identity,
-    store: library.createMemoryStore(),
+    store: memory,
     fetch: call,
     WebSocket: null,
   })
-  await client.keyring('notes')
+  const notes = await client.keyring('notes')
+  const message = new Uint8Array(32)
   page.refresh = async () => {
-    Object.assign(counted, { away: 0, bytes: 0 })
     const began = performance.now()
     await client.refresh()
-    return { milliseconds: performance.now() - began - counted.away, bytes: counted.bytes }
+    const told = performance.now()
+    await notes.encrypt(message)
+    const first = performance.now()
+    await notes.encrypt(message)
+    const second = performance.now()
+    return {
+      ask: seen.asked - began,
+      open: seen.verified - seen.answered,
+      tell: told - seen.verified,
+      ready: first - told - (second - first),
+      bytes: seen.bytes,
+    }
   }
   page.open = {}
   for (const [name, recipient] of Object.entries(recipients))
     page.open[name] = await page.OPENERS[name as PeerName](recipient)
   const key = await crypto.subtle.importKey('jwk', bareKey, 'Ed25519', false, ['verify'])
-  const [sig, bytes] = [Uint8Array.from(signature), Uint8Array.from(data)]
+  const [sig, body, bytes] = [signature, signed, data].map((one) => Uint8Array.from(one))
   page.bare = async () => {
     const began = performance.now()
     for (let i = 0; i < 20; i++) {
-      await crypto.subtle.verify('Ed25519', key, sig, sig)
-      await crypto.subtle.digest('SHA-256', bytes)
+      if (!(await crypto.subtle.verify('Ed25519', key, sig!, body!))) throw new Error('not signed')
+      await crypto.subtle.digest('SHA-256', bytes!)
     }
     return (performance.now() - began) / 20
   }
@@ -114,7 +146,7 @@ export async function benchKeysInPage(
   const relay = await ClientRelay.start([])
   relay.keyrings.push(keyringOf(keys, members))
   await relay.publish()
-  const app = await startRelayPage(relay, SCRIPT)
+  const app = await startRelayPage(relay, SCRIPT, true)
   const peers = await Promise.all(
     PEERS.map(
       async (peer) => [peer.name, await (await peer.prepare(members))(random(32 * keys))] as const,
@@ -125,15 +157,13 @@ export async function benchKeysInPage(
     (one) => base64url(sha256(one)) === base64url(bundle),
   )!
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-  const signature = [...sign(null, random(64), privateKey)]
+  const signed = random(1_000)
+  const signature = sign(null, signed, privateKey)
   const jwk = createPublicKey(publicKey.export({ format: 'pem', type: 'spki' })).export({
     format: 'jwk',
   })
   const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
-  const times = new Map<string, number[]>()
-  const note = (name: string, value: number): void => {
-    times.set(name, [...(times.get(name) ?? []), value])
-  }
+  const seen = new Rounds()
   let bytes = 0
   try {
     const page = await browser.newPage()
@@ -143,19 +173,23 @@ export async function benchKeysInPage(
       app.config,
       Object.fromEntries(peers.map(([name, { recipient }]) => [name, recipient])),
       jwk,
-      signature,
+      [...signature],
+      [...signed],
       [...data],
     ] as Parameters<typeof prepareInPage>[0])
-    for (let round = -3; round < rounds; round++) {
-      if (round === 0) times.clear()
+    for (let round = -WARM_UP; round < rounds; round++) {
+      if (round === 0) seen.clear()
       rotate(relay.keyrings[0]!)
       await relay.publish()
       const made = await page.evaluate(() => (globalThis as unknown as InPage).refresh())
-      note('keyferry', made.milliseconds)
+      const { ask, open, tell, ready } = made
+      seen.note('keyferry', open + tell + ready)
+      for (const [phase, time] of Object.entries({ ask, open, tell, ready }))
+        seen.note(`keyferry: ${phase}`, time)
       bytes = made.bytes
       for (const [name, { message }] of peers)
-        note(name, await page.evaluate(openInPage, [name, message] as [string, string]))
-      note(
+        seen.note(name, await page.evaluate(openInPage, [name, message] as [string, string]))
+      seen.note(
         'Ed25519 + SHA-256 of the bundle',
         await page.evaluate(() => (globalThis as unknown as InPage).bare()),
       )
@@ -165,13 +199,7 @@ export async function benchKeysInPage(
     await app.close()
   }
   const title = `chromium: ${keys} keys among ${members} clients`
-  const base = median(times.get('keyferry')!)
-  const lines: Line[] = [...times].map(([name, list]) => ({
-    name: `${title}: ${name}`,
-    milliseconds: median(list),
-    ratio: median(list) / base,
-    against: 'keyferry',
-  }))
+  const lines = seen.lines(`${title}: `, 'keyferry')
   const sizes = new Map([
     ['keyferry', bytes],
     ...peers.map(([name, { message }]) => [name, message.length] as const),

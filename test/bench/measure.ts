@@ -1,13 +1,17 @@
-/** Measuring: CPU of this process, medians. Compare only figures of one run. */
-
+/** Measuring: CPU of this process, rounds in which every way has its turn, medians of what one round compares. Figures of two runs do not compare. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** One measured thing: a time or a size. `ratio` is against what `against` says, in the same run. `at` is its place on a curve of growth. */
 export type Line = {
   name: string
+  /** The median of the ratios of the rounds, where there were rounds. */
   ratio: number
   against: string
+  /** Between these the middle half of the rounds' ratios is. */
+  spread?: readonly [number, number]
+  /** The figure of each round. */
+  rounds?: readonly number[]
   at?: { curve: string; x: number }
 } & ({ milliseconds: number } | { bytes: number })
 
@@ -38,23 +42,117 @@ export function curvesOf(lines: readonly Line[]): Map<string, { x: number; y: nu
 }
 
 setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void
+// What is compiled stays, whatever is collected.
+setFlagsFromString('--no-flush-bytecode')
+const collect = runInNewContext('gc') as () => void
 
-/** The same, after what others have just left is collected: else it is paid for by whoever comes next. All of it would take compiled code away, too. */
-export function cpuAlone(work: () => Promise<unknown>): Promise<number> {
-  collect({ type: 'minor' })
-  return cpu(work)
-}
-
-/** CPU milliseconds, user and system, of this process over some work. */
-export async function cpu(work: () => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage()
-  await work()
-  const { user, system } = process.cpuUsage(before)
+/** CPU milliseconds, user and system, of this process so far. */
+export function spent(): number {
+  const { user, system } = process.cpuUsage()
   return (user + system) / 1_000
 }
 
-export function median(values: readonly number[]): number {
+/** CPU milliseconds of this process over some work. */
+export async function cpu(work: () => Promise<unknown>): Promise<number> {
+  const before = spent()
+  await work()
+  return spent() - before
+}
+
+/** The same, after what others have just left is collected: else it is paid for by whoever comes next. */
+export function cpuAlone(work: () => Promise<unknown>): Promise<number> {
+  collect()
+  return cpu(work)
+}
+
+/** CPU milliseconds that a turn takes at least: whoever is quick works several times, as the caches of a processor were left to others meanwhile. */
+const TURN = 100
+
+/** CPU milliseconds of some work at its turn: the mean of as many times as fill the turn. */
+export async function turn(work: () => unknown, least = TURN): Promise<number> {
+  collect()
+  const before = spent()
+  let count = 0
+  do {
+    await work()
+    count++
+  } while (spent() - before < least)
+  return (spent() - before) / count
+}
+
+function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]!
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
+}
+
+/** The middle one. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+/** The one below which 99 of 100 are. */
+export function p99(values: readonly number[]): number {
+  return quantile(values, 0.99)
+}
+
+/** What is compared with what: median and middle half of the rounds' ratios. What disturbed a round disturbed both. */
+export function compare(
+  figures: readonly number[],
+  base: readonly number[],
+): { ratio: number; spread: [number, number] } {
+  const ratios = figures.map((figure, round) => figure / base[round]!)
+  return { ratio: median(ratios), spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)] }
+}
+
+const short = (value: number): number => Number(value.toPrecision(4))
+
+/** A line of what took turns with `base`, round after round. */
+export function lineOf(
+  name: string,
+  rounds: readonly number[],
+  base: readonly number[],
+  against: string,
+  at?: Line['at'],
+): Line {
+  const { ratio, spread } = compare(rounds, base)
+  return {
+    name,
+    milliseconds: median(rounds),
+    ratio,
+    against,
+    spread: [short(spread[0]), short(spread[1])],
+    rounds: rounds.map(short),
+    ...(at && { at }),
+  }
+}
+
+/** Figures of what takes turns, by name. The rounds before the first one that counts warm up. */
+export class Rounds {
+  readonly #figures = new Map<string, number[]>()
+
+  note(name: string, figure: number): void {
+    this.of(name).push(figure)
+  }
+
+  of(name: string): number[] {
+    const known = this.#figures.get(name) ?? []
+    this.#figures.set(name, known)
+    return known
+  }
+
+  get names(): string[] {
+    return [...this.#figures.keys()]
+  }
+
+  /** Forgets what warmed up. */
+  clear(): void {
+    this.#figures.clear()
+  }
+
+  /** A line for each, all against one of them. */
+  lines(title: string, base: string, against = base): Line[] {
+    return this.names.map((name) =>
+      lineOf(`${title}${name}`, this.of(name), this.of(base), against),
+    )
+  }
 }

@@ -14,7 +14,7 @@ import { ecdsaFromDer, readSigned } from '../../shared/signature.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { makeRsa } from '../lib/fixtures-keys.ts'
 import { entry, makeCrl, makeWorld, NOW, type OddKey } from '../lib/odd-certificates.ts'
-import { median, type Line } from './measure.ts'
+import { lineOf, Rounds, type Line } from './measure.ts'
 
 const VALIDATIONS_A_ROUND = 20
 
@@ -30,16 +30,13 @@ async function time(work: () => unknown, count: number): Promise<number> {
 type Contender = { name: string; work: () => unknown }
 
 /** Runs all in turn, again and again; milliseconds by name. */
-async function race(
-  contenders: Contender[],
-  rounds: number,
-  count: number,
-): Promise<Map<string, number>> {
-  const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]))
-  for (let round = 0; round < rounds; round++) {
-    for (const { name, work } of contenders) times.get(name)!.push(await time(work, count))
+async function race(contenders: Contender[], rounds: number, count: number): Promise<Rounds> {
+  const seen = new Rounds()
+  for (let round = -1; round < rounds; round++) {
+    if (round === 0) seen.clear()
+    for (const { name, work } of contenders) seen.note(name, await time(work, count))
   }
-  return new Map([...times].map(([name, list]) => [name, median(list)]))
+  return seen
 }
 
 function requireTrue(isValid: boolean, what: string): void {
@@ -139,16 +136,6 @@ async function able(contenders: Contender[]): Promise<Contender[]> {
   return out
 }
 
-function linesOf(title: string, times: Map<string, number>, against: string): Line[] {
-  const base = times.get(against)!
-  return [...times].map(([name, milliseconds]) => ({
-    name: `${title}: ${name}`,
-    milliseconds,
-    ratio: milliseconds / base,
-    against,
-  }))
-}
-
 async function benchCrl(entries: number, rounds: number): Promise<Line[]> {
   const world = await makeWorld('ES256')
   const serials = Array.from({ length: entries }, () =>
@@ -187,8 +174,18 @@ async function benchCrl(entries: number, rounds: number): Promise<Line[]> {
     })
   }
   const times = await race(contenders, rounds, 1)
-  times.set('keyferry, asked again', await time(() => parsed.isRevoked(wanted), 1_000))
-  return linesOf(`CRL of ${entries} entries`, times, 'keyferry, read, checked and asked')
+  const asked = await time(() => parsed.isRevoked(wanted), 1_000)
+  const own = times.of('keyferry, read, checked and asked')
+  const again = own.map(() => asked)
+  const title = `CRL of ${entries} entries: `
+  return [
+    ...times
+      .lines(title, 'keyferry, read, checked and asked')
+      .map((line, i) =>
+        i === 0 ? { ...line, at: { curve: 'a revocation list, by entries', x: entries } } : line,
+      ),
+    lineOf(`${title}keyferry, asked again`, again, own, 'keyferry, read, checked and asked'),
+  ]
 }
 
 /** Paths in three algorithms, and lists of these lengths. */
@@ -202,7 +199,7 @@ export async function benchPaths(lengths: readonly number[], rounds: number): Pr
   const lines: Line[] = []
   for (const [title, contenders] of Object.entries(worlds)) {
     const times = await race(await able(contenders), rounds, VALIDATIONS_A_ROUND)
-    lines.push(...linesOf(`path, ${title}`, times, 'keyferry'))
+    lines.push(...times.lines(`path, ${title}: `, 'keyferry'))
   }
   for (const length of lengths) lines.push(...(await benchCrl(length, Math.min(rounds, 5))))
   return lines

@@ -16,7 +16,7 @@ import {
   type Client,
   type World,
 } from '../lib/world.ts'
-import { type Line, median } from './measure.ts'
+import { lineOf, median, type Line } from './measure.ts'
 import { withRelay, type Measured } from './workerd.ts'
 
 /** Calls at a time. */
@@ -117,14 +117,15 @@ async function curve(
       rates[i]!.push(cost.perSecond)
     }
   }
-  const first = median(costs[0]!)
-  return groups.map(([size], i) => ({
-    name: `relay CPU: delivery, ${what} ${size}, ${median(rates[i]!).toFixed(0)}/s`,
-    milliseconds: median(costs[i]!),
-    ratio: median(costs[i]!) / first,
-    against: `${what} ${groups[0]![0]}`,
-    at: { curve: `a delivery at a relay, by ${what}`, x: size },
-  }))
+  return groups.map(([size], i) =>
+    lineOf(
+      `relay CPU: delivery, ${what} ${size}, ${median(rates[i]!).toFixed(0)}/s`,
+      costs[i]!,
+      costs[0]!,
+      `${what} ${groups[0]![0]}`,
+      { curve: `a delivery at a relay, by ${what}`, x: size },
+    ),
+  )
 }
 
 /** A socket and how long it took; a relay takes only so many certificates that it does not know from one address. */

@@ -5,7 +5,7 @@ import { signCall } from '../../shared/http-signature.ts'
 import { enrol, pushAll, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, seconds } from '../lib/world.ts'
-import { type Line, median } from './measure.ts'
+import { lineOf, median, type Line } from './measure.ts'
 import { withRelay } from './workerd.ts'
 
 type Send = () => Promise<Response>
@@ -55,21 +55,15 @@ async function benchFlood(
   }
   const [alone, flooded]: [number[], number[]] = [[], []]
   for (let round = 0; round < rounds; round++) {
-    alone.push(...(await latencies(quiet, count / 10)))
+    alone.push(median(await latencies(quiet, count / 10)))
     const flooding = load(flood, count)
-    flooded.push(...(await latencies(quiet, count / 20)))
+    flooded.push(median(await latencies(quiet, count / 20)))
     await flooding
   }
-  const lines: [string, number][] = [
-    ['alone', median(alone)],
-    ['while another tenant floods', median(flooded)],
+  return [
+    lineOf('relay latency: delivery, alone', alone, alone, 'alone'),
+    lineOf('relay latency: delivery, while another tenant floods', flooded, alone, 'alone'),
   ]
-  return lines.map(([name, milliseconds]) => ({
-    name: `relay latency: delivery, ${name}`,
-    milliseconds,
-    ratio: milliseconds / median(alone),
-    against: 'alone',
-  }))
 }
 
 /** Delivery and not-modified against a bare route, in a tenant with so many members of one keyring. */
@@ -109,13 +103,9 @@ export async function benchRelay(members: number, rounds: number, count: number)
         times[i]!.push((after - before) / count)
       }
     }
-    const base = median(times[0]!)
-    const lines = kinds.map(([name], i) => ({
-      name: `relay CPU: ${name}`,
-      milliseconds: median(times[i]!),
-      ratio: median(times[i]!) / base,
-      against: 'bare route',
-    }))
+    const lines = kinds.map(([name], i) =>
+      lineOf(`relay CPU: ${name}`, times[i]!, times[0]!, 'bare route'),
+    )
     return [...lines, ...(await benchFlood(relay, ask(''), rounds, count))]
   })
 }

@@ -35,15 +35,27 @@ export async function bundle(contents: string): Promise<Bytes> {
   return outputFiles[0]!.contents as Bytes
 }
 
-/** Starts an app whose script is this module. */
-export async function startPageApp(contents: string, answer: Answer): Promise<PageApp> {
+/** What gives a page a clock of 5 microseconds in place of 100, and no window of another origin. */
+const ISOLATED = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+}
+
+/** Starts an app whose script is this module; `isIsolated` for a clock to measure with. */
+export async function startPageApp(
+  contents: string,
+  answer: Answer,
+  isIsolated = false,
+): Promise<PageApp> {
   const script = await bundle(contents)
   const page = '<!doctype html><title>app</title><script type="module" src="/app.js"></script>'
   const respond = async (request: IncomingMessage): Promise<Response> => {
     const url = new URL(request.url ?? '/', `http://${request.headers.host}`)
     const body = await bodyOf(request)
     if (url.pathname === '/')
-      return new Response(page, { headers: { 'content-type': 'text/html' } })
+      return new Response(page, {
+        headers: { 'content-type': 'text/html', ...(isIsolated && ISOLATED) },
+      })
     if (url.pathname === '/favicon.ico') return new Response(null, { status: 204 })
     if (url.pathname === '/app.js')
       return new Response(script, { headers: { 'content-type': 'text/javascript' } })

@@ -4,7 +4,7 @@ import { issueLeaf } from '../../shared/issue.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
 import { ClientRelay } from './client-relay.ts'
-import { startPageApp, type PageApp } from './page-app.ts'
+import { startPageApp, type Answer, type PageApp } from './page-app.ts'
 import { CLIENT_AUTH, DAY, random, uriOf } from './world.ts'
 
 /** What the page's script has: the client and the enrolment. */
@@ -32,11 +32,13 @@ async function enroll(relay: ClientRelay, csrPem: string): Promise<string> {
 export async function startRelayPage(
   relay: ClientRelay,
   script: string = LIBRARY,
+  isIsolated = false,
 ): Promise<PageApp & { config: AppConfigJson }> {
-  const app = await startPageApp(script, async (url, { method, body }) => {
+  const answer: Answer = async (url, { method, body }) => {
     if (url.pathname === '/certify')
       return new Response(await enroll(relay, new TextDecoder().decode(body)))
     return relay.fetch(url, { method, body })
-  })
+  }
+  const app = await startPageApp(script, answer, isIsolated)
   return { ...app, config: relay.config([app.origin]) }
 }
