@@ -1,6 +1,7 @@
 /** Storing an enrolment (docs/PROTOCOL.md [relay-5]). Signatures were verified before this is reached, of lists as far as they can be. */
 import { type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { type Database } from './database.ts'
 import {
   addTrust,
   checkCrls,
@@ -9,7 +10,6 @@ import {
   newestTrust,
   putCrls,
   readCurrent,
-  type Database,
   type StoredCrl,
 } from './store.ts'
 

@@ -3,7 +3,7 @@ import { asc, desc, gt, lte } from 'drizzle-orm'
 import { MAX_HEADS_PAGE } from '../shared/limits.ts'
 import { equal, type Bytes } from '../shared/bytes.ts'
 import { heads } from './schema.ts'
-import { type Database } from './store.ts'
+import { type Database } from './database.ts'
 
 /** Heads that are kept: the newest. A later one commits to whatever an earlier one did. */
 export const MAX_HEADS = 10_000

@@ -1,5 +1,6 @@
 /** The small rows that every delivery needs, kept in memory until something is written: a warm delivery reads no row. */
 import { equal, type Bytes } from '../shared/bytes.ts'
+import { type Database } from './database.ts'
 import {
   crlHashes,
   deliveredCrls,
@@ -8,7 +9,6 @@ import {
   standingTag,
   trustsAfter,
   type Current,
-  type Database,
 } from './store.ts'
 
 /** Bytes of lists that are kept; longer ones are read each time. */

@@ -6,7 +6,7 @@ import { MAX_PUSH } from '../shared/limits.ts'
 import { keyOf } from './bounded.ts'
 import { type Refusals, type StoredRefusal } from './refusals.ts'
 import { mailbox, requests } from './schema.ts'
-import { type Database } from './store.ts'
+import { type Database } from './database.ts'
 
 /** Open requests of a tenant and of one certificate. */
 export const MAX_OPEN = 10_000

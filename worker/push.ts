@@ -4,6 +4,7 @@ import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { compareVersions } from '../shared/manifest.ts'
 import { type TreeHead } from '../shared/tree.ts'
 import { HashSet } from './bounded.ts'
+import { type Database } from './database.ts'
 import { keepHead, type LogHead } from './heads.ts'
 import { type Hot } from './hot.ts'
 import { type NamedObject, type Objects } from './objects.ts'
@@ -14,7 +15,6 @@ import {
   putCrls,
   settleCrls,
   type Current,
-  type Database,
   type StoredCrl,
 } from './store.ts'
 import { walkHead } from './walk.ts'

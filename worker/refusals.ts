@@ -3,7 +3,7 @@ import { and, eq, lt } from 'drizzle-orm'
 import { type Bytes } from '../shared/bytes.ts'
 import { keyOf, Recent } from './bounded.ts'
 import { refusals } from './schema.ts'
-import { type Database } from './store.ts'
+import { type Database } from './database.ts'
 
 /** A verified refusal. `recipient` is a certificate's fingerprint, `expires` seconds. */
 export type StoredRefusal = typeof refusals.$inferSelect

@@ -1,5 +1,5 @@
 /** What the operator decides about a tenant: whether it is served, and how much of everything it may have. */
-import { type Database } from './store.ts'
+import { type Database } from './database.ts'
 import { settings } from './schema.ts'
 import { MAX_OPEN } from './mailbox.ts'
 

@@ -1,6 +1,5 @@
 /** The small documents of a tenant: trust documents, CRLs and what is current. Objects are in objects.ts. */
 import { and, asc, count, desc, eq, gt, lt, notInArray } from 'drizzle-orm'
-import { type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { base64url, compare, concat, equal, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError, type ErrorCode } from '../shared/errors.ts'
@@ -8,10 +7,9 @@ import { sha256 } from '../shared/hash.ts'
 import { MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { decodeHead } from '../shared/release.ts'
 import { keyOf } from './bounded.ts'
+import { type Database } from './database.ts'
 import { crls, current, trusts } from './schema.ts'
 import { type Roots } from './walk.ts'
-
-export type Database = DrizzleSqliteDODatabase
 
 /** CRLs of a tenant: more issuers than any head names. */
 const MAX_CRLS = 128

@@ -3,8 +3,6 @@
  * every hash computed by the gateway (app.ts) before a method here is called. Times are seconds.
  */
 import { DurableObject } from 'cloudflare:workers'
-import { drizzle } from 'drizzle-orm/durable-sqlite'
-import { migrate } from 'drizzle-orm/durable-sqlite/migrator'
 import { base64url, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
@@ -14,6 +12,7 @@ import { MAX_BATCH, MAX_ENVELOPE } from '../shared/limits.ts'
 import { type News } from '../shared/news.ts'
 import { tenantId } from '../shared/trust.ts'
 import { collect } from './collect.ts'
+import { migrate, openDatabase, type Database } from './database.ts'
 import { Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
 import { enrolIn, type StoredTrust } from './enrol.ts'
 import { Events } from './events.ts'
@@ -34,7 +33,6 @@ import {
   newestTrust,
   readStanding,
   trustsAfter,
-  type Database,
   type StandingRow,
   type StoredCrl,
 } from './store.ts'
@@ -72,7 +70,7 @@ export class Tenant extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const { storage } = ctx
-    this.#db = drizzle(storage)
+    this.#db = openDatabase(storage)
     this.#hot = new Hot(this.#db)
     this.#objects = new Objects(storage.sql)
     this.#refusals = new Refusals(this.#db)
@@ -369,7 +367,7 @@ export class Tenant extends DurableObject<Env> {
   }
 
   async #migrate(): Promise<void> {
-    await migrate(this.#db, migrations)
+    await migrate(this.ctx.storage, migrations)
     this.#isEnrolled = true
   }
 }

@@ -2,7 +2,7 @@
 import { lt } from 'drizzle-orm'
 import { type Bytes } from '../shared/bytes.ts'
 import { tickets } from './schema.ts'
-import { type Database } from './store.ts'
+import { type Database } from './database.ts'
 
 export class Tickets {
   readonly #sql: SqlStorage
