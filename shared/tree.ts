@@ -147,9 +147,11 @@ export function joinPages(
   return { head: { index: sha256(index), root, size }, index }
 }
 
-/** A parsed page: its leaves, and for each leaf the lower part of its audit path. */
+/** A parsed page: its leaves, and for each leaf the lower part of its audit path. Views of them are made when they are asked for. */
 export interface Page {
-  leaves: Bytes[]
+  readonly leaves: Bytes[]
+  /** `undefined` past the end. */
+  leaf(slot: number): Bytes | undefined
   root: Bytes
   path(slot: number): Bytes[]
 }
@@ -162,11 +164,21 @@ export interface Index {
   path(page: number): Bytes[]
 }
 
-function takeLevels(reader: Reader, count: number): Bytes[][] {
-  const out: Bytes[][] = []
-  for (let n = count; ; n = Math.ceil(n / 2)) {
-    out.push(Array.from({ length: n }, () => reader.take(32)))
-    if (n <= 1) return out
+/** The nodes over `count` ones, level by level as they are stored; views are made of those that are asked for. */
+function readLevels(nodes: Bytes, count: number): { root: Bytes; path(index: number): Bytes[] } {
+  return {
+    root: nodes.subarray(-32),
+    path(index) {
+      const out: Bytes[] = []
+      let [i, first] = [index, 0]
+      for (let n = count; n > 1; n = Math.ceil(n / 2)) {
+        const sibling = first + (i ^ 1)
+        if (sibling < first + n) out.push(nodes.subarray(32 * sibling, 32 * sibling + 32))
+        first += n
+        i >>>= 1
+      }
+      return out
+    },
   }
 }
 
@@ -185,9 +197,16 @@ export function parsePage(bytes: Bytes, leafLength: number): Page {
   ) {
     throw new KeyferryError('ERR_MALFORMED', 'page of another length')
   }
-  const leaves = Array.from({ length: count }, () => reader.take(leafLength))
-  const all = takeLevels(reader, count)
-  return { leaves, root: all.at(-1)![0]!, path: (slot) => path(all, slot) }
+  const all = reader.take(count * leafLength)
+  const leaf = (slot: number): Bytes | undefined =>
+    slot < count ? all.subarray(slot * leafLength, (slot + 1) * leafLength) : undefined
+  return {
+    leaf,
+    get leaves() {
+      return Array.from({ length: count }, (_, slot) => leaf(slot)!)
+    },
+    ...readLevels(reader.take(reader.left), count),
+  }
 }
 
 /** Parses an index. Throws `ERR_MALFORMED`. */
@@ -201,8 +220,8 @@ export function parseIndex(bytes: Bytes, leafLength: number): Index {
   if (reader.left !== (count + nodeCount(count)) * 32)
     throw new KeyferryError('ERR_MALFORMED', 'index of another length')
   const pages = Array.from({ length: count }, () => reader.take(32))
-  const all = count === 0 ? [[sha256(new Uint8Array())]] : takeLevels(reader, count)
-  return { size, pages, root: all.at(-1)![0]!, path: (page) => path(all, page) }
+  const nodes = count === 0 ? sha256(new Uint8Array()) : reader.take(reader.left)
+  return { size, pages, ...readLevels(nodes, count) }
 }
 
 /** Parses a page and recomputes its nodes. Throws `ERR_MALFORMED`. */

@@ -1,5 +1,5 @@
 /** Reads what a stranger sends, and never more of it than the call may have. */
-import { type Bytes } from '../shared/bytes.ts'
+import { concat, type Bytes } from '../shared/bytes.ts'
 import { errorOf } from '../shared/error-codes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 
@@ -24,29 +24,28 @@ export function requireLength(request: Request, limit: number): void {
     throw new KeyferryError('ERR_TOO_LARGE')
 }
 
-/** One buffer that grows: parts of a byte each would weigh a hundred times as much as what they hold. */
+/** In buffers that are filled, each twice as long as the one before: as many steps as a long body has doublings, not one for each packet, and never much more room than what came. */
 async function collectParts(
-  reader: ReadableStreamDefaultReader<Bytes>,
+  reader: ReadableStreamBYOBReader,
   limit: number,
+  first: number,
 ): Promise<Bytes> {
-  let buffer = new Uint8Array(Math.min(limit, FIRST))
+  const parts: Bytes[] = []
   let length = 0
-  for (let part = await reader.read(); part.value !== undefined; part = await reader.read()) {
-    const end = length + part.value.length
+  for (let room = first; ; room *= 2) {
+    // One more than may come, so that it is seen.
+    const most = Math.min(room, limit + 1 - length)
+    const { value } = await reader.readAtLeast(most, new Uint8Array(most))
+    const part = value ?? new Uint8Array()
+    parts.push(part)
+    length += part.length
     // PROTOCOL [relay-1]
-    if (end > limit) {
+    if (length > limit) {
       await reader.cancel()
       throw new KeyferryError('ERR_TOO_LARGE')
     }
-    if (end > buffer.length) {
-      const larger = new Uint8Array(Math.min(limit, Math.max(end, 2 * buffer.length)))
-      larger.set(buffer.subarray(0, length))
-      buffer = larger
-    }
-    buffer.set(part.value, length)
-    length = end
+    if (part.length < most) return parts.length === 1 ? part.slice() : concat(...parts)
   }
-  return length === buffer.length ? buffer : buffer.slice(0, length)
 }
 
 /**
@@ -59,13 +58,16 @@ export async function readBody(
   deadline = DEADLINE,
 ): Promise<Bytes> {
   requireLength(request, limit)
-  const reader = (request.body as ReadableStream<Bytes> | null)?.getReader()
+  const reader = request.body?.getReader({ mode: 'byob' })
   if (reader === undefined) return new Uint8Array()
+  const declared = Number(request.headers.get('content-length') ?? FIRST)
+  // One more than comes: then the first read is the last.
+  const first = Math.min(FIRST, declared + 1)
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new KeyferryError('ERR_TIMEOUT')), deadline)
   try {
     // PROTOCOL [relay-1]
-    return await Promise.race([collectParts(reader, limit), late.promise])
+    return await Promise.race([collectParts(reader, limit, first), late.promise])
   } catch (error) {
     reader.cancel().catch(() => {})
     throw error

@@ -180,13 +180,14 @@ export class Deliveries {
       const page = this.#page(index, middle, KEYRING_LEAF)
       if (page === undefined) return undefined
       const order = (leaf: Bytes): number => compare(keyring, leaf.subarray(0, 16))
-      if (order(page.leaves[0]!) < 0) high = middle - 1
-      else if (order(page.leaves.at(-1)!) > 0) low = middle + 1
+      const { leaves } = page
+      if (order(leaves[0]!) < 0) high = middle - 1
+      else if (order(leaves.at(-1)!) > 0) low = middle + 1
       else {
-        const at = page.leaves.findIndex((leaf) => order(leaf) === 0)
+        const at = leaves.findIndex((leaf) => order(leaf) === 0)
         if (at < 0) return undefined
         const slot = middle * PAGE_SIZE + at
-        return { slot, leaf: page.leaves[at]!.slice(), proof: proveFromPages(index, page, slot) }
+        return { slot, leaf: leaves[at]!.slice(), proof: proveFromPages(index, page, slot) }
       }
     }
     return undefined
@@ -197,7 +198,7 @@ export class Deliveries {
     const index = this.#index(members, MEMBER_LEAF)
     if (index === undefined) return undefined
     const isAt = (page: Page | undefined, at: number): boolean => {
-      const leaf = page?.leaves[at]
+      const leaf = page?.leaf(at)
       return leaf !== undefined && equal(leaf.subarray(0, 32), packageHash)
     }
     const prove = (slot: number): Place | undefined => {
@@ -205,7 +206,7 @@ export class Deliveries {
       if (page === undefined || !isAt(page, slot % PAGE_SIZE)) return undefined
       return {
         slot,
-        leaf: page.leaves[slot % PAGE_SIZE]!.slice(),
+        leaf: page.leaf(slot % PAGE_SIZE)!.slice(),
         proof: proveFromPages(index, page, slot),
       }
     }

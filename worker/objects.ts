@@ -57,6 +57,11 @@ export class Objects {
     if (this.#atMost !== undefined) this.#atMost += objects.length
   }
 
+  /** Keeps what was just stored in memory: the head that names it is next, and then who asks for it. A body comes as a part of a batch, which its copy does not hold on to. */
+  remember(objects: readonly NamedObject[]): void {
+    for (const { hash, body } of objects) this.#memory.set(keyOf(hash), body.slice())
+  }
+
   /** True if there is room for more of them and their bytes. They are counted only where there might be too many. */
   hasRoom(more: readonly NamedObject[], most: { objects: number; bytes: number }): boolean {
     const bytes = more.reduce((sum, { body }) => sum + body.length, this.#sql.databaseSize)

@@ -94,6 +94,7 @@ export class Pushes {
   ): ErrorCode | null {
     if (!this.#objects.hasRoom(objects, most)) return 'ERR_QUOTA'
     this.#storage.transactionSync(() => this.#objects.put(objects, now))
+    this.#objects.remember(objects)
     return null
   }
 

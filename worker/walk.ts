@@ -1,5 +1,5 @@
 /** Everything that a head names, directly or through trees (docs/PROTOCOL.md, "Trees", "Release and head"). */
-import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
+import { MEMBER_LEAF, welcomeHashOf } from '../shared/bundle.ts'
 import { equal, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { KEYRING_LEAF } from '../shared/manifest.ts'
@@ -67,9 +67,9 @@ class Walk {
       throw incomplete('release of another keyring')
     this.#require(release.manifest, 'manifest')
     this.#require(release.bundle, 'bundle')
-    this.tree(release.members, MEMBER_LEAF, (member) => {
-      this.#require(decodeMember(member).welcomeHash, 'welcome')
-    })
+    this.tree(release.members, MEMBER_LEAF, (member) =>
+      this.#require(welcomeHashOf(member), 'welcome'),
+    )
   }
 }
 

@@ -1,6 +1,8 @@
 /** What a delivery costs a relay against a bare hono route in the same worker: CPU of workerd, requests interleaved in rounds. */
 
 import { paths } from '../../shared/api.ts'
+import { base64url } from '../../shared/bytes.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { signCall } from '../../shared/http-signature.ts'
 import { enrol, pushAll, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
@@ -75,8 +77,14 @@ export async function benchRelay(members: number, rounds: number, count: number)
     const publication = await publish(world, [keyring])
     await enrol(relay, world)
     await pushAll(relay, world, publication, null)
-    const ask = (head: string): Send => {
-      const have = { catalog: 0, head, objects: [], trust: 1 }
+    const nothing = { catalog: 0, head: '', objects: [], trust: 1 }
+    const everything = {
+      catalog: 1,
+      head: base64url(publication.headHash),
+      objects: publication.objects.map((object) => base64url(sha256(object))),
+      trust: 1,
+    }
+    const ask = (have: typeof everything | typeof nothing): Send => {
       const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
       const url = new URL(paths.delivery(world.tenant), relay.url)
       return async () => {
@@ -90,10 +98,12 @@ export async function benchRelay(members: number, rounds: number, count: number)
     }
     const kinds: [string, Send][] = [
       ['bare hono route', () => fetch(new URL('/bare', relay.url), { method: 'POST', body: 'x' })],
-      [`delivery, signed, ${members} members`, ask('')],
+      [`not modified, signed, ${members} members`, ask(everything)],
+      [`delivery, signed, ${members} members`, ask(nothing)],
     ]
     const times = kinds.map(() => [] as number[])
     for (const [, send] of kinds) await load(send, 50)
+    if ((await ask(everything)()).status !== 204) throw new Error('the relay says it is modified')
     for (let round = 0; round < rounds; round++) {
       for (const [i, [, send]] of kinds.entries()) {
         const before = relay.cpu()
@@ -106,6 +116,6 @@ export async function benchRelay(members: number, rounds: number, count: number)
     const lines = kinds.map(([name], i) =>
       lineOf(`relay CPU: ${name}`, times[i]!, times[0]!, 'bare route'),
     )
-    return [...lines, ...(await benchFlood(relay, ask(''), rounds, count))]
+    return [...lines, ...(await benchFlood(relay, ask(nothing), rounds, count))]
   })
 }
