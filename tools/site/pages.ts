@@ -7,12 +7,14 @@ export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Files of the repository, by whom they are for. */
 export const GROUPS: Record<string, readonly string[]> = {
-  'Start here': ['README.md'],
+  'Start here': ['README.md', 'docs/README.md', 'docs/glossary.md'],
   'Web developer': [
     'docs/client.md',
     'docs/enrolment.md',
     'docs/offline.md',
     'docs/integrations.md',
+    'docs/command-line.md',
+    'docs/migration.md',
   ],
   Mobile: ['docs/mobile.md'],
   'Operator of a deriver': [
@@ -29,6 +31,8 @@ export const GROUPS: Record<string, readonly string[]> = {
     'docs/THREAT-MODEL.md',
     'docs/PROTOCOL.md',
     'docs/audit.md',
+    'docs/compliance.md',
+    'docs/comparison.md',
     'docs/conformance.md',
     'docs/dependencies.md',
     'SECURITY.md',
@@ -41,6 +45,7 @@ export const PAGES: readonly string[] = Object.values(GROUPS).flat()
 /** Where a page is on the site, without the ending: `docs/` is left out, and the README is the first page. */
 export function addressOf(page: string): string {
   if (page === 'README.md') return 'index'
+  if (page === 'docs/README.md') return 'documentation'
   return page.replace(/^docs\//, '').replace(/\.md$/, '')
 }
 
