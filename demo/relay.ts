@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../tools/command.ts'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare'
 import { unstable_getMiniflareWorkerOptions as workerOptions } from 'wrangler'
@@ -151,45 +151,31 @@ Runs the relay in workerd and prints one JSON line {"url", "workerd"}; then it r
 exit status: 0 after a signal, 2 wrong use, 3 it could not start
 `
 
-async function main(argv: string[]): Promise<number> {
-  let values
-  try {
-    ;({ values } = parseArgs({
-      args: argv,
-      options: {
-        directory: { type: 'string' },
-        port: { type: 'string', default: '0' },
-        host: { type: 'string', default: '127.0.0.1' },
-        invite: { type: 'string', multiple: true, default: [] },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }))
-  } catch (error) {
-    process.stderr.write(`relay: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  const port = Number(values.port)
-  if (values.directory === undefined || !(Number.isInteger(port) && port >= 0 && port < 65_536)) {
-    process.stderr.write(USAGE)
-    return 2
-  }
-  try {
-    const { directory, host, invite } = values
-    const relay = await startRelay({ directory, port, host, invites: invite })
-    process.stdout.write(`${JSON.stringify({ url: relay.url, workerd: relay.workerd })}\n`)
-    await new Promise<void>((done) => {
-      for (const signal of SIGNALS) process.on(signal, () => done())
-    })
-    await relay.stop()
-    return 0
-  } catch (error) {
-    process.stderr.write(`relay: error: ${(error as Error).message}\n`)
-    return 3
-  }
-}
+const options = {
+  directory: { type: 'string' },
+  port: { type: 'string', default: '0' },
+  host: { type: 'string', default: '127.0.0.1' },
+  invite: { type: 'string', multiple: true },
+} as const
 
-if (import.meta.main) process.exit(await main(process.argv.slice(2)))
+if (import.meta.main)
+  process.exit(
+    await runCommand({
+      name: 'relay',
+      usage: USAGE,
+      options,
+      async run({ directory, host, invite = [], ...values }) {
+        const port = Number(values.port)
+        if (directory === undefined) throw new UsageError('--directory is needed')
+        if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
+          throw new UsageError('--port takes a number below 65536')
+        const relay = await startRelay({ directory, port, host, invites: invite })
+        process.stdout.write(`${JSON.stringify({ url: relay.url, workerd: relay.workerd })}\n`)
+        await new Promise<void>((done) => {
+          for (const signal of SIGNALS) process.on(signal, () => done())
+        })
+        await relay.stop()
+        return 0
+      },
+    }),
+  )

@@ -12,7 +12,7 @@ import {
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../tools/command.ts'
 import { makeConfig, readShape } from './config.ts'
 
 const USAGE = `usage: npm run selfhost -- --out DIR [--cluster URL]
@@ -95,50 +95,23 @@ function build(out: string, cluster: string | undefined): void {
   rmSync(old, { recursive: true, force: true })
 }
 
-function main(argv: string[]): number {
-  let values
-  try {
-    ;({ values } = parseArgs({
-      args: argv,
-      options: {
-        out: { type: 'string' },
-        cluster: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }))
-  } catch (error) {
-    process.stderr.write(`selfhost: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  if (values.out === undefined) {
-    process.stderr.write(USAGE)
-    return 2
-  }
-  if (values.cluster !== undefined && !BUCKET.test(values.cluster)) {
-    process.stderr.write(
-      'selfhost: error: --cluster takes s3://BUCKET/PREFIX or gs://BUCKET/PREFIX\n',
-    )
-    return 2
-  }
+function run(values: { out?: string | undefined; cluster?: string | undefined }): number {
+  if (values.out === undefined) throw new UsageError('--out is needed')
+  if (values.cluster !== undefined && !BUCKET.test(values.cluster))
+    throw new UsageError('--cluster takes s3://BUCKET/PREFIX or gs://BUCKET/PREFIX')
   const out = resolve(values.out)
   if (!isReplaceable(out)) {
     process.stderr.write(`selfhost: error: ${out} is there, and is no older build of the relay\n`)
     return 1
   }
-  try {
-    build(out, values.cluster)
-  } catch (error) {
-    process.stderr.write(`selfhost: error: ${(error as Error).message}\n`)
-    return 3
-  }
+  build(out, values.cluster)
   process.stdout.write(
     `${out}: see ${values.cluster === undefined ? 'self-hosting' : 'cluster'}.md there\n`,
   )
   return 0
 }
 
-if (import.meta.main) process.exitCode = main(process.argv.slice(2))
+const options = { out: { type: 'string' }, cluster: { type: 'string' } } as const
+
+if (import.meta.main)
+  process.exitCode = await runCommand({ name: 'selfhost', usage: USAGE, options, run })

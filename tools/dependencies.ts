@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { runCommand } from './command.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -135,7 +136,14 @@ export async function findAllProblems(): Promise<string[]> {
   )
 }
 
-async function main(): Promise<void> {
+const USAGE = `usage: npm run dependencies
+
+Prints which other packages each part of Keyferry loads, and how many the locks name; checks exact versions, hashes, licences and scripts.
+
+exit status: 0 as it should be, 1 not, 2 wrong use
+`
+
+async function run(): Promise<number> {
   for (const [part, file] of Object.entries(PARTS)) {
     const { loaded, later } = await packagesOf(file)
     const count = loaded.length + later.length
@@ -149,21 +157,8 @@ async function main(): Promise<void> {
   }
   const problems = await findAllProblems()
   for (const problem of problems) process.stderr.write(`dependencies: error: ${problem}\n`)
-  if (problems.length > 0) process.exitCode = 1
+  return problems.length === 0 ? 0 : 1
 }
 
-if (import.meta.main) {
-  const [argument] = process.argv.slice(2)
-  if (argument === undefined) await main()
-  else {
-    const usage = `usage: npm run dependencies
-
-Prints which other packages each part of Keyferry loads, and how many the locks name; checks exact versions, hashes, licences and scripts.
-
-exit status: 0 as it should be, 1 not, 2 wrong use
-`
-    const isHelp = argument === '--help'
-    ;(isHelp ? process.stdout : process.stderr).write(usage)
-    if (!isHelp) process.exitCode = 2
-  }
-}
+if (import.meta.main)
+  process.exitCode = await runCommand({ name: 'dependencies', usage: USAGE, options: {}, run })

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { runCommand } from '../../tools/command.ts'
 import { startRelay } from '../../demo/relay.ts'
 import { deliverySchema, paths } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
@@ -160,41 +160,32 @@ function tables(lines: readonly Line[]): string {
   ].join('\n')
 }
 
-async function main(argv: string[]): Promise<number> {
-  let values
-  try {
-    const flag = { type: 'boolean', default: false } as const
-    const options = { json: flag, write: flag, quick: flag, help: flag }
-    ;({ values } = parseArgs({ args: argv, options }))
-  } catch (error) {
-    process.stderr.write(`cost: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  try {
-    const lines: Line[] = []
-    for (const members of SIZES) {
-      process.stderr.write(`${number(members)} members …\n`)
-      lines.push(...(await measure(members, values.quick ? 100 : 500)))
-    }
-    const report = { lines, prices: PRICES, pricesOf: PRICES_OF, others: OTHERS }
-    const text = tables(lines)
-    process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${text}\n`)
-    if (values.write) {
-      const page = readFileSync(PAGE, 'utf8')
-      const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)]
-      if (before < 0 || after < before) throw new Error(`${PAGE} has no place for the tables`)
-      const place = page.slice(0, before + BEGIN.length)
-      writeFileSync(PAGE, `${place}\n\n${text}\n\n${page.slice(after)}`)
-    }
-    return 0
-  } catch (error) {
-    process.stderr.write(`cost: error: ${(error as Error).message}\n`)
-    return 3
-  }
-}
+const flag = { type: 'boolean', default: false } as const
+const options = { json: flag, write: flag, quick: flag }
 
-if (import.meta.main) process.exit(await main(process.argv.slice(2)))
+if (import.meta.main)
+  process.exit(
+    await runCommand({
+      name: 'cost',
+      usage: USAGE,
+      options,
+      async run(values) {
+        const lines: Line[] = []
+        for (const members of SIZES) {
+          process.stderr.write(`${number(members)} members …\n`)
+          lines.push(...(await measure(members, values.quick ? 100 : 500)))
+        }
+        const report = { lines, prices: PRICES, pricesOf: PRICES_OF, others: OTHERS }
+        const text = tables(lines)
+        process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${text}\n`)
+        if (values.write) {
+          const page = readFileSync(PAGE, 'utf8')
+          const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)]
+          if (before < 0 || after < before) throw new Error(`${PAGE} has no place for the tables`)
+          const place = page.slice(0, before + BEGIN.length)
+          writeFileSync(PAGE, `${place}\n\n${text}\n\n${page.slice(after)}`)
+        }
+        return 0
+      },
+    }),
+  )

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../../tools/command.ts'
 import { failOver, type FailOver } from './fail-over.ts'
 import { hasCluster } from './nodes.ts'
 
@@ -43,56 +43,42 @@ function print({ rounds, report, violations, ...all }: FailOver): void {
   for (const violation of violations) say(`  ${violation}`)
 }
 
-async function main(argv: string[]): Promise<number> {
-  let values
-  try {
-    ;({ values } = parseArgs({
-      args: argv,
-      options: {
-        rounds: { type: 'string', default: '3' },
-        clients: { type: 'string', default: '4' },
-        seconds: { type: 'string', default: '10' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }))
-  } catch (error) {
-    process.stderr.write(`cluster: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  for (const [name, most] of Object.entries(LIMITS)) {
-    const value = Number(values[name as keyof typeof LIMITS])
-    if (Number.isInteger(value) && value >= 1 && value <= most) continue
-    process.stderr.write(`cluster: error: --${name} takes a number from 1 to ${most}\n`)
-    return 2
-  }
-  if (!hasCluster()) {
-    process.stderr.write('cluster: error: no workerd with cluster mode for this machine\n')
-    return 3
-  }
-  const directory = mkdtempSync(join(tmpdir(), 'keyferry-cluster-'))
-  try {
-    const result = await failOver({
-      directory,
-      rounds: Number(values.rounds),
-      clients: Number(values.clients),
-      before: 1_000 * Number(values.seconds),
-      divisor: 1,
-      say: (line) => void process.stderr.write(`${line}\n`),
-    })
-    if (values.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)
-    else print(result)
-    return result.violations.length === 0 ? 0 : 1
-  } catch (error) {
-    process.stderr.write(`cluster: error: ${(error as Error).message}\n`)
-    return 3
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
-}
+const options = {
+  rounds: { type: 'string', default: '3' },
+  clients: { type: 'string', default: '4' },
+  seconds: { type: 'string', default: '10' },
+  json: { type: 'boolean', default: false },
+} as const
 
-if (import.meta.main) process.exit(await main(process.argv.slice(2)))
+if (import.meta.main)
+  process.exit(
+    await runCommand({
+      name: 'cluster',
+      usage: USAGE,
+      options,
+      async run(values) {
+        for (const [name, most] of Object.entries(LIMITS)) {
+          const value = Number(values[name as keyof typeof LIMITS])
+          if (!(Number.isInteger(value) && value >= 1 && value <= most))
+            throw new UsageError(`--${name} takes a number from 1 to ${most}`)
+        }
+        if (!hasCluster()) throw new Error('no workerd with cluster mode for this machine')
+        const directory = mkdtempSync(join(tmpdir(), 'keyferry-cluster-'))
+        try {
+          const result = await failOver({
+            directory,
+            rounds: Number(values.rounds),
+            clients: Number(values.clients),
+            before: 1_000 * Number(values.seconds),
+            divisor: 1,
+            say: (line) => void process.stderr.write(`${line}\n`),
+          })
+          if (values.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)
+          else print(result)
+          return result.violations.length === 0 ? 0 : 1
+        } finally {
+          rmSync(directory, { recursive: true, force: true })
+        }
+      },
+    }),
+  )

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../../tools/command.ts'
 import { ABSENT, hasSuites } from './suites.ts'
 import { runX509, X509_SUITES } from './x509-suites.ts'
 
@@ -83,34 +83,17 @@ async function cryptoRows(): Promise<Row[]> {
   }
 }
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string' },
-      json: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
-  const { only } = values
-  if (values.help === true) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  if (only !== undefined && only !== 'x509' && only !== 'crypto') {
-    process.stderr.write(`conformance: error: --only is x509 or crypto\n${USAGE}`)
-    return 2
-  }
-  if (!hasSuites) {
-    process.stderr.write(`conformance: error: ${ABSENT}\n`)
-    return 3
-  }
+async function run(only: string | undefined, asJson: boolean): Promise<number> {
+  if (only !== undefined && only !== 'x509' && only !== 'crypto')
+    throw new UsageError('--only is x509 or crypto')
+  if (!hasSuites) throw new Error(ABSENT)
   const rows = [
     ...(only === 'crypto' ? [] : await x509Rows()),
     ...(only === 'x509' ? [] : await cryptoRows()),
   ]
   const sum = (name: 'passed' | 'failed' | 'skipped'): number =>
     rows.reduce((total, row) => total + row[name], 0)
-  if (values.json === true) {
+  if (asJson) {
     process.stdout.write(
       `${JSON.stringify({ rows, passed: sum('passed'), failed: sum('failed') }, null, 2)}\n`,
     )
@@ -125,4 +108,9 @@ async function main(): Promise<number> {
   return sum('failed') === 0 ? 0 : 1
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand({
+  name: 'conformance',
+  usage: USAGE,
+  options: { only: { type: 'string' }, json: { type: 'boolean', default: false } },
+  run: ({ only, json }) => run(only, json),
+})

@@ -1,6 +1,6 @@
 /** `npm run formal`: every formal model whose tool is installed, against its recorded table. */
 import { spawnSync } from 'node:child_process'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../../tools/command.ts'
 import { MODELS, scriptOf } from './models.ts'
 
 const USAGE = `usage: npm run formal -- [--only ${MODELS.join('|')}]…
@@ -12,20 +12,10 @@ Exit status: 0 all that ran is as recorded, 1 something is not, 2 wrong usage, 3
 example: npm run formal -- --only generations
 `
 
-function main(): number {
-  const { values } = parseArgs({
-    options: { only: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
-  })
-  if (values.help === true) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  const models = MODELS.filter((model) => values.only?.includes(model) ?? true)
-  const unknown = values.only?.find((one) => !MODELS.some((model) => model === one))
-  if (unknown !== undefined) {
-    process.stderr.write(`formal: error: no model ${JSON.stringify(unknown)}\n${USAGE}`)
-    return 2
-  }
+function run({ only }: { only?: string[] | undefined }): number {
+  const models = MODELS.filter((model) => only?.includes(model) ?? true)
+  const unknown = only?.find((one) => !MODELS.some((model) => model === one))
+  if (unknown !== undefined) throw new UsageError(`no model ${JSON.stringify(unknown)}`)
   const results = models.map((model) => {
     process.stdout.write(`== ${model}\n`)
     return { model, status: spawnSync('bash', [scriptOf(model)], { stdio: 'inherit' }).status }
@@ -42,4 +32,5 @@ function main(): number {
   return passed.length > 0 ? 0 : 3
 }
 
-process.exitCode = main()
+const options = { only: { type: 'string', multiple: true } } as const
+process.exitCode = await runCommand({ name: 'formal', usage: USAGE, options, run })

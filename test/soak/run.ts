@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../../tools/command.ts'
 import { LoadTenant } from '../load/tenant.ts'
 import { buildRelay, serve, type Served } from '../lib/workerd.ts'
 import { SoakLoad, type Counts } from './load.ts'
@@ -190,45 +190,34 @@ function print({ counts, workerd, ...all }: Figures): void {
   for (const violation of all.violations) say(`  ${violation}`)
 }
 
-async function main(argv: string[]): Promise<number> {
-  let values
-  try {
-    ;({ values } = parseArgs({
-      args: argv,
-      options: {
-        minutes: { type: 'string', default: '10' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }))
-  } catch (error) {
-    process.stderr.write(`soak: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  const minutes = Number(values.minutes)
-  if (!(minutes > 0 && minutes <= 1_440)) {
-    process.stderr.write('soak: error: --minutes takes a number up to 1440\n')
-    return 2
-  }
-  const directory = mkdtempSync(join(tmpdir(), 'keyferry-soak-'))
-  const stop = new AbortController()
-  // What was measured until then is still printed.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
-  try {
-    const figures = await new Soak().run(directory, minutes, stop.signal)
-    if (values.json) process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)
-    else print(figures)
-    return figures.violations.length === 0 ? 0 : 1
-  } catch (error) {
-    process.stderr.write(`soak: error: ${(error as Error).message}\n`)
-    return 3
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
-}
+const options = {
+  minutes: { type: 'string', default: '10' },
+  json: { type: 'boolean', default: false },
+} as const
 
-if (import.meta.main) process.exit(await main(process.argv.slice(2)))
+if (import.meta.main)
+  process.exit(
+    await runCommand({
+      name: 'soak',
+      usage: USAGE,
+      options,
+      async run(values) {
+        const minutes = Number(values.minutes)
+        if (!(minutes > 0 && minutes <= 1_440))
+          throw new UsageError('--minutes takes a number up to 1440')
+        const directory = mkdtempSync(join(tmpdir(), 'keyferry-soak-'))
+        const stop = new AbortController()
+        // What was measured until then is still printed.
+        for (const signal of ['SIGINT', 'SIGTERM'] as const)
+          process.once(signal, () => stop.abort())
+        try {
+          const figures = await new Soak().run(directory, minutes, stop.signal)
+          if (values.json) process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)
+          else print(figures)
+          return figures.violations.length === 0 ? 0 : 1
+        } finally {
+          rmSync(directory, { recursive: true, force: true })
+        }
+      },
+    }),
+  )

@@ -2,23 +2,22 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { installApart } from '../apart.ts'
+import { runCommand } from '../command.ts'
 
-const root = join(import.meta.dirname, '../..')
-if (process.argv.length > 2) {
-  process.stdout.write(`usage: npm run nodes
+const USAGE = `usage: npm run nodes
 
 Installs Node 22.12 (Linux, x64) into tools/nodes/node_modules and runs test/package/nodes.test.ts, which \`npm test\` runs on its own Node only.
 
-exit status: 0 the client works on both, 1 it does not, 3 there is no such Node
-`)
-} else if (installApart(import.meta.dirname)) {
-  const run = join(root, 'tools/run.mjs')
-  const test = ['vitest', 'run', '--project', 'relay', 'test/package/nodes.test.ts']
-  process.exitCode = spawnSync(process.execPath, [run, ...test], {
-    cwd: root,
-    stdio: 'inherit',
-  }).status!
-} else {
-  process.stderr.write('nodes: error: Node 22 could not be installed\n')
-  process.exitCode = 3
+exit status: 0 the client works on both, 1 it does not, 2 wrong use, 3 there is no such Node
+`
+
+function run(): number {
+  const folder = import.meta.dirname
+  if (!installApart(folder)) throw new Error('Node 22 could not be installed')
+  const args = ['vitest', 'run', '--project', 'relay', 'test/package/nodes.test.ts']
+  const options = { cwd: join(folder, '../..'), stdio: 'inherit' } as const
+  return spawnSync(process.execPath, ['tools/run.mjs', ...args], options).status ?? 1
 }
+
+if (import.meta.main)
+  process.exitCode = await runCommand({ name: 'nodes', usage: USAGE, options: {}, run })

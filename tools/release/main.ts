@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError } from '../command.ts'
 import { buildPackage, pack, readManifest, ROOT } from '../package/build.ts'
 import { findProblems, notesOf } from './check.ts'
 import { makeSbom } from './sbom.ts'
@@ -83,34 +83,12 @@ function writeBeside(name: string): void {
   writeFileSync(join(OUT, 'SHA256SUMS'), sums.join(''))
 }
 
-function main(args: string[]): number {
-  let values
-  try {
-    ;({ values } = parseArgs({
-      args,
-      options: {
-        'dry-run': { type: 'boolean', default: false },
-        'no-tests': { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }))
-  } catch (error) {
-    process.stderr.write(`release: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  const isDry = values['dry-run']
-  if (values['no-tests'] && !isDry) {
-    process.stderr.write(USAGE)
-    return 2
-  }
+function run(isDry: boolean, isTested: boolean): number {
+  if (!isTested && !isDry) throw new UsageError('--no-tests goes with --dry-run')
   const { name, version } = readManifest()
   const problems = check(version)
   const isOver = (): boolean => problems.length > 0 && !isDry
-  if (!isOver() && !values['no-tests']) {
+  if (!isOver() && isTested) {
     const { status } = spawnSync('npm', ['run', 'check'], {
       cwd: ROOT,
       stdio: ['ignore', 2, 2],
@@ -129,4 +107,13 @@ function main(args: string[]): number {
   return problems.length === 0 ? 0 : 1
 }
 
-if (import.meta.main) process.exitCode = main(process.argv.slice(2))
+if (import.meta.main)
+  process.exitCode = await runCommand({
+    name: 'release',
+    usage: USAGE,
+    options: {
+      'dry-run': { type: 'boolean', default: false },
+      'no-tests': { type: 'boolean', default: false },
+    },
+    run: (values) => run(values['dry-run'], !values['no-tests']),
+  })

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { installApart } from '../apart.ts'
+import { runCommand } from '../command.ts'
 import { PAGES, ROOT } from './pages.ts'
 
 const USAGE = `usage: npm run site [-- --check]
@@ -32,32 +32,21 @@ function build(): boolean {
   return status === 0
 }
 
-async function main(args: string[]): Promise<number> {
-  let values
-  try {
-    ;({ values } = parseArgs({
-      args,
-      options: { check: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-    }))
-  } catch (error) {
-    process.stderr.write(`site: error: ${(error as Error).message}\n`)
-    return 2
-  }
-  if (values.help === true) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  if (!installApart(FOLDER)) {
-    process.stderr.write('site: error: the generator could not be installed\n')
-    return 3
-  }
+async function run(isChecked: boolean): Promise<number> {
+  if (!installApart(FOLDER)) throw new Error('the generator could not be installed')
   if (!build()) return 1
   const { findDeadLinks, lookAt } = await import('./check.ts')
   const problems = findDeadLinks(SITE)
-  if (values.check === true) problems.push(...(await lookAt(SITE)))
+  if (isChecked) problems.push(...(await lookAt(SITE)))
   for (const problem of problems) process.stderr.write(`site: error: ${problem}\n`)
   process.stdout.write(`dist/site: ${PAGES.length} pages, ${problems.length} problems\n`)
   return problems.length === 0 ? 0 : 1
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2))
+if (import.meta.main)
+  process.exitCode = await runCommand({
+    name: 'site',
+    usage: USAGE,
+    options: { check: { type: 'boolean', default: false } },
+    run: ({ check }) => run(check),
+  })
