@@ -36,7 +36,8 @@ export async function write(
   const output: Writable =
     path === undefined ? process.stdout : createWriteStream(part, { flags: 'wx' })
   try {
-    await pipeline(Readable.fromWeb(stream as never), counted, output)
+    // Standard output is not ours to end: where it is a socket, that would shut it for every process that has it.
+    await pipeline(Readable.fromWeb(stream as never), counted, output, { end: path !== undefined })
     if (path !== undefined) await rename(part, path)
   } catch (cause) {
     if (path !== undefined) await rm(part, { force: true })
