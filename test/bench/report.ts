@@ -8,7 +8,7 @@ import { curvesOf, exponent, type Line } from './measure.ts'
 import { type RunResults } from './results.ts'
 
 /** Three digits that count. */
-function digits(value: number): string {
+export function digits(value: number): string {
   if (value >= 1_000) return Math.round(value).toLocaleString('en')
   return value === 0 ? '0' : String(Number(value.toPrecision(3)))
 }
@@ -50,7 +50,7 @@ export function goalsAsText(verdicts: readonly Verdict[]): string {
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 }
 
@@ -124,60 +124,5 @@ ${[
 ]
   .map(([name, note]) => `- ${name}: ${note}`)
   .join('\n')}
-`
-}
-
-/** For the README: what a reader asks first, with what was missed. Throws where the run was not a whole one. */
-export function asSummary(results: RunResults): string {
-  const { lines, size, date } = results
-  const named = (name: string): Line => {
-    const line = lines.find((one) => one.name === name)
-    if (line === undefined) throw new Error(`no figure of "${name}"`)
-    return line
-  }
-  const times = (name: string): string => `${digits(named(name).ratio)} ×`
-  const each = (work: string): string =>
-    ['jose', 'openpgp', 'age'].map((name) => `${name} ${times(`${work}: ${name}`)}`).join(', ')
-  const keys = '1000 keys to 1000 clients'
-  const opening = 'chromium: 1000 keys among 1000 clients'
-  const sealing = 'chromium: encrypt 64 MiB'
-  const revoking = 'revoke, per remaining member of 100000'
-  const delivery = 'relay CPU: delivery, signed, 1000 members'
-  const bare = 1 / named('path, P-256: bare signature checks (WebCrypto)').ratio
-  const rows = [
-    [
-      'rotate a keyring of 100,000 members',
-      figure(named('rotate, 100000 members')),
-      `${times('rotate, 100000 members')} one of 10 members`,
-    ],
-    [
-      'revoke, for each of 100,000 who stay',
-      figure(named(revoking)),
-      `${times(revoking)} bare AES-KW + SHA-256`,
-    ],
-    [
-      'make 1,000 keys ready for 1,000 clients',
-      figure(named(`${keys}: keyferry, warm group`)),
-      `${each(keys)}; each key for each client ${times(`${keys}: each key for each client`)}`,
-    ],
-    ['open them in Chromium', figure(named(`${opening}: keyferry`)), each(opening)],
-    [
-      'encrypt 64 MiB in Chromium',
-      figure(named(`${sealing}, keyferry one-shot`)),
-      `${times(`${sealing}, keyferry one-shot`)} raw WebCrypto; jose ${times(`${sealing}, jose`)}, openpgp ${times(`${sealing}, openpgp`)}, age ${times(`${sealing}, age`)}`,
-    ],
-    [
-      'validate a path of three certificates',
-      figure(named('path, P-256: keyferry')),
-      `${digits(bare)} × bare signature checks; @peculiar/x509 ${times('path, P-256: @peculiar/x509')}`,
-    ],
-    ['answer a delivery, relay', figure(named(delivery)), `${times(delivery)} a bare route`],
-    ['the client, with gzip', `${digits(size.client)} B`, ''],
-  ]
-  const verdicts = judge(results)
-  const missed = verdicts.filter(({ isMet }) => !isMet).length
-  return `${table(['what', 'Keyferry', 'beside it'], rows)}
-
-Measured on ${date}; ${missed} of ${verdicts.length} goals were missed.
 `
 }
