@@ -5,7 +5,6 @@
  */
 import { SUBPROTOCOL } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
-import { type Crl } from '../shared/crl.ts'
 import { verifyRole, type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -16,8 +15,6 @@ import {
   requireTime,
   type CallSignature,
 } from '../shared/http-signature.ts'
-import { lowestCrl } from '../shared/numbered.ts'
-import { findRevocation } from '../shared/revocation.ts'
 import { readTicket } from '../shared/ticket.ts'
 import { type VerifiedPath } from '../shared/path.ts'
 import { importVerifyKey, type VerifyKey } from '../shared/signature.ts'
@@ -25,7 +22,7 @@ import { parseCertificate } from '../shared/x509.ts'
 import { readBody } from './body.ts'
 import { Recent } from './bounded.ts'
 import { brake, type Call } from './call.ts'
-import { RelayError } from './problem.ts'
+import { refuseRevoked, rememberRevoked } from './revoked.ts'
 import { chainKey, crlsOf, readStanding, type Standing } from './standing.ts'
 
 /** An admitted caller. */
@@ -106,36 +103,22 @@ async function findPath(
   more: MoreCrls,
 ): Promise<[Role, VerifiedPath]> {
   let cause: unknown
-  let crl: Crl | undefined
+  let isRevoked = false
   for (const role of roles) {
     try {
       return [role, await verifyPath(call, certificates, role, standing, more)]
     } catch (error) {
       if (!isKeyferryError(error)) throw error
       cause = error
-      if (role === 'client' && error.code === 'ERR_CERT_REVOKED')
-        crl = await namingList(call, certificates, standing)
+      isRevoked ||= role === 'client' && error.code === 'ERR_CERT_REVOKED'
     }
   }
-  // PROTOCOL [relay-4]
-  if (crl !== undefined) throw new RelayError('ERR_NOT_FOUND', { crl: crl.der })
-  throw new KeyferryError('ERR_NOT_FOUND', 'not admitted', { cause })
-}
-
-/** The list with which a client can prove its own revocation; undefined for whom the tenant would not admit without it. */
-async function namingList(
-  { now }: Call,
-  certificates: readonly Bytes[],
-  standing: Standing,
-): Promise<Crl | undefined> {
-  const { trust } = standing
-  const lowest = (issuer: Bytes): number => lowestCrl(issuer, trust.body)
-  try {
-    return await findRevocation(certificates, crlsOf(standing), { trust: trust.body, now, lowest })
-  } catch (error) {
-    if (!isKeyferryError(error)) throw error
-    return undefined
+  if (isRevoked) {
+    await rememberRevoked(call, certificates, roles, standing)
+    refuseRevoked(call, certificates, roles, standing)
   }
+  // PROTOCOL [relay-4]
+  throw new KeyferryError('ERR_NOT_FOUND', 'not admitted', { cause })
 }
 
 /** A path that was verified lately. */
@@ -181,6 +164,7 @@ async function verifyCaller(
     if (path !== undefined) return { role, path, standing, certificates, signature }
   }
   await brake(call)
+  refuseRevoked(call, certificates, roles, standing)
   const [role, path] = await findPath(call, certificates, roles, standing, more)
   return { role, path, standing, certificates, signature }
 }

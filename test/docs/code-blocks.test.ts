@@ -199,7 +199,7 @@ function problemOfKeyferry(args: string[], isProse: boolean): string | undefined
   }
 }
 
-const NPM = new Set(['ci', 'init', 'install', 'pkg', 'start', 'test'])
+const NPM = new Set(['ci', 'init', 'install', 'pkg', 'publish', 'start', 'test'])
 
 /** What is wrong with a command line of npm. Options of a script stand in the file that it runs. */
 function problemOfNpm([verb, ...rest]: string[]): string | undefined {

@@ -212,6 +212,25 @@ describe('[relay-4] alike', () => {
     expect(shown.json).not.toHaveProperty('crl')
   })
 
+  it('[relay-4] the list, which may be a megabyte, is shown a few times a minute, and then whoever it names is a stranger', async () => {
+    const own = await makeWorld()
+    const { client } = own.cas
+    const lost = await issueSigner(client, uriOf('client', 'lost'), own.now)
+    await revoke(client, lost, own.now)
+    await enrol(relay, own)
+    const eve = await issueSigner(await makeCa('client', own.now), uriOf('client', 'eve'), own.now)
+    const { body: plain } = await send(relay, paths.heads(own.tenant), eve)
+    for (let i = 0; i < 4; i++) {
+      const { json } = await send(relay, paths.heads(own.tenant), lost)
+      expect(json).toMatchObject({ crl: base64url(client.crl) })
+    }
+    for (let i = 0; i < 3; i++)
+      expect(await send(relay, paths.heads(own.tenant), lost)).toMatchObject({
+        status: 404,
+        body: plain,
+      })
+  })
+
   it('[relay-4] an unsigned call is answered alike at both', async () => {
     const stranger = await makeWorld()
     const absent = await send(relay, paths.head(stranger.tenant), null)
