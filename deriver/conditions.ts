@@ -22,6 +22,8 @@ export interface Conditions {
   set(what: string, error: KeyferryError | null): void
   /** Notes that a relay answered, and that nothing is wrong with it. */
   reached(url: string): void
+  /** What was noted may have been changed by another service. */
+  forget(): void
 }
 
 export function readConditions(store: Store): Condition[] {
@@ -53,6 +55,10 @@ export function keepConditions(store: Store, now: () => number): Conditions {
 
   return {
     set,
+    forget() {
+      known.clear()
+      reachedAt.clear()
+    },
     reached(url) {
       set(`relay ${url}`, null)
       const last = reachedAt.get(url)

@@ -34,6 +34,8 @@ interface Row {
 export interface Lease {
   /** Takes or renews it. False while another one holds it. */
   take(): boolean
+  /** Takes or renews it. Throws `ERR_LEASE` while another service holds it. */
+  claim(): void
   /**
    * Throws `ERR_LEASE` where another service holds it, and, once it was lost, until it is taken again; renews it where it is held. Call it in the transaction of what it
    * is to guard, or before a call.
@@ -116,30 +118,34 @@ export function createLease(store: Store, name: string, time: number = LEASE_TIM
     return new KeyferryError('ERR_LEASE', `${row.holder} writes to this store`)
   }
 
-  return {
-    take() {
-      return store.transaction(() => {
-        const row = rowOf(store)
-        if (row !== undefined && row.fence === mine) {
-          renew(row)
-          return true
-        }
-        mine = null
-        isLost = false
-        if (row !== undefined && !isFree(row)) return false
-        const now = Date.now()
-        const fence = (row?.fence ?? 0) + 1
-        store.run(
-          'INSERT OR REPLACE INTO lease VALUES (1, ?, ?, ?, ?, ?)',
-          fence,
-          holder,
-          place,
-          now,
-          now + time,
-        )
-        mine = fence
+  const take = (): boolean =>
+    store.transaction(() => {
+      const row = rowOf(store)
+      if (row !== undefined && row.fence === mine) {
+        renew(row)
         return true
-      })
+      }
+      mine = null
+      isLost = false
+      if (row !== undefined && !isFree(row)) return false
+      const now = Date.now()
+      const fence = (row?.fence ?? 0) + 1
+      store.run(
+        'INSERT OR REPLACE INTO lease VALUES (1, ?, ?, ?, ?, ?)',
+        fence,
+        holder,
+        place,
+        now,
+        now + time,
+      )
+      mine = fence
+      return true
+    })
+
+  return {
+    take,
+    claim() {
+      if (!take()) throw lost(rowOf(store)!)
     },
     require() {
       const row = rowOf(store)

@@ -10,11 +10,11 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
 import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
-import { createBell, listen } from './events.ts'
+import { listen } from './events.ts'
 import { checkRelay, type RelayReport } from './fsck.ts'
 import { keepConditions } from './conditions.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
-import { createLease, fenceStore, LEASE_TIME, waitForLease } from './lease.ts'
+import { createLease, fenceStore, LEASE_TIME } from './lease.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
@@ -27,6 +27,7 @@ import { asRootError, isRootError, type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
+import { takeOneTurn, takeTurns, type TurnParts, type WriterEvent } from './turn.ts'
 import { findForeign, type Foreign } from './witness.ts'
 
 /** What the service reports, for a log or a screen. It never holds a key. */
@@ -41,8 +42,7 @@ export type ServiceEvent =
   | { type: 'root'; state: 'away'; code: ErrorCode; message: string }
   | { type: 'root'; state: 'back' }
   | { type: 'upload'; relay: string; done: number; of: number }
-  | { type: 'writer'; state: 'waiting'; holder: string }
-  | { type: 'writer'; state: 'taken' | 'lost' }
+  | WriterEvent
   | { type: 'relay-error'; relay: string; code: ErrorCode; message: string }
 
 /** What the service is made of. Times are seconds. */
@@ -79,9 +79,6 @@ export interface ServiceSettings {
   report?: (event: ServiceEvent) => void
 }
 
-/** Milliseconds: how often the database is looked at for changes of other processes, and the mailbox without a notice. */
-const CHANGE_POLL = 250
-const MAILBOX_POLL = 15_000
 /** Milliseconds that changes are gathered before a head. */
 const GATHER = 250
 /** Refusals in one call: small enough for its limit of bytes. */
@@ -90,13 +87,15 @@ const MAX_REFUSALS = 200
 /** A running or steppable deriver. */
 export interface Service {
   readonly tenant: string
-  /** Everything that is due, once: maintenance, mailbox, head, push. Throws `ERR_LEASE` where another service over the same database runs. */
+  /** Everything that is due, once: maintenance, mailbox, head, push. It takes no lease: whoever steps is one process. Throws `ERR_LEASE` where another service over the same database holds it. */
   step(): Promise<void>
+  /** The same with the lease, so that no other service starts meanwhile. Throws `ERR_LEASE` where one runs. */
+  once(): Promise<void>
   /** Runs until the signal; resolves when the last step is done. Of several over one database one works, and the others wait to take over. */
   run(signal: AbortSignal): Promise<void>
   /** Verifies everything that a relay stores of the tenant; changes nothing. */
   check(url: string, progress?: (objects: number) => void): Promise<RelayReport>
-  /** Sends a relay everything once more: objects, then the newest head, as they were. Returns the head's version. Throws what calls throw. */
+  /** Sends a relay everything once more: objects, then the newest head, as they were. Returns the head's version. Throws what calls throw, and `ERR_LEASE` where a service runs. */
   rebuild(url: string): Promise<number>
 }
 
@@ -348,79 +347,17 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     }
   }
 
-  async function run(signal: AbortSignal): Promise<void> {
-    const waits = (holder: string): void => report({ type: 'writer', state: 'waiting', holder })
-    while (await waitForLease(options.store, lease, signal, waits)) {
-      report({ type: 'writer', state: 'taken' })
-      try {
-        await lead(signal)
-        lease.release()
-        return
-      } catch (error) {
-        if (!isKeyferryError(error, 'ERR_LEASE')) {
-          lease.release()
-          throw error
-        }
-        report({ type: 'writer', state: 'lost' })
-      }
-    }
-  }
-
-  /** Works, with the lease, until the signal. Throws `ERR_LEASE` once another one has it. */
-  async function lead(signal: AbortSignal): Promise<void> {
-    const bell = createBell()
-    const stop = new AbortController()
-    const end = (): void => {
-      stop.abort()
-      bell.ring()
-    }
-    signal.addEventListener('abort', end)
-    if (signal.aborted) end()
-    let sockets: Promise<void>[] = []
-    let polling: Promise<void> | undefined
-    let failure: unknown
-    const fail = (error: unknown): void => {
-      failure ??= error
-      bell.ring()
-    }
-    // Also while a relay or a root keeps it waiting. It is not taken anew here: what is under way began with the lease that was lost.
-    const renewal = setInterval(() => {
-      try {
-        options.store.transaction(() => lease.require())
-      } catch (error) {
-        fail(error)
-      }
-    }, leaseTime / 4)
-    // A place that is slow keeps nobody waiting.
-    const poll = (): void => {
-      polling ??= pollSources(store, trust(), now, report)
-        .catch(fail)
-        .finally(() => {
-          polling = undefined
-        })
-    }
-    try {
-      while (!stop.signal.aborted) {
-        if (failure !== undefined) throw failure as Error
-        poll()
-        await workOrAlarm()
-        if (sockets.length === 0) {
-          sockets = relayUrls().map((url) =>
-            listen(access(url), bell.ring, stop.signal, complain(url)).catch(fail),
-          )
-        }
-        const quiet = Date.now() + MAILBOX_POLL
-        while (!(await bell.wait(CHANGE_POLL)) && !stop.signal.aborted && Date.now() < quiet) {
-          if (isAble && isPublishDue()) break
-        }
-      }
-    } finally {
-      // Whatever ended it: no socket outlives the service.
-      clearInterval(renewal)
-      signal.removeEventListener('abort', end)
-      stop.abort()
-      await Promise.all([...sockets, polling])
-    }
+  const turn: TurnParts = {
+    store: options.store,
+    lease,
+    leaseTime,
+    report,
+    begin: () => conditions.forget(),
+    work: workOrAlarm,
+    poll: () => pollSources(store, trust(), now, report),
+    listen: (ring, stop) =>
+      relayUrls().map((url) => listen(access(url), ring, stop, complain(url))),
+    isDue: () => isAble && isPublishDue(),
   }
 
   /** Beside a service that works: it reads, and no lease is needed for that, nor for a certificate to read with. */
@@ -442,5 +379,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     return latestHead(store)!.version
   }
 
-  return { tenant: trust().tenant, step, run, check, rebuild }
+  return {
+    tenant: trust().tenant,
+    step,
+    once: () => takeOneTurn(turn, step),
+    run: (signal) => takeTurns(turn, signal),
+    check,
+    rebuild: (url) => takeOneTurn(turn, () => rebuild(url)),
+  }
 }

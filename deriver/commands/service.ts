@@ -162,7 +162,7 @@ example: keyferry run --invite CODE
       })
       let served: Served[] = []
       try {
-        if (options.once === true) await deriver.step()
+        if (options.once === true) await deriver.once()
         else {
           served = await serve(deriver, settings, invocation, counts, () => isStandby, say)
           const { tenant } = deriver

@@ -280,13 +280,15 @@ interface RootUse {
 /** A running or steppable deriver. */
 interface Service {
     readonly tenant: string;
-    /** Everything that is due, once: maintenance, mailbox, head, push. Throws `ERR_LEASE` where another service over the same database runs. */
+    /** Everything that is due, once: maintenance, mailbox, head, push. It takes no lease: whoever steps is one process. Throws `ERR_LEASE` where another service over the same database holds it. */
     step(): Promise<void>;
+    /** The same with the lease, so that no other service starts meanwhile. Throws `ERR_LEASE` where one runs. */
+    once(): Promise<void>;
     /** Runs until the signal; resolves when the last step is done. Of several over one database one works, and the others wait to take over. */
     run(signal: AbortSignal): Promise<void>;
     /** Verifies everything that a relay stores of the tenant; changes nothing. */
     check(url: string, progress?: (objects: number) => void): Promise<RelayReport>;
-    /** Sends a relay everything once more: objects, then the newest head, as they were. Returns the head's version. Throws what calls throw. */
+    /** Sends a relay everything once more: objects, then the newest head, as they were. Returns the head's version. Throws what calls throw, and `ERR_LEASE` where a service runs. */
     rebuild(url: string): Promise<number>;
 }
 /** What the service reports, for a log or a screen. It never holds a key. */
@@ -322,14 +324,7 @@ type ServiceEvent = {
     relay: string;
     done: number;
     of: number;
-} | {
-    type: 'writer';
-    state: 'waiting';
-    holder: string;
-} | {
-    type: 'writer';
-    state: 'taken' | 'lost';
-} | {
+} | WriterEvent | {
     type: 'relay-error';
     relay: string;
     code: ErrorCode;
@@ -466,6 +461,17 @@ interface InitOptions {
  * Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_IO`, and what a root throws. Returns the tenant id.
  */
 function initTenant(options: InitOptions): Promise<string>;
+
+// deriver/turn
+/** What happens to the lease. */
+type WriterEvent = {
+    type: 'writer';
+    state: 'waiting';
+    holder: string;
+} | {
+    type: 'writer';
+    state: 'taken' | 'lost';
+};
 
 // deriver/version-status
 /** How far a destruction is; what it says of a date holds if `keyferry run` is up. */

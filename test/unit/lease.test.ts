@@ -1,6 +1,7 @@
 /** The writer lease: who may write, what a writer that lost it can still do (nothing), and who takes over when. */
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { issueDeriver } from '../../deriver/ca.ts'
+import { readConditions } from '../../deriver/conditions.ts'
 import { rotateKeyring } from '../../deriver/keyrings.ts'
 import { createLease, fenceStore, readWriter } from '../../deriver/lease.ts'
 import { publish } from '../../deriver/publish.ts'
@@ -209,5 +210,63 @@ describe('[deriver-12] a lease', () => {
     await expectCode(service.step(), 'ERR_LEASE')
     expect(calls).toBe(0)
     await expectCode(service.step(), 'ERR_LEASE')
+  })
+
+  it('is held by whoever works once, or rebuilds a relay, and given back; who finds it taken does nothing', async () => {
+    const other = openStore(storePath(tenant.directory))
+    onTestFinished(() => other.close())
+    const issuer = tenant.derivers
+    const second = createLease(other, 'two')
+    const meanwhile: boolean[] = []
+    const service = await createService({
+      store: tenant.store,
+      root: tenant.keys.root,
+      authority: tenant.keys.authority,
+      issuers: { deriver: issuer, client: tenant.clients },
+      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
+      now: () => tenant.clock.now,
+      fetch: () => {
+        meanwhile.push(second.take())
+        return Promise.reject(new TypeError('no relay is there'))
+      },
+    })
+    await service.once()
+    expect(new Set(meanwhile)).toEqual(new Set([false]))
+    expect(readWriter(tenant.store)).toBeNull()
+    meanwhile.length = 0
+    await expectCode(service.rebuild('http://127.0.0.1:9'), 'ERR_RELAY')
+    expect(new Set(meanwhile)).toEqual(new Set([false]))
+    expect(readWriter(tenant.store)).toBeNull()
+
+    expect(second.take()).toBe(true)
+    const count = (): unknown[] => [
+      tenant.store.get('SELECT count(*) AS n FROM heads'),
+      meanwhile.length,
+    ]
+    const before = count()
+    await expectCode(service.once(), 'ERR_LEASE')
+    expect(count()).toEqual(before)
+    expect(second.take()).toBe(true)
+    expect(readWriter(tenant.store)?.holder).toContain('two')
+  })
+
+  it('that is taken again finds what stands wrong as another one left it', async () => {
+    const issuer = tenant.derivers
+    const service = await createService({
+      store: tenant.store,
+      root: tenant.keys.root,
+      authority: tenant.keys.authority,
+      issuers: { deriver: issuer, client: tenant.clients },
+      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
+      now: () => tenant.clock.now,
+      fetch: () => Promise.reject(new TypeError('no relay is there')),
+    })
+    await service.once()
+    const found = readConditions(tenant.store).map(({ what, code }) => ({ what, code }))
+    expect(found).toContainEqual({ what: expect.stringContaining('relay '), code: 'ERR_RELAY' })
+    // Another one reached the relay.
+    tenant.store.run('DELETE FROM conditions')
+    await service.once()
+    expect(readConditions(tenant.store)).toMatchObject(found)
   })
 })
