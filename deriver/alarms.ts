@@ -13,6 +13,8 @@ export const ALARMS = {
     'Clients stop encrypting when the newest head that they are given ends. Is keyferry run up, and does the relay answer?',
   'no-heads': 'No heads are signed until this is mended.',
   'root-away': 'The root of trust does not answer: nothing new is derived. keyferry root check',
+  'root-closed':
+    'A root that was added cannot be opened here. Heads go on for as long as nothing comes from it. keyferry root check',
   relay: 'A relay does not answer as it should. The others go on; it is tried again by itself.',
   crl: 'Heads are not taken under a revocation list that has ended. keyferry crl list',
   catalog: 'Under an ended catalog clients do not encrypt. keyferry catalog propose',
@@ -48,6 +50,8 @@ function ofCondition({ what, code, message, since }: Condition): Omit<Alarm, 'he
   switch (kind) {
     case 'root':
       return { kind: 'root-away', what: said, since }
+    case 'roots':
+      return { kind: 'root-closed', what: said, since }
     case 'heads':
       return { kind: 'no-heads', what: said, since }
     case 'logins':

@@ -14,8 +14,8 @@ import { insertKeyring, type KeyringOptions } from './keyrings.ts'
 import { appendLog } from './log.ts'
 import { type Deriving } from './members.ts'
 import { versionSecret } from './version-secrets.ts'
-import { commit } from './root.ts'
-import { presentRoot } from './roots.ts'
+import { commit, isRootError } from './root.ts'
+import { listRoots, presentRoot } from './roots.ts'
 import { type KeyringRow, type VersionRow } from './rows.ts'
 import { type Store } from './store.ts'
 import { addVersion, isAuthorityAway, skipUnused } from './versions.ts'
@@ -76,29 +76,54 @@ function digestOf({ bytes, name, rules, ...periods }: ImportOptions): Bytes {
   return sha256(encodeJson({ bytes, name, rules, settings }))
 }
 
+function readPending(store: Store, name: string, now: number): Pending | undefined {
+  return store.get<Pending>('SELECT * FROM imports WHERE name = ? AND expires >= ?', name, now)
+}
+
+/** Marks of what is proposed: by the present root, and, where something else waits, by the others that are open, since another one may have been in use when it was proposed. */
+async function marksOf(
+  store: Store,
+  { root, tenant }: Deriving,
+  options: ImportOptions,
+  now: number,
+): Promise<[Bytes, ...Bytes[]]> {
+  const input = pendingInput(fromBase32(tenant), digestOf(options))
+  const present = presentRoot(store)
+  const mark = await root.ask(input, present)
+  const pending = readPending(store, options.name, now)
+  if (pending === undefined || equal(new Uint8Array(pending.mark), mark)) return [mark]
+  const others: Bytes[] = []
+  for (const { number } of listRoots(store)) {
+    if (number === present) continue
+    try {
+      others.push(await root.ask(input, number))
+    } catch (error) {
+      if (!isRootError(error)) throw error
+    }
+  }
+  return [mark, ...others]
+}
+
 /** Notes the proposal; or, where somebody else proposed the same, whom. Throws `ERR_CONFLICT`, `ERR_COMMITMENT`. */
 function propose(
   store: Store,
   { name, by }: ImportOptions,
-  mark: Bytes,
+  marks: [Bytes, ...Bytes[]],
   now: number,
 ): Pending | null {
-  const pending = store.get<Pending>(
-    'SELECT * FROM imports WHERE name = ? AND expires >= ?',
-    name,
-    now,
-  )
+  const pending = readPending(store, name, now)
   if (pending === undefined) {
-    store.run('INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?)', name, mark, by, now + WAITS)
+    store.run('INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?)', name, marks[0], by, now + WAITS)
     appendLog(store, 'import-proposed', now, { name, by })
     return null
   }
-  if (!equal(new Uint8Array(pending.mark), mark))
+  const proposed = new Uint8Array(pending.mark)
+  if (!marks.some((mark) => equal(mark, proposed)))
     throw new KeyferryError(
       'ERR_COMMITMENT',
       `${pending.by} proposed other bytes, or other settings`,
       {
-        hint: 'compare the fingerprints; keyferry import --cancel takes the proposal back',
+        hint: 'compare the fingerprints, and whether a root was removed since; keyferry import --cancel takes the proposal back',
       },
     )
   if (pending.by === by)
@@ -123,16 +148,17 @@ export function cancelImport(store: Store, name: string): void {
  */
 export async function importKey(
   store: Store,
-  { root, tenant }: Deriving,
+  deriving: Deriving,
   options: ImportOptions,
   now: number,
 ): Promise<ImportOutcome> {
+  const { root, tenant } = deriving
   const id = fromBase32(tenant)
   requireFit(store, options)
-  const mark = await root.ask(pendingInput(id, digestOf(options)), presentRoot(store))
+  const marks = await marksOf(store, deriving, options, now)
   return root.transaction(store, () => {
     requireFit(store, options)
-    const pending = propose(store, options, mark, now)
+    const pending = propose(store, options, marks, now)
     const { name, by } = options
     if (pending === null) return { state: 'waiting', until: now + WAITS, by }
     store.run('DELETE FROM imports WHERE name = ?', name)

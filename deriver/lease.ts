@@ -2,9 +2,9 @@
  * The writer lease: of the services over one store, one works, and the others wait to take over. Each taking has a higher number, the fence, and everything
  * that a service writes is refused in its own transaction once the fence is no longer its own; so a process that was stopped and wakes up changes nothing.
  */
-import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { KeyferryError } from '../shared/errors.ts'
+import { hasEnded, placeOf } from './process-place.ts'
 import { type Store } from './store.ts'
 
 /** Milliseconds that a lease holds without being renewed. */
@@ -43,45 +43,6 @@ export interface Lease {
   require(): void
   /** Gives it back, so that nobody has to wait. */
   release(): void
-}
-
-function readOr(read: () => string): string {
-  try {
-    return read().trim()
-  } catch {
-    return ''
-  }
-}
-
-/** When a process began, by its kernel; empty where that is not told. */
-function startOf(pid: number): string {
-  // Field 22; the name before it may hold anything but ends with the last bracket.
-  const stat = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
-}
-
-/** Where process ids mean the same: this start of this machine, and its namespace of processes. */
-const machine = (): string =>
-  [
-    hostname(),
-    readOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
-    readOr(() => readlinkSync('/proc/self/ns/pid')),
-  ].join(' ')
-
-function placeOf(pid: number): string {
-  return JSON.stringify([machine(), pid, startOf(pid)])
-}
-
-/** Whether the process that wrote a place has certainly ended: only where it would be seen from here. */
-function hasEnded(place: string): boolean {
-  const [where, pid, start] = JSON.parse(place) as [string, number, string]
-  if (where !== machine()) return false
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
-  }
-  return start !== '' && startOf(pid) !== start
 }
 
 const rowOf = (store: Store): Row | undefined =>

@@ -28,6 +28,7 @@ export async function backupKey({ sealing }: BackupHeader, opener: Opener): Prom
     try {
       return new Uint8Array(stretch(opener.passphrase, sealing).subarray(0, 32))
     } catch (cause) {
+      if (isKeyferryError(cause)) throw cause
       throw new KeyferryError('ERR_MALFORMED', 'a backup with impossible parameters', { cause })
     }
   }

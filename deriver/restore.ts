@@ -46,6 +46,8 @@ export interface RestoreOptions {
   progress?: Progress
 }
 
+/** Seconds that two machines' clocks may be apart. */
+const CLOCKS_DIFFER = 300
 /** Name of the database before everything is there: no command takes such a directory for a deriver's. */
 const PART = 'deriver.db.part'
 
@@ -121,8 +123,12 @@ export async function restoreBackup(options: RestoreOptions): Promise<BackupHead
   try {
     if (tenant !== undefined && tenant !== header.tenant)
       throw new KeyferryError('ERR_TENANT', `the backup is of tenant ${header.tenant}`)
-    if (header.made > now)
-      throw new KeyferryError('ERR_CLOCK', 'the backup is of the future: the clock was set back')
+    if (header.made > now + CLOCKS_DIFFER)
+      throw new KeyferryError(
+        'ERR_CLOCK',
+        `the backup is of the future, by ${header.made - now} s: the clock is wrong`,
+        { hint: 'set the clock of this machine, then restore again' },
+      )
     const key = await backupKey(header, opener)
     mkdirSync(join(directory, 'keys'), { recursive: true, mode: 0o700 })
     for (const [name, bytes] of await unpack(file, key, directory, progress)) small.set(name, bytes)

@@ -216,21 +216,35 @@ export async function openRoot(
 /** The roots of a deriver, opened. */
 export interface OpenRoots {
   root: Root
-  /** Opens those that were added since. Throws what {@link openRoot} throws. */
+  /** Opens those that are not open yet, as many as it can. Throws what {@link openRoot} throws for the first that does not. */
   refresh(): Promise<void>
 }
 
-/** Opens every root of the database. Throws what {@link openRoot} throws. */
+/** Whether something is derived from a root, or will be next. */
+function isNeeded(store: Store, number: number): boolean {
+  const { versions, generations, devices } = useOf(store, number, Math.floor(Date.now() / 1000))
+  return number === presentRoot(store) || versions + generations + devices > 0
+}
+
+/** Opens every root of the database. Throws what {@link openRoot} throws for one that is needed: an added one that nothing comes from may follow. */
 export async function openRoots(
   store: Store,
   tenant: string,
   opening: Opening,
 ): Promise<OpenRoots> {
   const keys = new Map<number, MacKey>()
-  async function refresh(): Promise<void> {
-    for (const row of listRoots(store))
-      if (!keys.has(row.number)) keys.set(row.number, await openRoot(store, row, tenant, opening))
+  async function openAll(mayLack: (row: RootRow) => boolean): Promise<void> {
+    let first: unknown
+    for (const row of listRoots(store)) {
+      if (keys.has(row.number)) continue
+      try {
+        keys.set(row.number, await openRoot(store, row, tenant, opening))
+      } catch (error) {
+        if (!mayLack(row)) first ??= error
+      }
+    }
+    if (first !== undefined) throw first as Error
   }
-  await refresh()
-  return { root: holdRoots(keys), refresh }
+  await openAll(({ number }) => !isNeeded(store, number))
+  return { root: holdRoots(keys), refresh: () => openAll(() => false) }
 }

@@ -12,7 +12,7 @@ import {
 import { readFileSync } from 'node:fs'
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
 import { errorOf } from '../shared/error-codes.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { readReference } from './key-reference.ts'
 import { writeNewFile } from './new-file.ts'
@@ -23,6 +23,9 @@ import { bytes, bytesOrEmpty, int, object, oneOf, text, type Infer } from '../sh
 const MEMORY = 65_536
 const PASSES = 3
 const LANES = 4
+/** The most that a file may ask for. It says so before anything of it is known to be authentic: four gigabytes and a thousand passes would be an attack. */
+const MOST_MEMORY = 4 * MEMORY
+const MOST_PASSES = 4 * PASSES
 
 const fileSchema = object({
   commitment: bytesOrEmpty(32),
@@ -44,8 +47,16 @@ export function newCosts(): StretchCosts {
   return { salt: new Uint8Array(randomBytes(16)), memory: MEMORY, passes: PASSES }
 }
 
-/** 64 bytes of a passphrase. Throws `RangeError` for costs that Argon2id does not take. */
+/** 64 bytes of a passphrase. Throws `ERR_TOO_LARGE` for costs above what any file of ours has, `RangeError` for those that Argon2id does not take. */
 export function stretch(passphrase: string, { salt, memory, passes }: StretchCosts): Buffer {
+  if (memory > MOST_MEMORY || passes > MOST_PASSES)
+    throw new KeyferryError(
+      'ERR_TOO_LARGE',
+      `it asks for ${Math.ceil(memory / 1024)} MiB and ${passes} passes of Argon2id`,
+      {
+        hint: `nothing that this version makes asks for more than ${MOST_MEMORY / 1024} MiB and ${MOST_PASSES} passes: was it changed?`,
+      },
+    )
   return argon2Sync('argon2id', {
     message: utf8(passphrase.normalize('NFKC')),
     nonce: salt,
@@ -157,6 +168,7 @@ function open(path: string, file: KeyFile, passphrase: string | null): Bytes {
   try {
     key = stretch(passphrase, file)
   } catch (cause) {
+    if (isKeyferryError(cause)) throw cause
     throw new KeyferryError('ERR_IO', `${path} has impossible parameters`, { cause })
   }
   if (file.commitment.length !== 32 || !timingSafeEqual(key.subarray(32), file.commitment))

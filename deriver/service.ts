@@ -115,6 +115,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   let foreign: Foreign | null = null
   const answered = new Set<string>()
   let isRootAway = false
+  /** Why a root is not open. */
+  let unopened: KeyferryError | null = null
 
   /** Tells a person, once a day, what goes on failing. */
   function alarm(what: string, by: string): void {
@@ -156,12 +158,23 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   })
   const keys = (): PublishKeys => ({ root, authority: options.authority, signer: signer.current() })
 
+  /** One that was added where this process cannot open it ends no service, and keeps no head back that does not need it. */
+  async function openRoots(): Promise<void> {
+    unopened = null
+    try {
+      await options.openRoots?.()
+    } catch (cause) {
+      const error = asRootError(cause)
+      if (!isKeyferryError(error) || !isRootError(error)) throw error
+      unopened = error
+      alarm('a root cannot be opened', error.message)
+    }
+    conditions.set('roots', unopened)
+  }
+
   async function prepare(): Promise<void> {
     if (!isNewestTrust(store, trust())) trusts = await loadTrust(store)
-    // One that was added where this process cannot open it ends no service.
-    await options.openRoots?.().catch((error: unknown) => {
-      throw asRootError(error)
-    })
+    await openRoots()
     requireTakenUp(store, trust())
     await takeUpIncarnation(store, { root, tenant: trust().tenant }, trust(), now())
     await catchUpCrls(store, options.issuers, trust())
@@ -333,7 +346,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       conditions.set('heads', null)
       if (isRootAway) report({ type: 'root', state: 'back' })
       isRootAway = false
-    } catch (error) {
+    } catch (thrown) {
+      // A root that is needed and not open: why it is not says more.
+      const error = isKeyferryError(thrown, 'ERR_ROOT_KEY') ? (unopened ?? thrown) : thrown
       const known = ['ERR_SIGNATURE', 'ERR_CRL', 'ERR_ROLLBACK'] as const
       if (!isKeyferryError(error)) throw error
       const { code, message } = error

@@ -1,11 +1,26 @@
 /** A deriver's two databases as they are at one moment, copied while others write: checked before anybody relies on them. */
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { KeyferryError } from '../shared/errors.ts'
 import { openLog } from './log.ts'
+import { hasEnded, placeOf } from './process-place.ts'
 import { type Store } from './store.ts'
 
 const PREFIX = '.backup-'
+/** Who makes the copies, in a file beside them. */
+const OWNER = 'owner'
+/** Milliseconds: no backup takes a day. */
+const LONGEST = 86_400_000
 
 /** The copies; `close` erases them. */
 export interface Snapshot {
@@ -30,22 +45,21 @@ function erase(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Whether a process is there. */
-function isAlive(pid: number): boolean {
+/** Whether whoever made the copies has certainly ended; of another machine or container, only after a day. */
+function isLeft(folder: string): boolean {
   try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return hasEnded(readFileSync(join(folder, OWNER), 'utf8'))
+  } catch {
+    // Not there yet, or of an earlier version.
+    return false
   }
 }
 
 /** Copies that a backup left which was killed. */
 function eraseLeft(directory: string): void {
-  for (const name of readdirSync(directory)) {
-    const pid = new RegExp(`^\\${PREFIX}(\\d+)$`).exec(name)?.[1]
-    if (pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid))))
-      erase(join(directory, name))
+  for (const name of readdirSync(directory).filter((one) => one.startsWith(PREFIX))) {
+    const folder = join(directory, name)
+    if (isLeft(folder) || Date.now() - statSync(folder).mtimeMs > LONGEST) erase(folder)
   }
 }
 
@@ -83,11 +97,12 @@ export function requireSoundStore(store: Store): void {
  */
 export function takeSnapshot(store: Store, directory: string): Snapshot {
   eraseLeft(directory)
-  const folder = join(directory, `${PREFIX}${process.pid}`)
+  // Made with a name of its own, readable by its owner alone.
+  const folder = mkdtempSync(join(directory, PREFIX))
   const close = (): void => erase(folder)
-  mkdirSync(folder, { mode: 0o700 })
   try {
     return named(() => {
+      writeFileSync(join(folder, OWNER), placeOf(process.pid), { mode: 0o600 })
       // The CA's last: what it revoked meanwhile is more than the other one knows, never less.
       const files = (['main', 'ca'] as const).map((schema) => {
         const name = schema === 'main' ? 'deriver.db' : 'ca.db'

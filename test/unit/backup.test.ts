@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +20,8 @@ import { openBackup, writeBackup } from '../../deriver/backup-file.ts'
 import { listAccess, makeToken } from '../../deriver/console/access.ts'
 import { createLease, readWriter } from '../../deriver/lease.ts'
 import { drill } from '../../deriver/drill.ts'
-import { readKeyFile, writeKeyFile } from '../../deriver/secret.ts'
+import { placeOf } from '../../deriver/process-place.ts'
+import { openKeyBytes, readKeyFile, sealKeyFile, writeKeyFile } from '../../deriver/secret.ts'
 import { keyPath } from '../../deriver/key-files.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { rotateKeyring } from '../../deriver/versions.ts'
@@ -33,6 +35,7 @@ import { orderDestruction } from '../../deriver/destroy.ts'
 import { initTenant } from '../../deriver/tenant.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { encodeJson } from '../../shared/json.ts'
 import { codeOf, notes, tenant, useTenant } from '../lib/deriver.ts'
 
 useTenant()
@@ -247,11 +250,46 @@ describe('a backup', () => {
   })
 
   it('erases the copies that a killed one left', async () => {
-    const left = path('.backup-999999999')
-    mkdirSync(left)
-    writeFileSync(join(left, 'deriver.db'), 'salts')
+    const [machine, , start] = JSON.parse(placeOf(process.pid)) as [string, number, string]
+    const leave = (name: string, owner: unknown, age = 0): string => {
+      const left = path(`.backup-${name}`)
+      mkdirSync(left)
+      writeFileSync(join(left, 'deriver.db'), 'salts')
+      if (owner !== null) writeFileSync(join(left, 'owner'), JSON.stringify(owner))
+      const time = Date.now() / 1000 - age
+      utimesSync(left, time, time)
+      return left
+    }
+    const ended = leave('ended', [machine, 2 ** 22 + 1, '1'])
+    // A number of this machine says nothing of a process in another container.
+    const elsewhere = leave('elsewhere', ['another container', 2 ** 22 + 1, '1'])
+    const old = leave('old', ['another container', 2 ** 22 + 1, '1'], 90_000)
+    const running = leave('running', [machine, process.pid, start])
+    const unnamed = leave('4711', null)
     await backup()
-    expect(existsSync(left)).toBe(false)
+    const all = [ended, old, elsewhere, running, unnamed]
+    expect(all.map((one) => existsSync(one))).toEqual([false, false, true, true, true])
+  })
+
+  it('that asks for gigabytes of Argon2id is not tried: nothing of it is authentic yet', async () => {
+    const { header } = openBackup(await backup('sealed.keyferry', 'words'))
+    const { sealing } = header
+    for (const costs of [
+      { memory: 4_194_304 },
+      { passes: 1_000 },
+      { memory: 262_145 },
+      { passes: 13 },
+    ]) {
+      const asking = { ...header, sealing: { ...sealing, ...costs } }
+      expect(await codeOf(backupKey(asking, { passphrase: 'words' })), JSON.stringify(costs)).toBe(
+        'ERR_TOO_LARGE',
+      )
+    }
+    const most = { ...header, sealing: { ...sealing, memory: 131_072, passes: 4 } }
+    expect(await backupKey(most, { passphrase: 'words' })).toHaveLength(32)
+    // The same for a key file.
+    const file = { ...sealKeyFile(new Uint8Array(32), 'master', 'words'), memory: 4_194_304 }
+    expect(() => openKeyBytes('master.json', encodeJson(file), 'words')).toThrow('4096 MiB')
   })
 })
 
@@ -302,8 +340,10 @@ describe('a restore', () => {
     const wrong = { passphrase: 'x' }
     expect(await codeOf(restored(await backup('p', 'pw'), wrong))).toBe('ERR_PASSPHRASE')
     expect(await codeOf(restored(file, cards, { tenant: 'a'.repeat(52) }))).toBe('ERR_TENANT')
-    expect(await codeOf(restored(file, cards, { now: tenant.clock.now - 1 }))).toBe('ERR_CLOCK')
+    expect(await codeOf(restored(file, cards, { now: tenant.clock.now - 301 }))).toBe('ERR_CLOCK')
     expect(readdirSync(path('restored'))).toEqual([])
+    // Two machines' clocks are never the same.
+    await restored(file, cards, { now: tenant.clock.now - 60 })
   })
 
   it('refuses a backup whose header says another state than its database has, though it opens', async () => {

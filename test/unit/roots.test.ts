@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { decodeMaster, readCredential, readVariable } from '../../deriver/given-secret.ts'
+import { importKey } from '../../deriver/import-key.ts'
 import { addVersion, rotateKeyring, type VersionRow } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { createMaintenance } from '../../deriver/maintain.ts'
@@ -266,7 +267,27 @@ describe('several roots', () => {
     await add()
     await opened()
     writeFileSync(join(directory, 'master'), 'cd'.repeat(32))
+    // Nothing comes from it yet: a deriver may start, and is told.
+    const roots = await opened()
+    expect(await codeOf(roots.refresh())).toBe('ERR_ROOT_KEY')
+    expect(await codeOf(roots.root.ask(new Uint8Array(1), 2))).toBe('ERR_ROOT_KEY')
+    useRoot(tenant.store, 'second', now())
     expect(await codeOf(opened())).toBe('ERR_ROOT_KEY')
+  })
+
+  it('an import that two people confirm goes on where another root was taken into use between them', async () => {
+    await add()
+    const { root } = await opened()
+    const deriving = { root, tenant: tenant.trust.tenant }
+    const rules = ['keyferry://client.acme.example/*']
+    const bytes = new Uint8Array(32).fill(7)
+    const say = (by: string, more = {}) =>
+      importKey(tenant.store, deriving, { name: 'archive', rules, bytes, by, ...more }, now())
+    expect(await say('ada')).toMatchObject({ state: 'waiting' })
+    useRoot(tenant.store, 'second', now())
+    expect(await codeOf(say('bob', { bytes: new Uint8Array(32).fill(8) }))).toBe('ERR_COMMITMENT')
+    expect(await codeOf(say('ada'))).toBe('ERR_CONFLICT')
+    expect(await say('bob')).toMatchObject({ state: 'imported', by: ['ada', 'bob'] })
   })
 
   it('the same key or name is not added twice, and a root that is missing is a named error', async () => {

@@ -10,7 +10,8 @@ import {
   type OpenOptions,
   type ServiceEvent,
 } from '../../deriver/index.ts'
-import { addRoot } from '../../deriver/roots.ts'
+import { readConditions } from '../../deriver/conditions.ts'
+import { addRoot, useRoot } from '../../deriver/roots.ts'
 import { writeKeyFile } from '../../deriver/secret.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { generateSigningKey, keyId } from '../../shared/signature.ts'
@@ -79,23 +80,40 @@ it('signs heads no later than half of their life, and refuses a heartbeat that w
   deriver.close()
 })
 
-it('goes on, and says so, where it cannot open a root that was added beside it', async () => {
+it('signs on, and says so, where it cannot open a root that was added beside it; until that is needed', async () => {
   const deriver = await open()
   const stop = new AbortController()
   const running = deriver.run(stop.signal)
   await expect.poll(() => events.some((event) => event.type === 'relay-error')).toBe(true)
   const mark = new Uint8Array(32)
+  const heads = () => tenant.store.get<{ n: number }>('SELECT count(*) AS n FROM heads')!.n
+  const before = heads()
   addRoot(tenant.store, { name: 'new', place: 'env:NOT_HERE', mark }, tenant.clock.now)
-  createKeyring(
-    tenant.store,
-    { name: 'orders', rules: tenant.trust.body.clients.sans },
-    tenant.clock.now,
+  const rules = tenant.trust.body.clients.sans
+  createKeyring(tenant.store, { name: 'orders', rules }, tenant.clock.now)
+  const alarm = { type: 'alarm', what: 'a root cannot be opened' }
+  await expect.poll(() => events).toContainEqual(expect.objectContaining(alarm))
+  await expect.poll(heads).toBeGreaterThan(before)
+  expect(readConditions(tenant.store)).toContainEqual(
+    expect.objectContaining({ what: 'roots', code: 'ERR_ROOT' }),
   )
-  const away = { type: 'root', state: 'away', code: 'ERR_ROOT' }
-  await expect.poll(() => events).toContainEqual(expect.objectContaining(away))
+  // A restart without it is possible, too.
   stop.abort()
   await running
   deriver.close()
+  const again = await open()
+  await again.step()
+  useRoot(tenant.store, 'new', tenant.clock.now)
+  const end = new AbortController()
+  const rerunning = again.run(end.signal)
+  const away = { type: 'root', state: 'away', code: 'ERR_ROOT' }
+  await expect.poll(() => events).toContainEqual(expect.objectContaining(away))
+  expect(events.find((event) => event.type === 'root')).toMatchObject({
+    message: expect.stringContaining('NOT_HERE'),
+  })
+  end.abort()
+  await rerunning
+  again.close()
 })
 
 it('says what keeps it from signing heads, and goes on once a person has mended it', async () => {

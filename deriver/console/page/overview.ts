@@ -10,6 +10,7 @@ const TITLES: Record<string, string> = {
   'stale-head': 'Stale head',
   'no-heads': 'No heads are signed',
   'root-away': 'Root of trust away',
+  'root-closed': 'A root is not open',
   relay: 'Relay',
   crl: 'Revocation list',
   catalog: 'Catalog',
