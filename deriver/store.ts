@@ -14,7 +14,7 @@ import { CA_FORMAT, caFormat, COPY_TO_CA, migrateCa, MOVE_TO_CA } from './ca-sch
  * Steps from an empty database to the present one, each in a transaction of its own; `user_version` counts those that were done. A step that was
  * released never changes: what comes later is a new one at the end.
  */
-const MIGRATIONS = [
+export const MIGRATIONS: readonly string[] = [
   `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE trust (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, envelope BLOB NOT NULL) STRICT;
