@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issueClient } from '../../deriver/ca.ts'
-import { createKeyring, initTenant } from '../../deriver/index.ts'
+import { createKeyring } from '../../deriver/index.ts'
 import { readCa } from '../../deriver/key-files.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
 import { createCsr } from '../../shared/csr.ts'
@@ -15,6 +15,7 @@ import { generateSigningKey } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { runCommand } from '../lib/in-process.ts'
 import { keyferryIn, type Result } from '../lib/cli.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnRun, until, type DeriverProcess } from '../lib/processes.ts'
 
 const page = readFileSync(new URL('../../docs/console.md', import.meta.url), 'utf8')
@@ -45,15 +46,7 @@ beforeAll(async () => {
   const command = join(directory, 'keyferry')
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${cli}' "$@"\n`)
   chmodSync(command, 0o755)
-  await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: ['http://127.0.0.1:9'],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
+  await initAcme(tenant, ['http://127.0.0.1:9'])
   const store = openStore(storePath(tenant))
   createKeyring(store, { name: 'notes', rules: ['keyferry://client.acme.example/*'] }, now())
   const csr = await createCsr(await generateSigningKey('ES256', false), 'ada')

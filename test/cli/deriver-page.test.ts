@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
-import { initTenant } from '../../deriver/tenant.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { AWS, AWS_KEY, GCP_KEY, GCP_TOKEN, startKmsServer, VAULT_TOKEN } from '../lib/kms-server.ts'
 import { hsmAbsent } from '../lib/softhsm.ts'
 
@@ -32,15 +32,7 @@ async function makeDirectory(withTenant: boolean): Promise<string> {
   if (!withTenant) return directory
   const tenant = join(directory, 'tenant')
   const now = Math.floor(Date.now() / 1000)
-  await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: ['http://127.0.0.1:9'],
-    origins: [],
-    passphrase: PASSPHRASE,
-    now,
-  })
+  await initAcme(tenant, ['http://127.0.0.1:9'], { passphrase: PASSPHRASE, now })
   const store = openStore(storePath(tenant))
   createKeyring(store, { name: 'notes', rules: ['keyferry://client.acme.example/*'] }, now)
   store.close()

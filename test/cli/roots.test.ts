@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   createKeyring,
-  initTenant,
   openDeriver,
   rotateKeyring,
   type Deriver,
@@ -18,6 +17,7 @@ import { connect, type Keyferry } from '../../web/index.ts'
 import { createFileStore, identityFromPem } from '../../web/node.ts'
 import { spawnKeyferryIn } from '../lib/cli.ts'
 import { writeClientFiles } from '../lib/client-files.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 import { hsmAbsent, makeSoftHsm, type SoftHsm } from '../lib/softhsm.ts'
 
@@ -63,16 +63,7 @@ describe.skipIf(hsmAbsent !== null)('a deriver with an HSM', () => {
     const home = join(directory, 'client')
     mkdirSync(home)
     relay = await spawnRelay(join(directory, 'relay'), 'invite')
-    await initTenant({
-      directory: tenant,
-      organization: 'Acme',
-      domain: 'acme.example',
-      relays: [relay.url],
-      origins: [],
-      passphrase: null,
-      root: hsm.place('master'),
-      now: now(),
-    })
+    await initAcme(tenant, [relay.url], { root: hsm.place('master') })
     deriver = await openDeriver({
       directory: tenant,
       passphrase: null,

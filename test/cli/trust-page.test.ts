@@ -7,8 +7,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { issueDeriver } from '../../deriver/ca.ts'
 import { readCa } from '../../deriver/key-files.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
-import { initTenant } from '../../deriver/tenant.ts'
 import { newestTrust } from '../../deriver/trust.ts'
+import { initAcme } from '../lib/init-acme.ts'
 
 const page = readFileSync(new URL('../../docs/trust.md', import.meta.url), 'utf8')
 const blocks = [...page.matchAll(/## (.+)\n[^#]*?```sh\n([^`]*)```/g)].map(([, title, code]) => ({
@@ -24,15 +24,7 @@ async function makeTenant(): Promise<string> {
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const tenant = join(directory, 'tenant')
   const now = Math.floor(Date.now() / 1000)
-  await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: ['http://127.0.0.1:9'],
-    origins: [],
-    passphrase: PASSPHRASE,
-    now,
-  })
+  await initAcme(tenant, ['http://127.0.0.1:9'], { passphrase: PASSPHRASE, now })
   // The deriver has run before.
   const store = openStore(storePath(tenant))
   const issuer = await readCa(tenant, 'ca-deriver', PASSPHRASE)

@@ -4,13 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { issueClient } from '../../deriver/ca.ts'
-import {
-  createKeyring,
-  initTenant,
-  openDeriver,
-  rotateKeyring,
-  type Deriver,
-} from '../../deriver/index.ts'
+import { createKeyring, openDeriver, rotateKeyring, type Deriver } from '../../deriver/index.ts'
 import { exportKey, readAuthorityKeys, readCa } from '../../deriver/key-files.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { currentCrls, publish } from '../../deriver/publish.ts'
@@ -23,6 +17,7 @@ import { createCsr } from '../../shared/csr.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { keyferryIn, spawnKeyferryIn, type Result } from '../lib/cli.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -40,15 +35,7 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   tenant = join(directory, 'tenant')
   relay = await spawnRelay(join(directory, 'relay'), 'invite')
-  id = await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
+  id = await initAcme(tenant, [relay.url])
   keyferry = keyferryIn(tenant)
   await during(async (deriver) => {
     const { store } = deriver

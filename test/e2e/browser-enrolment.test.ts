@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { chromium as playwright, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { initTenant, openClientCa, type ClientCa } from '../../deriver/index.ts'
+import { openClientCa, type ClientCa } from '../../deriver/index.ts'
 import { hex } from '../../shared/bytes.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import {
@@ -17,6 +17,7 @@ import {
   type EnrolmentEvent,
   type EnrolmentOptions,
 } from '../../web/enrolment/index.ts'
+import { initAcme } from '../lib/init-acme.ts'
 
 const COOKIE = 'session=42'
 const URI = 'keyferry://client.acme.example/browser'
@@ -94,15 +95,7 @@ async function startApp(): Promise<void> {
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
-  await initTenant({
-    directory,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [],
-    origins: [],
-    passphrase: null,
-    now: Math.floor(Date.now() / 1000),
-  })
+  await initAcme(directory, [])
   ca = await openClientCa({ directory, passphrase: null })
   await startApp()
   foreign = createServer((_request: IncomingMessage, response) => {

@@ -8,7 +8,6 @@ import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { openDeriver } from '../../deriver/index.ts'
 import { latestHead } from '../../deriver/publish.ts'
 import { openStore } from '../../deriver/store.ts'
-import { initTenant } from '../../deriver/tenant.ts'
 import { readCa } from '../../deriver/key-files.ts'
 import { storePath } from '../../deriver/store.ts'
 import { paths } from '../../shared/api.ts'
@@ -20,6 +19,7 @@ import { parseJson } from '../../shared/json.ts'
 import { KEYRING_LEAF } from '../../shared/manifest.ts'
 import { decodeRelease } from '../../shared/release.ts'
 import { checkPage, parseIndex } from '../../shared/tree.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnDeriver, spawnRelay, until, type RelayProcess } from '../lib/processes.ts'
 
 const INVITE = 'invite'
@@ -32,15 +32,7 @@ const now = (): number => Math.floor(Date.now() / 1000)
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   relay = await spawnRelay(join(directory, 'relay'), INVITE)
-  await initTenant({
-    directory: join(directory, 'tenant'),
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
+  await initAcme(join(directory, 'tenant'), [relay.url])
 })
 afterEach(async () => {
   await relay.stop()

@@ -7,11 +7,12 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { initTenant, openClientCa } from '../../deriver/index.ts'
+import { openClientCa } from '../../deriver/index.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { createIdentity, enrollAt, loadIdentity, renewIdentity } from '../../web/enroll.ts'
 import { createMemoryStore } from '../../web/index.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
+import { initAcme } from '../lib/init-acme.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const ORIGIN = 'https://app.acme.example'
@@ -25,15 +26,7 @@ let app: ChildProcess
 let login: URL
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
-  await initTenant({
-    directory: join(directory, 'keyferry'),
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [],
-    origins: [ORIGIN],
-    passphrase: null,
-    now: Math.floor(Date.now() / 1000),
-  })
+  await initAcme(join(directory, 'keyferry'), [], { origins: [ORIGIN] })
   const env = { ...process.env, ORIGIN, PORT: '0' }
   app = spawn(process.execPath, [example], { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] }) // prettier-ignore
   login = new URL(

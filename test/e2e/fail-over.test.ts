@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createKeyring, initTenant, rotateKeyring } from '../../deriver/index.ts'
+import { createKeyring, rotateKeyring } from '../../deriver/index.ts'
 import { readWriter } from '../../deriver/lease.ts'
 import { askRelays } from '../../deriver/audit-relay.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
@@ -14,6 +14,7 @@ import { MAX_ENVELOPE } from '../../shared/limits.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { issueDeriver } from '../../deriver/ca.ts'
 import { readCa } from '../../deriver/key-files.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import {
   spawnDeriver,
   spawnRelay,
@@ -75,15 +76,7 @@ async function keptHeads(): Promise<Kept[]> {
 
 beforeAll(async () => {
   relay = await spawnRelay(join(directory, 'relay'), 'invite')
-  tenant = await initTenant({
-    directory: tenantDirectory,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
+  tenant = await initAcme(tenantDirectory, [relay.url])
   store = openStore(storePath(tenantDirectory))
   createKeyring(store, { name: 'notes', rules: ['keyferry://client.acme.example/*'] }, now())
 })

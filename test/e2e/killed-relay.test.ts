@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createKeyring, initTenant, openDeriver, rotateKeyring } from '../../deriver/index.ts'
+import { createKeyring, openDeriver, rotateKeyring } from '../../deriver/index.ts'
 import { LIMIT, SLOW } from '../lib/commands.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnRelay, until, type RelayProcess } from '../lib/processes.ts'
 
 const INVITE = 'invite'
@@ -114,15 +115,7 @@ it(
   async () => {
     relay = await spawnRelay(join(directory, 'relay'), INVITE)
     const tenant = join(directory, 'tenant')
-    await initTenant({
-      directory: tenant,
-      organization: 'Acme',
-      domain: 'acme.example',
-      relays: [relay.url],
-      origins: [],
-      passphrase: null,
-      now: now(),
-    })
+    await initAcme(tenant, [relay.url])
     const codes: string[] = []
     const deriver = await openDeriver({
       directory: tenant,

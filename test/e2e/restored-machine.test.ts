@@ -17,7 +17,6 @@ import { readHeld } from '../../deriver/held.ts'
 import {
   appConfig,
   createKeyring,
-  initTenant,
   openDeriver,
   revokeClient,
   rotateKeyring,
@@ -51,6 +50,7 @@ import { type TrustBody } from '../../shared/trust.ts'
 import { connect, createMemoryStore, type Identity, type Keyferry } from '../../web/index.ts'
 import { toJson } from '../lib/calls.ts'
 import { codeOf } from '../lib/deriver.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -145,15 +145,7 @@ const membersOf = (store: Store): string[] =>
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   relay = await spawnRelay(path('relay'), 'invite')
-  await initTenant({
-    directory: path('tenant'),
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
+  await initAcme(path('tenant'), [relay.url])
   old = await open('tenant', { invite: 'invite' })
   const { store } = old
   createKeyring(store, { name: 'notes', rules: [BOB, ALL] }, now())

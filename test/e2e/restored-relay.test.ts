@@ -3,13 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  createKeyring,
-  initTenant,
-  openDeriver,
-  type Deriver,
-  type ServiceEvent,
-} from '../../deriver/index.ts'
+import { createKeyring, openDeriver, type Deriver, type ServiceEvent } from '../../deriver/index.ts'
 import { readAuthorityKeys } from '../../deriver/key-files.ts'
 import { markChanged } from '../../deriver/store.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
@@ -19,6 +13,7 @@ import { issueCrl, issueLeaf, makeIssuingCa } from '../../shared/issue.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { importCrl } from '../../deriver/crls.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
@@ -34,15 +29,7 @@ beforeEach(async () => {
   events = []
   directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   relay = await spawnRelay(join(directory, 'relay'), 'invite')
-  await initTenant({
-    directory: join(directory, 'tenant'),
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins: [],
-    passphrase: null,
-    now: now(),
-  })
+  await initAcme(join(directory, 'tenant'), [relay.url])
   // The one time with an invite: later openings show that nothing is enrolled anew.
   deriver = await open({ invite: 'invite' })
   createKeyring(

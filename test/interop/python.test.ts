@@ -7,18 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  appConfig,
-  createKeyring,
-  initTenant,
-  openClientCa,
-  rotateKeyring,
-} from '../../deriver/index.ts'
+import { appConfig, createKeyring, openClientCa, rotateKeyring } from '../../deriver/index.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
 import { base64url, fromBase64url } from '../../shared/bytes.ts'
 import { createEnrolment, toListener } from '../../web/enrolment/index.ts'
 import { createIdentity, enrollAt } from '../../web/enroll.ts'
 import { connect, createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
+import { initAcme } from '../lib/init-acme.ts'
 import { document } from '../lib/openapi.ts'
 import { probesOf } from '../lib/openapi-probes.ts'
 import { startBendingProxy, type Bend, type BendingProxy } from '../lib/bending-proxy.ts'
@@ -104,15 +99,7 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
     const tenant = join(directory, 'tenant')
     relay = await spawnRelay(join(directory, 'relay'), INVITE)
     proxy = await startBendingProxy(relay.url)
-    await initTenant({
-      directory: tenant,
-      organization: 'Acme',
-      domain: 'acme.example',
-      relays: [relay.url],
-      origins: [],
-      passphrase: null,
-      now: now(),
-    })
+    await initAcme(tenant, [relay.url])
     store = openStore(storePath(tenant))
     createKeyring(store, { name: 'notes', rules: [uriOf('*')] }, now())
     createKeyring(store, { name: 'secret', rules: [uriOf('ada')] }, now())

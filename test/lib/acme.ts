@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import {
   appConfig,
   createKeyring,
-  initTenant,
   openClientCa,
   openDeriver,
   type Deriver,
 } from '../../deriver/index.ts'
 import { createEnrolment, toListener } from '../../web/enrolment/index.ts'
 import { type AppConfigJson } from '../../web/index.ts'
+import { initAcme } from './init-acme.ts'
 import { spawnRelay, type RelayProcess } from './processes.ts'
 
 export interface Acme {
@@ -35,15 +35,7 @@ export async function startAcme(
 ): Promise<Acme> {
   const relay = await spawnRelay(join(directory, 'relay'), 'invite')
   const tenant = join(directory, 'keyferry')
-  await initTenant({
-    directory: tenant,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: [relay.url],
-    origins,
-    passphrase: null,
-    now: now(),
-  })
+  await initAcme(tenant, [relay.url], { origins })
   const deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
   const rules = ['keyferry://client.acme.example/*']
   createKeyring(deriver.store, { name: 'notes', rules }, now())

@@ -7,7 +7,7 @@ import { createRoot } from '../../deriver/root.ts'
 import { readKeyFile } from '../../deriver/secret.ts'
 import { openStore, type Store } from '../../deriver/store.ts'
 import { type PublishKeys } from '../../deriver/publish.ts'
-import { initTenant, type InitOptions } from '../../deriver/tenant.ts'
+import { type InitOptions } from '../../deriver/tenant.ts'
 import { keyPath, readCa, readSigningKey } from '../../deriver/key-files.ts'
 import { newestTrust } from '../../deriver/trust.ts'
 import { storePath } from '../../deriver/store.ts'
@@ -21,6 +21,7 @@ import { sha256 } from '../../shared/hash.ts'
 import { createHpke, type RecipientKey } from '../../shared/hpke.ts'
 import { generateSigningKey, type SigningKey } from '../../shared/signature.ts'
 import { type Suite, type TrustDocument } from '../../shared/trust.ts'
+import { initAcme } from './init-acme.ts'
 
 /** A test's clock, in seconds. */
 export interface Clock {
@@ -43,16 +44,7 @@ export interface TestTenant {
 export async function makeTenant(options: Partial<InitOptions> = {}): Promise<TestTenant> {
   const directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
   const clock = { now: options.now ?? 1_800_000_000 }
-  await initTenant({
-    directory,
-    organization: 'Acme',
-    domain: 'acme.example',
-    relays: ['http://127.0.0.1:9'],
-    origins: [],
-    passphrase: null,
-    now: clock.now,
-    ...options,
-  })
+  await initAcme(directory, ['http://127.0.0.1:9'], { now: clock.now, ...options })
   const store = openStore(storePath(directory))
   const derivers = await readCa(directory, 'ca-deriver', null)
   const clients = await readCa(directory, 'ca-client', null)

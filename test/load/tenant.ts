@@ -3,7 +3,6 @@ import { issueDeriver } from '../../deriver/ca.ts'
 import {
   appConfig,
   createKeyring,
-  initTenant,
   openDeriver,
   rotateKeyring,
   type Deriver,
@@ -14,6 +13,7 @@ import { revokeClient } from '../../deriver/revocation.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
 import { Acknowledged, findLost } from './acknowledged.ts'
 import { KEYRING, Member } from './member.ts'
+import { initAcme } from '../lib/init-acme.ts'
 
 export interface TenantOptions {
   /** Of the tenant's files. */
@@ -52,15 +52,7 @@ export class LoadTenant {
   static async start(options: TenantOptions): Promise<LoadTenant> {
     const tenant = new LoadTenant(options)
     const { directory, relay, invite, instances = 1 } = options
-    await initTenant({
-      directory,
-      organization: 'Acme',
-      domain: 'acme.example',
-      relays: [relay],
-      origins: [],
-      passphrase: null,
-      now: now(),
-    })
+    await initAcme(directory, [relay])
     for (let i = 1; i <= instances; i++) {
       const deriver = await openDeriver({
         directory,

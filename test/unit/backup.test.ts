@@ -32,11 +32,11 @@ import { restoreBackup } from '../../deriver/restore.ts'
 import { parseCard } from '../../deriver/share-card.ts'
 import { makeShares } from '../../deriver/shares.ts'
 import { orderDestruction } from '../../deriver/destroy.ts'
-import { initTenant } from '../../deriver/tenant.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { codeOf, notes, tenant, useTenant } from '../lib/deriver.ts'
+import { initAcme } from '../lib/init-acme.ts'
 
 useTenant()
 
@@ -223,15 +223,7 @@ describe('a backup', () => {
     expect(await codeOf(backup('nowhere/one.keyferry'))).toBe('ERR_IO')
     const cli = new URL('../../deriver/cli.ts', import.meta.url).pathname
     const own = path('own')
-    await initTenant({
-      directory: own,
-      organization: 'Acme',
-      domain: 'acme.example',
-      relays: [],
-      origins: [],
-      passphrase: null,
-      now: Math.floor(Date.now() / 1000),
-    })
+    await initAcme(own, [])
     const command = ['backup', path('full'), '--by', 'passphrase', '--dir', own]
     const env = { ...process.env, KEYFERRY_PASSPHRASE: 'correct horse' }
     // Blocks of 512 bytes: not enough for the copy of the database, and enough for that and not for the backup.
