@@ -16,6 +16,10 @@ export interface Contender {
   name: string
   /** Bytes of plaintext up to which it says something. */
   most?: number
+  /** And from which on. */
+  least?: number
+  /** The name of the way whose messages it opens, where its own are not kept: a stream's pieces are let go. */
+  opens?: string
   encrypt: (data: Bytes) => Promise<unknown>
   decrypt: (message: never) => Promise<Bytes>
 }
@@ -24,6 +28,8 @@ export interface Contender {
 export const NOTES: Readonly<Record<string, string>> = {
   'raw WebCrypto':
     'AES-256-GCM in chunks of 16 KiB, 16 at once, into one buffer: no key derivation, no commitment, no format. Nobody can be faster in such chunks.',
+  'raw WebCrypto, let go':
+    'the same without the buffer: each chunk is let go as soon as it is made, as whoever streams does. What streams are compared with.',
   'least calls':
     'What the format of Keyferry asks of WebCrypto for one short message, and nothing else: HMAC-SHA-512 twice, an import and AES-256-GCM, of which three wait for one another. With keys that cannot be exported nobody can do with less: what others do in JavaScript alone, such as the CFB mode of openpgp for a short message, waits for nothing.',
   'keyferry one-shot':
@@ -31,48 +37,77 @@ export const NOTES: Readonly<Record<string, string>> = {
   'keyferry stream':
     'keyring.encryptStream and decryptStream of a stream that gives 64 KiB at a time, as an answer of fetch does, and read piece by piece: in bounded memory.',
   age: 'age-encryption to one X25519 recipient: a key agreement for each message, ChaCha20-Poly1305 in JavaScript. The recipient needs no shared key.',
+  'age stream': 'the same, from and to a stream of 64 KiB at a time.',
   openpgp:
     'openpgp as it comes, with a session key that is given, so that no public-key operation is counted: AES-256 in CFB mode with a SHA-1 check of the whole.',
+  'openpgp stream':
+    'the same, from and to a stream of 64 KiB at a time; decrypted with allowUnauthenticatedStream, without which it keeps everything back until its end.',
   'openpgp, AEAD':
     'the same with aeadProtect, AES-256-GCM by WebCrypto in its default chunks: off by default, since not every OpenPGP program reads it.',
+  'openpgp, AEAD stream': 'the same, from and to a stream.',
   jose: 'jose, compact JWE with dir and A256GCM: one GCM call over everything, base64url of all of it, nothing to stream.',
   libsodium:
     'libsodium-wrappers-sumo, secretstream (XChaCha20-Poly1305) in chunks of 16 KiB, in WebAssembly: calls are synchronous.',
+  'AWS Encryption SDK':
+    'for JavaScript, in Node, under a raw AES key: AES-256-GCM in frames of 16 KiB with key commitment. Its default is frames of 4 KiB and an ECDSA signature of each message, which the others do not make. A page would take another build of it.',
+  'AWS Encryption SDK stream':
+    'the same as a stream that is fed 64 KiB at a time and read piece by piece.',
 }
 
-/** The bare cipher. */
-async function makeRaw(): Promise<Contender> {
+/** The bare cipher: into one buffer, and with every chunk let go as soon as it is made, as a stream's are. */
+async function makeRaw(): Promise<Contender[]> {
   const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
     'encrypt',
     'decrypt',
   ])
-  const all = async (
+  const run = async (
     usage: 'encrypt' | 'decrypt',
     input: Bytes,
-    from: number,
-    to: number,
-  ): Promise<Bytes> => {
-    const count = Math.max(1, Math.ceil(input.length / from))
-    const output = new Uint8Array(input.length + count * (to - from))
+    take: (made: Bytes, index: number) => void,
+  ): Promise<void> => {
+    const size = usage === 'encrypt' ? CHUNK : CHUNK + TAG
+    const count = Math.max(1, Math.ceil(input.length / size))
     let next = 0
     const lane = async (): Promise<void> => {
       while (next < count) {
         const index = next++
         const iv = new Uint8Array(12)
         new DataView(iv.buffer).setUint32(8, index)
-        const chunk = input.subarray(index * from, (index + 1) * from)
+        const chunk = input.subarray(index * size, (index + 1) * size)
         const made = await crypto.subtle[usage]({ name: 'AES-GCM', iv }, key, chunk)
-        output.set(new Uint8Array(made), index * to)
+        take(new Uint8Array(made), index)
       }
     }
     await Promise.all(Array.from({ length: Math.min(LANES, count) }, lane))
+  }
+  const keep = async (usage: 'encrypt' | 'decrypt', input: Bytes): Promise<Bytes> => {
+    const [from, to] = usage === 'encrypt' ? [CHUNK, CHUNK + TAG] : [CHUNK + TAG, CHUNK]
+    const count = Math.max(1, Math.ceil(input.length / from))
+    const output = new Uint8Array(input.length + count * (to - from))
+    await run(usage, input, (made, index) => output.set(made, index * to))
     return output
   }
-  return {
-    name: 'raw WebCrypto',
-    encrypt: (data) => all('encrypt', data, CHUNK, CHUNK + TAG),
-    decrypt: (message: Bytes) => all('decrypt', message, CHUNK + TAG, CHUNK),
+  const drop = async (usage: 'encrypt' | 'decrypt', input: Bytes): Promise<Bytes> => {
+    let [last, end] = [new Uint8Array(), -1]
+    await run(usage, input, (made, index) => {
+      if (index > end) [last, end] = [made, index]
+    })
+    return last
   }
+  return [
+    {
+      name: 'raw WebCrypto',
+      encrypt: (data) => keep('encrypt', data),
+      decrypt: (message: Bytes) => keep('decrypt', message),
+    },
+    {
+      name: 'raw WebCrypto, let go',
+      least: CHUNK + 1,
+      opens: 'raw WebCrypto',
+      encrypt: (data) => drop('encrypt', data),
+      decrypt: (message: Bytes) => drop('decrypt', message),
+    },
+  ]
 }
 
 /** The WebCrypto calls of one short message, with what can run beside one another doing so. */
@@ -133,52 +168,88 @@ function makeOwn(keyring: Keyring): Contender[] {
     },
     {
       name: 'keyferry stream',
+      opens: 'keyferry one-shot',
       encrypt: (data) => drain(keyring.encryptStream(streamOf(data), context)),
       decrypt: (message: Bytes) => drain(keyring.decryptStream(streamOf(message), context)),
     },
   ]
 }
 
-async function makeAge(): Promise<Contender> {
+async function makeAge(): Promise<Contender[]> {
   const identity = await age.generateX25519Identity()
   const recipient = await age.identityToRecipient(identity)
   const encrypter = new age.Encrypter()
   encrypter.addRecipient(recipient)
   const decrypter = new age.Decrypter()
   decrypter.addIdentity(identity)
-  return {
-    name: 'age',
-    encrypt: (data) => encrypter.encrypt(data),
-    decrypt: (message: Uint8Array) => decrypter.decrypt(message) as Promise<Bytes>,
-  }
+  return [
+    {
+      name: 'age',
+      encrypt: (data) => encrypter.encrypt(data),
+      decrypt: (message: Uint8Array) => decrypter.decrypt(message) as Promise<Bytes>,
+    },
+    {
+      name: 'age stream',
+      least: CHUNK + 1,
+      opens: 'age',
+      encrypt: async (data) => drain(await encrypter.encrypt(streamOf(data))),
+      decrypt: async (message: Bytes) => drain(await decrypter.decrypt(streamOf(message))),
+    },
+  ]
 }
 
-function makeOpenpgp(isAead: boolean): Contender {
+function makeOpenpgp(isAead: boolean): Contender[] {
   const sessionKey: openpgp.SessionKey = {
     data: crypto.getRandomValues(new Uint8Array(32)),
     algorithm: 'aes256',
     ...(isAead ? { aeadAlgorithm: 'gcm' } : {}),
   }
   const config = { aeadProtect: isAead, preferredAEADAlgorithm: openpgp.enums.aead.gcm }
-  return {
-    name: isAead ? 'openpgp, AEAD' : 'openpgp',
-    encrypt: async (binary) =>
-      openpgp.encrypt({
-        message: await openpgp.createMessage({ binary }),
-        sessionKey,
-        config,
-        format: 'binary',
-      }),
-    async decrypt(binaryMessage: Uint8Array) {
-      const message = await openpgp.readMessage({ binaryMessage })
-      const { data } = await openpgp.decrypt({
-        message,
-        sessionKeys: sessionKey,
-        format: 'binary',
-      })
-      return data as Bytes
+  const name = isAead ? 'openpgp, AEAD' : 'openpgp'
+  return [
+    {
+      name,
+      encrypt: async (binary) =>
+        openpgp.encrypt({
+          message: await openpgp.createMessage({ binary }),
+          sessionKey,
+          config,
+          format: 'binary',
+        }),
+      async decrypt(binaryMessage: Uint8Array) {
+        const message = await openpgp.readMessage({ binaryMessage })
+        const { data } = await openpgp.decrypt({
+          message,
+          sessionKeys: sessionKey,
+          format: 'binary',
+        })
+        return data as Bytes
+      },
     },
-  }
+    {
+      name: `${name} stream`,
+      least: CHUNK + 1,
+      opens: name,
+      encrypt: async (data) =>
+        drain(
+          await openpgp.encrypt({
+            message: await openpgp.createMessage({ binary: streamOf(data) }),
+            sessionKey,
+            config,
+            format: 'binary',
+          }),
+        ),
+      async decrypt(binary: Bytes) {
+        const { data } = await openpgp.decrypt({
+          message: await openpgp.readMessage({ binaryMessage: streamOf(binary) }),
+          sessionKeys: sessionKey,
+          format: 'binary',
+          config: { allowUnauthenticatedStream: true },
+        })
+        return drain(data as ReadableStream<Uint8Array>)
+      },
+    },
+  ]
 }
 
 function makeJose(): Contender {
@@ -234,15 +305,15 @@ async function makeSodium(): Promise<Contender> {
   }
 }
 
-/** All of them, with keys. */
+/** All that run in Node and in pages, with keys. */
 export async function makeContenders(keyring: Keyring): Promise<Contender[]> {
   return [
-    await makeRaw(),
+    ...(await makeRaw()),
     await makeLeast(),
     ...makeOwn(keyring),
-    await makeAge(),
-    makeOpenpgp(false),
-    makeOpenpgp(true),
+    ...(await makeAge()),
+    ...makeOpenpgp(false),
+    ...makeOpenpgp(true),
     makeJose(),
     await makeSodium(),
   ]

@@ -1,4 +1,4 @@
-/** The contest of messages: every way does the same work in turn, round after round, and the best rounds are compared. Runs in Node and in a page. */
+/** The contest of messages: every way does the same work in turn, round after round, and what one round compares is the figure. Runs in Node and in a page. */
 import { type Bytes } from '../../shared/bytes.ts'
 import { type Keyring } from '../../web/index.ts'
 import { makeContenders, type Contender } from './contenders.ts'
@@ -10,12 +10,12 @@ export interface Load {
   rounds: number
 }
 
-/** Milliseconds of one operation: the least of the rounds, which others on the machine disturbed least. */
+/** Milliseconds of one operation, round after round. */
 export interface Result {
   size: number
   operation: 'encrypt' | 'decrypt'
   name: string
-  milliseconds: number
+  rounds: number[]
 }
 
 function fill(size: number): Bytes {
@@ -27,12 +27,10 @@ function fill(size: number): Bytes {
 
 /** A message that the contender's `decrypt` takes, proven to give the data back. */
 async function makeMessage(one: Contender, all: readonly Contender[], data: Bytes): Promise<never> {
-  // A stream's pieces are not kept; the same message comes out of the one-shot call.
-  const maker =
-    one.name === 'keyferry stream' ? all.find(({ name }) => name === 'keyferry one-shot')! : one
+  const maker = all.find(({ name }) => name === (one.opens ?? one.name))!
   const message = (await maker.encrypt(data)) as never
   const back = await one.decrypt(message)
-  const expected = one.name === 'keyferry stream' ? data.subarray(data.length - back.length) : data
+  const expected = one.opens === undefined ? data : data.subarray(data.length - back.length)
   if (back.length !== expected.length || back.some((byte, i) => byte !== expected[i]))
     throw new Error(`${one.name} does not give back what it was given`)
   return message
@@ -40,7 +38,7 @@ async function makeMessage(one: Contender, all: readonly Contender[], data: Byte
 
 async function runLoad(all: readonly Contender[], load: Load): Promise<Result[]> {
   const { size, times, rounds } = load
-  const contenders = all.filter(({ most = Infinity }) => size <= most)
+  const contenders = all.filter(({ least = 0, most = Infinity }) => least <= size && size <= most)
   const data = fill(size)
   const messages: never[] = []
   for (const one of contenders) messages.push(await makeMessage(one, contenders, data))
@@ -62,14 +60,18 @@ async function runLoad(all: readonly Contender[], load: Load): Promise<Result[]>
       size,
       operation,
       name,
-      milliseconds: Math.min(...measured[i]![operation]),
+      rounds: measured[i]![operation],
     })),
   )
 }
 
-/** All loads, one after the other. */
-export async function contest(keyring: Keyring, loads: readonly Load[]): Promise<Result[]> {
-  const contenders = await makeContenders(keyring)
+/** All loads, one after the other; `more` are contenders that do not run everywhere. */
+export async function contest(
+  keyring: Keyring,
+  loads: readonly Load[],
+  more: readonly Contender[] = [],
+): Promise<Result[]> {
+  const contenders = [...(await makeContenders(keyring)), ...more]
   const results: Result[] = []
   for (const load of loads) results.push(...(await runLoad(contenders, load)))
   return results

@@ -136,7 +136,7 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
   for (const size of sizes) {
     const [rotations, revocations] = [seen.of(`rotate ${size}`), seen.of(`revoke ${size}`)]
     const perMember = revocations.map((one, round) => (one - rotations[round]!) / size)
-    const curve = (what: string) => ({ curve: `${what}, by members`, x: size })
+    const curve = (what: string) => [{ curve: `${what}, by members`, x: size }]
     const against = `${first} members`
     const made = [
       lineOf(

@@ -52,7 +52,7 @@ export async function benchHeads(
   for (const { tenant } of worlds) tenant.remove()
   const first = worlds[0]!.name
   return worlds.map(({ name, curve, x }) =>
-    lineOf(name, seen.of(name), seen.of(first), first, { curve, x }),
+    lineOf(name, seen.of(name), seen.of(first), first, [{ curve, x }]),
   )
 }
 

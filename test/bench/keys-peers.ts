@@ -2,6 +2,7 @@
  * Ways to bring N keys to M clients, each with a library's own means for several recipients, signed once: made in Node, opened in Node and in pages. The
  * payload is the N keys, 32 bytes each, behind one another.
  */
+import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import * as age from 'age-encryption'
 import {
   exportJWK,
@@ -15,8 +16,9 @@ import {
   type GeneralJWE,
   type JWK,
 } from 'jose'
+import sodium, { ready } from 'libsodium-wrappers-sumo'
 import * as openpgp from 'openpgp'
-import { type Bytes } from '../../shared/bytes.ts'
+import { concat, type Bytes } from '../../shared/bytes.ts'
 
 /** What one recipient has to know, as JSON: its private key and the sender's public one. */
 export type Recipient = Record<string, unknown>
@@ -35,7 +37,7 @@ export interface Peer {
   prepare(count: number): Promise<(keys: Bytes) => Promise<Sent>>
 }
 
-export type PeerName = 'jose' | 'openpgp' | 'age'
+export type PeerName = 'jose' | 'openpgp' | 'age' | 'libsodium' | '@hpke/core'
 
 const times = <T>(count: number, make: () => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, make))
@@ -122,7 +124,76 @@ const typage: Peer = {
   },
 }
 
-export const PEERS: readonly Peer[] = [jose, pgp, typage]
+/** Bytes of an Ed25519 signature, and of what seals 32 bytes to an X25519 key. */
+const SIGNATURE = 64
+const SEALED = 80
+
+const libsodium: Peer = {
+  name: 'libsodium',
+  note: 'libsodium-wrappers-sumo: a random key by crypto_box_seal to each recipient, the keys under it by crypto_secretbox, crypto_sign over all, one seal after the other; a client knows its place. The format is made up: the library has none for several recipients.',
+  async prepare(count) {
+    await ready
+    const pairs = Array.from({ length: count }, () => sodium.crypto_box_keypair())
+    const signer = sodium.crypto_sign_keypair()
+    const { publicKey, privateKey } = pairs[0]!
+    const recipient: Recipient = {
+      key: [publicKey, privateKey].map(base64),
+      sender: base64(signer.publicKey),
+      count,
+    }
+    return (keys) => {
+      const key = sodium.crypto_secretbox_keygen()
+      const nonce = sodium.randombytes_buf(sodium.crypto_secretbox_NONCEBYTES)
+      const seals = pairs.map((one) => sodium.crypto_box_seal(key, one.publicKey) as Bytes)
+      const body = sodium.crypto_secretbox_easy(keys, nonce, key)
+      const sealed = concat(...seals, nonce as Bytes, body as Bytes)
+      const signature = sodium.crypto_sign_detached(sealed, signer.privateKey)
+      const message = base64(concat(signature as Bytes, sealed))
+      return Promise.resolve({ message, recipient })
+    }
+  },
+}
+
+/** HPKE base mode, X25519, HKDF-SHA-256 and AES-256-GCM, by @hpke/core. */
+export function makeHpkeSuite(): CipherSuite {
+  return new CipherSuite({
+    kem: new DhkemX25519HkdfSha256(),
+    kdf: new HkdfSha256(),
+    aead: new Aes256Gcm(),
+  })
+}
+
+const hpke: Peer = {
+  name: '@hpke/core',
+  note: '@hpke/core: a random key by HPKE (X25519, AES-256-GCM) to each recipient, the keys under it by AES-256-GCM and an Ed25519 signature over all, both by WebCrypto; a client knows its place. The format is made up here, too. It gives raw bytes to the page, as all of the others do.',
+  async prepare(count) {
+    const suite = makeHpkeSuite()
+    const pairs = await times(count, () => suite.kem.generateKeyPair())
+    const signer = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])
+    const recipient: Recipient = {
+      key: base64(new Uint8Array(await suite.kem.serializePrivateKey(pairs[0]!.privateKey))),
+      sender: await crypto.subtle.exportKey('jwk', signer.publicKey),
+      count,
+    }
+    return async (keys) => {
+      const key = crypto.getRandomValues(new Uint8Array(32))
+      const iv = crypto.getRandomValues(new Uint8Array(12))
+      const seals = await Promise.all(
+        pairs.map(async ({ publicKey }) => {
+          const { enc, ct } = await suite.seal({ recipientPublicKey: publicKey }, key.buffer)
+          return concat(new Uint8Array(enc), new Uint8Array(ct))
+        }),
+      )
+      const aead = await crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt'])
+      const body = await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, aead, keys)
+      const sealed = concat(...seals, iv, new Uint8Array(body))
+      const signature = await crypto.subtle.sign('Ed25519', signer.privateKey, sealed)
+      return { message: base64(concat(new Uint8Array(signature), sealed)), recipient }
+    }
+  },
+}
+
+export const PEERS: readonly Peer[] = [jose, pgp, typage, libsodium, hpke]
 
 /** Reads keys once, as an app does at its start; what it returns opens a message down to the keys. Runs in Node and in a page. */
 export const OPENERS: Record<
@@ -166,6 +237,41 @@ export const OPENERS: Record<
       if (!(await crypto.subtle.verify('Ed25519', trusted, fromBase64(signature!), bytes)))
         throw new Error('not signed')
       return (await decrypter.decrypt(bytes)) as Bytes
+    }
+  },
+  async libsodium({ key, sender, count }) {
+    await ready
+    const [publicKey, privateKey] = (key as string[]).map(fromBase64)
+    const trusted = fromBase64(sender as string)
+    return (message) => {
+      const bytes = fromBase64(message)
+      const sealed = bytes.subarray(SIGNATURE)
+      if (!sodium.crypto_sign_verify_detached(bytes.subarray(0, SIGNATURE), sealed, trusted))
+        throw new Error('not signed')
+      const own = sodium.crypto_box_seal_open(sealed.subarray(0, SEALED), publicKey!, privateKey!)
+      const rest = sealed.subarray(SEALED * Number(count))
+      const nonce = rest.subarray(0, sodium.crypto_secretbox_NONCEBYTES)
+      const body = rest.subarray(nonce.length)
+      return Promise.resolve(sodium.crypto_secretbox_open_easy(body, nonce, own) as Bytes)
+    }
+  },
+  async '@hpke/core'({ key, sender, count }) {
+    const suite = makeHpkeSuite()
+    const own = await suite.kem.deserializePrivateKey(fromBase64(key as string).buffer)
+    const trusted = await crypto.subtle.importKey('jwk', sender as JsonWebKey, 'Ed25519', false, [
+      'verify',
+    ])
+    return async (message) => {
+      const bytes = fromBase64(message)
+      const sealed = bytes.subarray(SIGNATURE)
+      if (!(await crypto.subtle.verify('Ed25519', trusted, bytes.subarray(0, SIGNATURE), sealed)))
+        throw new Error('not signed')
+      const enc = sealed.slice(0, 32).buffer
+      const raw = await suite.open({ recipientKey: own, enc }, sealed.slice(32, SEALED).buffer)
+      const aead = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['decrypt'])
+      const rest = sealed.subarray(SEALED * Number(count))
+      const algorithm = { name: 'AES-GCM', iv: rest.subarray(0, 12) }
+      return new Uint8Array(await crypto.subtle.decrypt(algorithm, aead, rest.subarray(12)))
     }
   },
 }

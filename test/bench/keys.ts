@@ -1,5 +1,5 @@
 /** N keys to M clients: what it costs a deriver and what a relay stores, beside other libraries and beside one key at a time. CPU time of this process. */
-import { rotateKeyring } from '../../deriver/keyrings.ts'
+import { addVersion, rotateKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { publish } from '../../deriver/publish.ts'
 import { random } from '../../deriver/random.ts'
@@ -10,34 +10,56 @@ import { KEM_ID } from '../../shared/suites.ts'
 import { makeBareDerive } from './bare.ts'
 import { tenantWith } from './deriver.ts'
 import { PEERS } from './keys-peers.ts'
-import { cpuAlone, type Line, median } from './measure.ts'
+import { lineOf, Rounds, turn, type Line } from './measure.ts'
 import { makePerClient } from './per-client.ts'
 
-/** Keys delivered one by one that are really made; a million of them take minutes, and each costs the same. */
+/** Keys delivered one by one that are really made: a hundred million of them take hours, and each costs the same. */
 const SAMPLE = 500
+/** Recipients that other libraries really seal to. For more, what these take is multiplied: each costs the same, and the keys are a small part of it. */
+const MOST = 1_000
+
+/** The names of our ways, of the one that is modelled, and of what nobody can leave out. */
+const NEW = 'keyferry'
+const NEXT = 'keyferry, the next head with one new key'
+const EACH = 'each key for each client'
+const BARE = 'bare HMAC + AES-KW for each key'
 
 interface World {
-  deliver: () => Promise<void>
+  /** Makes all versions new: derived, committed to and wrapped by the next head. */
+  renew: () => void
+  /** Makes one version new; the head goes with a bundle of all. */
+  rotate: () => void
+  head: () => Promise<unknown>
   /** Bytes at the relay for the keys, and for what each device gets once. */
   stored: () => Promise<{ keys: number; devices: number }>
   remove: () => void
 }
 
-/** A keyring with so many versions and members: a delivery is the next head after a rotation, with a bundle of all versions. */
+/** A keyring with so many versions and members, which have the key of its generation. */
 async function makeOwn(keys: number, members: number): Promise<World> {
-  const { tenant } = await tenantWith(members)
+  const { tenant, keyring } = await tenantWith(members)
   const { store, keys: signers, trust, clock } = tenant
   const log = emptyLog()
   const head = () => publish(store, signers, trust, log, clock.now, 3_600)
-  for (let i = 1; i < keys; i++) rotateKeyring(store, 'bench', clock.now)
+  store.transaction(() => {
+    for (let i = 1; i < keys; i++) addVersion(store, keyring, clock.now)
+  })
   await head()
-  return {
-    async deliver() {
-      // All versions are wrapped again: what was there before is not the same any more.
-      store.run('UPDATE keyrings SET dirty = 1, number = number + 1')
+  const change = (versions: string, bundle: string): void => {
+    store.transaction(() => {
+      store.run(`UPDATE versions SET key_id = NULL, nonce = randomblob(16) ${versions}`)
+      store.run(`UPDATE keyrings SET dirty = 1, number = number + 1 ${bundle}`)
       store.next('change')
-      await head()
+    })
+  }
+  return {
+    renew: () => change('', ', bundle = NULL'),
+    rotate() {
+      // The oldest makes room: the next head has as many as the one before.
+      store.run('DELETE FROM versions WHERE version = (SELECT min(version) FROM versions)')
+      rotateKeyring(store, 'bench', clock.now)
     },
+    head,
     async stored() {
       const named = store.get<{ bytes: number }>(
         `SELECT sum(length(body)) AS bytes FROM objects WHERE hash IN
@@ -53,76 +75,101 @@ async function makeOwn(keys: number, members: number): Promise<World> {
   }
 }
 
+type Sender = Awaited<ReturnType<(typeof PEERS)[number]['prepare']>>
+
+/** Bytes of messages of the other libraries by way, to one recipient and to the most. */
+type Lengths = Map<string, number>
+
 /** For one size: every way in turn, round after round. */
-async function benchSize(keys: number, members: number, rounds: number): Promise<Line[]> {
+async function benchSize(
+  keys: number,
+  members: number,
+  rounds: number,
+  senders: ReadonlyMap<string, Sender>,
+  lengths: Lengths,
+): Promise<Line[]> {
   const own = await makeOwn(keys, members)
-  const peers = await Promise.all(
-    PEERS.map(async (peer) => ({ ...peer, seal: await peer.prepare(members) })),
-  )
   const payload = random(32 * keys)
   const perClient = makePerClient()
   const derive = makeBareDerive()
-  const one = perClient()
-  const spent = new Map<string, number[]>()
-  const note = (name: string, milliseconds: number): void => {
-    spent.set(name, [...(spent.get(name) ?? []), milliseconds])
-  }
-  let stored = new Map<string, number>()
+  const [one, factor] = [perClient(), Math.max(1, members / MOST)]
+  const seen = new Rounds()
+  const sent = new Map<string, number>()
   for (let round = -1; round < rounds; round++) {
-    if (round === 0) spent.clear()
-    note('keyferry, warm group', await cpuAlone(own.deliver))
-    for (const { name, seal: send } of peers)
-      note(
-        name,
-        await cpuAlone(async () => {
-          stored.set(name, (await send(payload)).message.length)
-        }),
-      )
-    const alone = await cpuAlone(() => {
+    if (round === 0) seen.clear()
+    seen.note(NEW, await turn(own.head, undefined, own.renew))
+    if (keys > 1) seen.note(NEXT, await turn(own.head, undefined, own.rotate))
+    for (const [name, send] of senders) {
+      const spent = await turn(async () => {
+        sent.set(name, (await send(payload)).message.length)
+      })
+      seen.note(name, spent * factor)
+    }
+    const sample = await turn(() => {
       for (let i = 0; i < SAMPLE; i++) perClient()
-      return Promise.resolve()
     })
-    note('each key for each client', (alone / SAMPLE) * keys * members)
-    note(
-      'bare HMAC + AES-KW for each key',
-      await cpuAlone(() => {
-        for (let i = 0; i < keys; i++) derive()
-        return Promise.resolve()
-      }),
-    )
+    seen.note(EACH, (sample / SAMPLE) * keys * members)
+    const bare = await turn(() => {
+      for (let i = 0; i < keys; i++) derive()
+    })
+    seen.note(BARE, bare)
   }
+  own.renew()
+  await own.head()
   const bytes = await own.stored()
   own.remove()
-  stored = new Map([
-    ...stored,
-    ['keyferry, warm group', bytes.keys],
+  for (const [name, length] of sent) {
+    const first = `${name} ${keys}`
+    if (members === 1) lengths.set(first, length)
+    const fixed = lengths.get(first) ?? 0
+    sent.set(name, fixed + (length - fixed) * factor)
+  }
+  const stored = new Map([
+    [NEW, bytes.keys],
     ['keyferry, with the welcome of each device', bytes.keys + bytes.devices],
-    ['each key for each client', one * keys * members],
+    ...sent,
+    [EACH, one * keys * members],
   ])
   const size = `${keys} keys to ${members} clients`
-  const base = median(spent.get('keyferry, warm group')!)
-  const lines: Line[] = [...spent].map(([name, list]) => ({
-    name: `${size}: ${name}`,
-    milliseconds: median(list),
-    ratio: median(list) / base,
-    against: 'keyferry',
-  }))
+  const at = (name: string) => [
+    ...(keys === 1_000 ? [{ curve: `1000 keys, by clients: ${name}`, x: members }] : []),
+    ...(members === 1_000 ? [{ curve: `1000 clients, by keys: ${name}`, x: keys }] : []),
+  ]
+  const lines = seen.names.map((name) =>
+    lineOf(`${size}: ${name}`, seen.of(name), seen.of(NEW), NEW, at(name)),
+  )
   for (const [name, count] of stored)
     lines.push({
       name: `${size}, bytes at the relay: ${name}`,
       bytes: count,
       ratio: count / bytes.keys,
-      against: 'keyferry',
+      against: NEW,
+      at: at(`bytes at the relay, ${name}`),
     })
   return lines
 }
 
-/** Every size in `sizes`: numbers of keys and of clients. */
+/** Every number of keys to every number of clients; `rounds` for the largest, fewer for the others. */
 export async function benchKeys(
-  sizes: readonly (readonly [number, number])[],
+  keys: readonly number[],
+  clients: readonly number[],
   rounds: number,
 ): Promise<Line[]> {
   const lines: Line[] = []
-  for (const [keys, members] of sizes) lines.push(...(await benchSize(keys, members, rounds)))
+  const lengths: Lengths = new Map()
+  let senders = new Map<string, Sender>()
+  let prepared = 0
+  for (const members of clients) {
+    if (Math.min(members, MOST) !== prepared) {
+      prepared = Math.min(members, MOST)
+      senders = new Map()
+      for (const { name, prepare } of PEERS) senders.set(name, await prepare(prepared))
+    }
+    for (const count of keys) {
+      const isGoal = count === 1_000 && members === 1_000
+      const some = isGoal ? rounds : Math.min(rounds, 2)
+      lines.push(...(await benchSize(count, members, some, senders, lengths)))
+    }
+  }
   return lines
 }

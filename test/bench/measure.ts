@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** One measured thing: a time or a size. `ratio` is against what `against` says, in the same run. `at` is its place on a curve of growth. */
+/** One measured thing: a time or a size. `ratio` is against what `against` says, in the same run. `at` are its places on curves of growth. */
 export type Line = {
   name: string
   /** The median of the ratios of the rounds, where there were rounds. */
@@ -12,7 +12,7 @@ export type Line = {
   spread?: readonly [number, number]
   /** The figure of each round. */
   rounds?: readonly number[]
-  at?: { curve: string; x: number }
+  at?: readonly { curve: string; x: number }[]
 } & ({ milliseconds: number } | { bytes: number })
 
 /** What was measured, in milliseconds or bytes. */
@@ -34,9 +34,8 @@ export function exponent(points: readonly { x: number; y: number }[]): number {
 export function curvesOf(lines: readonly Line[]): Map<string, { x: number; y: number }[]> {
   const curves = new Map<string, { x: number; y: number }[]>()
   for (const line of lines) {
-    if (line.at === undefined) continue
-    const point = { x: line.at.x, y: figureOf(line) }
-    curves.set(line.at.curve, [...(curves.get(line.at.curve) ?? []), point])
+    for (const { curve, x } of line.at ?? [])
+      curves.set(curve, [...(curves.get(curve) ?? []), { x, y: figureOf(line) }])
   }
   return new Map([...curves].filter(([, points]) => points.length > 1))
 }
@@ -68,16 +67,22 @@ export function cpuAlone(work: () => Promise<unknown>): Promise<number> {
 /** CPU milliseconds that a turn takes at least: whoever is quick works several times, as the caches of a processor were left to others meanwhile. */
 const TURN = 100
 
-/** CPU milliseconds of some work at its turn: the mean of as many times as fill the turn. */
-export async function turn(work: () => unknown, least = TURN): Promise<number> {
+/** CPU milliseconds of some work at its turn: the mean of as many times as fill the turn. What `prepare` does before each time does not count. */
+export async function turn(
+  work: () => unknown,
+  least = TURN,
+  prepare: () => void = () => {},
+): Promise<number> {
   collect()
-  const before = spent()
-  let count = 0
+  let [count, total] = [0, 0]
   do {
+    prepare()
+    const before = spent()
     await work()
+    total += spent() - before
     count++
-  } while (spent() - before < least)
-  return (spent() - before) / count
+  } while (total < least)
+  return total / count
 }
 
 function quantile(values: readonly number[], part: number): number {

@@ -6,8 +6,9 @@ import { type Keyring } from '../../web/index.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { bundle } from '../lib/page-app.ts'
 import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
+import { makeAws } from './contender-aws.ts'
 import { contest, type Load, type Result } from './contest.ts'
-import { type Line } from './measure.ts'
+import { lineOf, type Line } from './measure.ts'
 
 const MEBIBYTE = 1_048_576
 
@@ -19,12 +20,14 @@ const BUNDLES: Record<string, string> = {
   openpgp: "export { encrypt, decrypt, createMessage, readMessage } from 'openpgp'",
   jose: "export { CompactEncrypt, compactDecrypt } from 'jose'",
   libsodium: "export { default } from 'libsodium-wrappers-sumo'",
+  '@hpke/core':
+    "export { CipherSuite, HkdfSha256, Aes256Gcm, DhkemX25519HkdfSha256 } from '@hpke/core'",
 }
 
 function loads(quick: boolean): Load[] {
   return [
-    { size: 32, times: quick ? 50 : 200, rounds: quick ? 3 : 9 },
-    { size: 1_000, times: quick ? 50 : 200, rounds: quick ? 3 : 9 },
+    { size: 32, times: quick ? 50 : 100, rounds: quick ? 3 : 9 },
+    { size: 1_000, times: quick ? 50 : 100, rounds: quick ? 3 : 9 },
     { size: 64 * MEBIBYTE, times: 1, rounds: quick ? 2 : 5 },
   ]
 }
@@ -34,30 +37,34 @@ function nameOf(size: number): string {
   return size >= 1_000 ? `${size / 1_000} kB` : `${size} B`
 }
 
+/** What a way is compared with: ours with the bare cipher, the others with ours; of long messages streams with streams. */
+function againstOf(name: string, size: number): string {
+  const isLong = size >= MEBIBYTE
+  const isStream = isLong && (name.endsWith('stream') || name.endsWith('let go'))
+  // Of a long message the derivation of its key is nothing, and the cipher all.
+  const bare = isStream ? 'raw WebCrypto, let go' : 'raw WebCrypto'
+  if (name.startsWith('keyferry') && !isLong) return 'least calls'
+  if (/^(keyferry|raw|least)/.test(name)) return bare
+  return isStream ? 'keyferry stream' : 'keyferry one-shot'
+}
+
 /** Ours against the bare cipher, and the others against ours. */
 function linesOf(where: string, results: readonly Result[]): Line[] {
-  return results.map(({ size, operation, name, milliseconds }) => {
-    const isOwn = name.startsWith('keyferry')
-    // Of a long message the derivation of its key is nothing, and the cipher all.
-    const least = isOwn && size < MEBIBYTE ? 'least calls' : 'raw WebCrypto'
-    const isBare = name === 'raw WebCrypto' || name === 'least calls'
-    const against = isOwn || isBare ? least : 'keyferry one-shot'
+  return results.map(({ size, operation, name, rounds }) => {
+    const against = againstOf(name, size)
     const other = results.find(
       (one) => one.size === size && one.operation === operation && one.name === against,
     )!
-    return {
-      name: `${where}: ${operation} ${nameOf(size)}, ${name}`,
-      milliseconds,
-      ratio: milliseconds / other.milliseconds,
-      against,
-    }
+    const at = [{ curve: `${where}: ${operation}, ${name}`, x: size }]
+    const title = `${where}: ${operation} ${nameOf(size)}, ${name}`
+    return lineOf(title, rounds, other.rounds, against, at)
   })
 }
 
 async function inNode(quick: boolean): Promise<Result[]> {
   const client = await (await ClientRelay.start()).connect()
   try {
-    return await contest(await client.keyring('notes'), loads(quick))
+    return await contest(await client.keyring('notes'), loads(quick), makeAws())
   } finally {
     client.close()
   }
@@ -90,7 +97,7 @@ async function runInPage([config, wanted]: [unknown, Load[]]): Promise<Result[]>
 
 async function inChromium(quick: boolean): Promise<Result[]> {
   const script = `${LIBRARY}; import { contest } from './test/bench/contest.ts'; Object.assign(globalThis, { contest })`
-  const app = await startRelayPage(await ClientRelay.start(), script)
+  const app = await startRelayPage(await ClientRelay.start(), script, true)
   const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
   try {
     const page = await browser.newPage()

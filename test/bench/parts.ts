@@ -17,15 +17,12 @@ export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>
   deriver: (quick) =>
     benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000, 100_000], quick ? 3 : 5),
   keys: async (quick) => {
-    const clients = quick ? 200 : 1_000
-    const sizes = quick ? [clients] : [10, clients]
-    const given = [[1, clients], ...sizes.map((count) => [1_000, count])] as [number, number][]
-    const rounds = quick ? 3 : 5
-    return [
-      ...(await benchKeys(given, rounds)),
-      ...(await benchKeysInPage(1_000, clients / 2, rounds)),
-      ...(await benchKeysInPage(1_000, clients, rounds)),
-    ]
+    const counts = quick ? [1, 1_000] : [1, 10, 1_000, 10_000]
+    const rounds = quick ? 3 : 7
+    const lines = await benchKeys(counts, quick ? [10, 1_000] : counts, rounds)
+    for (const clients of [500, 1_000])
+      lines.push(...(await benchKeysInPage(1_000, clients, quick ? 5 : 15)))
+    return lines
   },
   destroy: (quick) => benchDestroy(1_000, quick ? 2 : 5),
   heads: (quick) => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),

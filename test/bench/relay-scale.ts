@@ -123,7 +123,7 @@ async function curve(
       costs[i]!,
       costs[0]!,
       `${what} ${groups[0]![0]}`,
-      { curve: `a delivery at a relay, by ${what}`, x: size },
+      [{ curve: `a delivery at a relay, by ${what}`, x: size }],
     ),
   )
 }

@@ -1,10 +1,10 @@
 /** What a delivery costs a relay against a bare hono route in the same worker: CPU of workerd, requests interleaved in rounds. */
 
 import { paths } from '../../shared/api.ts'
-import { base64url } from '../../shared/bytes.ts'
+import { type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { signCall } from '../../shared/http-signature.ts'
-import { enrol, pushAll, toJson, type Relay } from '../lib/calls.ts'
+import { askDelivery, enrol, pushAll, readDelivery, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, seconds } from '../lib/world.ts'
 import { lineOf, median, type Line } from './measure.ts'
@@ -77,14 +77,8 @@ export async function benchRelay(members: number, rounds: number, count: number)
     const publication = await publish(world, [keyring])
     await enrol(relay, world)
     await pushAll(relay, world, publication, null)
-    const nothing = { catalog: 0, head: '', objects: [], trust: 1 }
-    const everything = {
-      catalog: 1,
-      head: base64url(publication.headHash),
-      objects: publication.objects.map((object) => base64url(sha256(object))),
-      trust: 1,
-    }
-    const ask = (have: typeof everything | typeof nothing): Send => {
+    const nothing = { catalog: 0, head: '', objects: [] as Bytes[], trust: 1 }
+    const ask = (have: object = nothing): Send => {
       const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
       const url = new URL(paths.delivery(world.tenant), relay.url)
       return async () => {
@@ -98,12 +92,15 @@ export async function benchRelay(members: number, rounds: number, count: number)
     }
     const kinds: [string, Send][] = [
       ['bare hono route', () => fetch(new URL('/bare', relay.url), { method: 'POST', body: 'x' })],
-      [`not modified, signed, ${members} members`, ask(everything)],
-      [`delivery, signed, ${members} members`, ask(nothing)],
+      [`delivery, signed, ${members} members`, ask()],
     ]
+    const { keyrings } = readDelivery(await askDelivery(relay, world, client, [keyring.id]))
+    const objects = keyrings.flatMap((one) => [one.bundle, one.manifest, one.welcome].map(sha256))
+    const all = { catalog: 1, head: publication.headHash, objects, trust: 1 }
+    if ((await ask(all)()).status !== 204) throw new Error('the relay has something new')
+    kinds.push(['nothing new, signed', ask(all)])
     const times = kinds.map(() => [] as number[])
     for (const [, send] of kinds) await load(send, 50)
-    if ((await ask(everything)()).status !== 204) throw new Error('the relay says it is modified')
     for (let round = 0; round < rounds; round++) {
       for (const [i, [, send]] of kinds.entries()) {
         const before = relay.cpu()
@@ -116,6 +113,6 @@ export async function benchRelay(members: number, rounds: number, count: number)
     const lines = kinds.map(([name], i) =>
       lineOf(`relay CPU: ${name}`, times[i]!, times[0]!, 'bare route'),
     )
-    return [...lines, ...(await benchFlood(relay, ask(nothing), rounds, count))]
+    return [...lines, ...(await benchFlood(relay, ask(), rounds, count))]
   })
 }

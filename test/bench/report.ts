@@ -1,10 +1,10 @@
 /** Results as text: for a screen, and as the generated part of docs/performance.md with its pictures. */
 import { chart } from './chart.ts'
-import { PHASES } from './cold-page.ts'
 import { NOTES } from './contenders.ts'
 import { judge, type Verdict } from './goals.ts'
 import { PEERS } from './keys-peers.ts'
 import { curvesOf, exponent, type Line } from './measure.ts'
+import { PHASES } from './phases.ts'
 import { type RunResults } from './results.ts'
 
 /** Three digits that count. */
@@ -27,9 +27,9 @@ export function asText(results: RunResults): string {
     out.push(`growth of ${name}: exponent ${exponent(points).toFixed(2)}`)
   for (const { name, minified, gzip } of peers)
     out.push(`bundle, ${name}: ${minified} bytes minified, ${gzip} with gzip`)
-  for (const { visit, phases } of page)
+  for (const { visit, runs, p50, p99, trips, phases } of page)
     out.push(
-      `cold page, ${visit}, ms: ${PHASES.map((one) => `${one} ${phases[one].toFixed(1)}`).join(', ')}`,
+      `${visit}, ${runs} runs: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, round trips ${trips}; ${PHASES.map((one) => `${one} ${phases[one].toFixed(1)}`).join(', ')}`,
     )
   out.push(...proofs)
   out.push(
@@ -82,9 +82,9 @@ export function asMarkdown(results: RunResults): string {
     isMet ? 'met' : '**missed**',
   ])
   const bundles = peers.map(({ name, minified, gzip }) => [name, digits(minified), digits(gzip)])
-  const visits = page.map(({ visit, phases }) => [
+  const visits = page.map(({ visit, runs, p50, p99, trips, phases }) => [
     visit,
-    ...PHASES.map((one) => digits(phases[one])),
+    ...[runs, trips, p50, p99, ...PHASES.map((one) => phases[one])].map(digits),
   ])
   return `Made on ${date}: ${cpu}, ${cores} cores, ${system}, Node ${node}, OpenSSL ${openssl}.
 
@@ -108,9 +108,9 @@ ${table(
   lines.map((line) => [line.name, figure(line), digits(line.ratio), line.against]),
 )}
 
-### A cold page, milliseconds by phase
+### From a page's request for a key to the first decrypted byte, milliseconds
 
-${table(['visit', ...PHASES], visits)}
+${table(['visit', 'runs', 'round trips', 'p50', 'p99', ...PHASES], visits)}
 
 ### Bundles, bytes
 

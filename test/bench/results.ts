@@ -2,8 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, platform, arch } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { type Phases } from './cold-page.ts'
 import { type Line } from './measure.ts'
+import { type Visit } from './phases.ts'
 
 /** Everything that one run measured, and where. */
 export interface RunResults {
@@ -12,7 +12,7 @@ export interface RunResults {
   date: string
   quick: boolean
   lines: Line[]
-  page: { visit: string; phases: Phases }[]
+  page: Visit[]
   peers: { name: string; minified: number; gzip: number }[]
   proofs: string[]
   size: { client: number; withEnrolment: number; chunks: Record<string, number> }

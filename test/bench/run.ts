@@ -1,8 +1,8 @@
 /** `npm run bench`: what things cost, as ratios within one run. Figures of two runs, or of two machines, do not compare. */
 import { parseArgs } from 'node:util'
 import { chunkSizes, mainSize } from './bundle.ts'
-import { benchColdPage } from './cold-page.ts'
 import { writePage } from './docs.ts'
+import { benchFirstByte } from './first-byte.ts'
 import { judge } from './goals.ts'
 import { proofLines } from './heads.ts'
 import { type Line } from './measure.ts'
@@ -17,7 +17,7 @@ const USAGE = `usage: npm run bench -- [--quick] [--check] [--docs] [--json] [--
 
 Measures the deriver (rotation, join and revocation by number of members; N keys to M clients beside other libraries; a destruction; a heartbeat by number of
 keyrings and members), the audit log by number of entries, a warm fetch of the client against the bare operations, the size of proofs by number of keyrings,
-messages beside other libraries and the bare cipher in Node and in Chromium, the time from a cold page to the first decrypted byte, path validation and
+messages beside other libraries and the bare cipher in Node and in Chromium, the time from a page's request for a key to the first decrypted byte, path validation and
 revocation lists beside other libraries, a delivery against a bare route in the same worker, a relay's cost by number of tenants, stored members and sockets,
 and the size of the client. What it measured is left in bench-results/results.json.
 --quick  fewer rounds, up to 1,000 members
@@ -47,15 +47,18 @@ async function measure(): Promise<RunResults> {
   const lines: Line[] = []
   for (const [part, bench] of Object.entries(LINES)) {
     if (!isWanted(part)) continue
-    process.stderr.write(`${part} …\n`)
+    const began = performance.now()
     lines.push(...(await bench(quick)))
+    process.stderr.write(`${part}: ${((performance.now() - began) / 1_000).toFixed(0)} s\n`)
   }
+  const page = isWanted('page') ? await benchFirstByte(quick ? 2 : 6, quick ? 2 : 4) : null
+  lines.push(...(page?.lines ?? []))
   return {
     machine: thisMachine(),
     date: new Date().toISOString().slice(0, 10),
     quick,
     lines,
-    page: isWanted('page') ? await benchColdPage(quick ? 3 : 9) : [],
+    page: page?.visits ?? [],
     peers: isWanted('messages') ? await peerSizes() : [],
     proofs: isWanted('heads') ? proofLines([1, 10, 100, 1_000, 10_000, 100_000]) : [],
     size: {

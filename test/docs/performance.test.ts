@@ -55,7 +55,7 @@ it('a chart has a line for each curve with its points on a logarithmic scale, an
     ratio: 1,
     against: '',
     milliseconds: y,
-    at: { curve: '<b>&', x },
+    at: [{ curve: '<b>&', x }],
   }))
   const svg = chart(curvesOf(lines), 'title', 'x', 'y')
   expect(svg).toContain('&lt;b>&amp;')
