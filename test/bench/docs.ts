@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { format } from 'prettier'
-import { asMarkdown, pictures } from './report.ts'
+import { pictures } from './pictures.ts'
+import { asMarkdown } from './report.ts'
 import { type RunResults } from './results.ts'
 import { readmeOf } from './summary.ts'
 
@@ -17,7 +18,7 @@ export async function pageOf(results: RunResults): Promise<Map<string, string>> 
   const after = rest!.split(END)[1]!
   const text = `${before}${BEGIN}\n${asMarkdown(results)}\n${END}${after}`
   const made = await format(text, { parser: 'markdown', semi: false })
-  const images = [...pictures(results)].map(([name, svg]) => [`images/${name}`, svg] as const)
+  const images = [...pictures(results.lines)].map(([name, svg]) => [`images/${name}`, svg] as const)
   return new Map([['performance.md', made], ...images])
 }
 

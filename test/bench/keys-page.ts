@@ -137,20 +137,45 @@ function rotate(keyring: Keyring): void {
   keyring.number++
 }
 
-/** For these numbers of keys and clients: everything in turn, round after round. */
-export async function benchKeysInPage(
+/** Numbers of keys and of clients, of which each pair is measured, and rounds. */
+export interface PageSizes {
+  pairs: readonly (readonly [keys: number, clients: number])[]
+  rounds: number
+}
+
+/** Everything in turn, round after round, for each pair. */
+export async function benchKeysInPage({ pairs, rounds }: PageSizes): Promise<Line[]> {
+  const senders = new Map<number, { name: PeerName; send: Sender }[]>()
+  const lines: Line[] = []
+  for (const [keys, clients] of pairs) {
+    const known =
+      senders.get(clients) ??
+      (await Promise.all(
+        PEERS.map(async (peer) => ({ name: peer.name, send: await peer.prepare(clients) })),
+      ))
+    senders.set(clients, known)
+    const isGoal = keys === 1_000 && clients === 1_000
+    lines.push(...(await benchPair(keys, clients, isGoal ? rounds : 5, known)))
+  }
+  return lines
+}
+
+type Sender = Awaited<ReturnType<(typeof PEERS)[number]['prepare']>>
+
+/** One pair. */
+async function benchPair(
   keys: number,
   members: number,
   rounds: number,
+  senders: readonly { name: PeerName; send: Sender }[],
 ): Promise<Line[]> {
   const relay = await ClientRelay.start([])
   relay.keyrings.push(keyringOf(keys, members))
   await relay.publish()
   const app = await startRelayPage(relay, SCRIPT, true)
+  const payload = random(32 * keys)
   const peers = await Promise.all(
-    PEERS.map(
-      async (peer) => [peer.name, await (await peer.prepare(members))(random(32 * keys))] as const,
-    ),
+    senders.map(async ({ name, send }) => [name, await send(payload)] as const),
   )
   const bundle = relay.publication!.releases.get(relay.keyrings[0]!)!.body.bundle
   const data = relay.publication!.objects.find(
@@ -199,7 +224,13 @@ export async function benchKeysInPage(
     await app.close()
   }
   const title = `chromium: ${keys} keys among ${members} clients`
-  const lines = seen.lines(`${title}: `, 'keyferry')
+  const at = (name: string) => [
+    ...(members === 1_000 ? [{ curve: `in a page, 1000 clients, by keys: ${name}`, x: keys }] : []),
+    ...(keys === 1_000 ? [{ curve: `in a page, 1000 keys, by clients: ${name}`, x: members }] : []),
+  ]
+  const lines = seen
+    .lines(`${title}: `, 'keyferry')
+    .map((line, i) => ({ ...line, at: at(seen.names[i]!) }))
   const sizes = new Map([
     ['keyferry', bytes],
     ...peers.map(([name, { message }]) => [name, message.length] as const),
@@ -210,6 +241,7 @@ export async function benchKeysInPage(
       bytes: count,
       ratio: count / bytes,
       against: 'keyferry',
+      at: at(`bytes a client loads, ${name}`),
     })
   return lines
 }

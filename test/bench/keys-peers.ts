@@ -146,9 +146,9 @@ const libsodium: Peer = {
       const nonce = sodium.randombytes_buf(sodium.crypto_secretbox_NONCEBYTES)
       const seals = pairs.map((one) => sodium.crypto_box_seal(key, one.publicKey) as Bytes)
       const body = sodium.crypto_secretbox_easy(keys, nonce, key)
-      const sealed = concat(...seals, nonce as Bytes, body as Bytes)
+      const sealed = concat(...seals, nonce, body)
       const signature = sodium.crypto_sign_detached(sealed, signer.privateKey)
-      const message = base64(concat(signature as Bytes, sealed))
+      const message = base64(concat(signature, sealed))
       return Promise.resolve({ message, recipient })
     }
   },

@@ -20,7 +20,7 @@ const MOST = 1_000
 
 /** The names of our ways, of the one that is modelled, and of what nobody can leave out. */
 const NEW = 'keyferry'
-const NEXT = 'keyferry, the next head with one new key'
+const NEXT = 'keyferry, one of them new'
 const EACH = 'each key for each client'
 const BARE = 'bare HMAC + AES-KW for each key'
 
@@ -163,7 +163,7 @@ export async function benchKeys(
     if (Math.min(members, MOST) !== prepared) {
       prepared = Math.min(members, MOST)
       senders = new Map()
-      for (const { name, prepare } of PEERS) senders.set(name, await prepare(prepared))
+      for (const peer of PEERS) senders.set(peer.name, await peer.prepare(prepared))
     }
     for (const count of keys) {
       const isGoal = count === 1_000 && members === 1_000

@@ -37,6 +37,7 @@ export function curvesOf(lines: readonly Line[]): Map<string, { x: number; y: nu
     for (const { curve, x } of line.at ?? [])
       curves.set(curve, [...(curves.get(curve) ?? []), { x, y: figureOf(line) }])
   }
+  for (const points of curves.values()) points.sort((a, b) => a.x - b.x)
   return new Map([...curves].filter(([, points]) => points.length > 1))
 }
 

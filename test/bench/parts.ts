@@ -16,14 +16,29 @@ import { benchRelay } from './relay.ts'
 export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>> = {
   deriver: (quick) =>
     benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000, 100_000], quick ? 3 : 5),
-  keys: async (quick) => {
+  keys: (quick) => {
     const counts = quick ? [1, 1_000] : [1, 10, 1_000, 10_000]
     const rounds = quick ? 3 : 7
-    const lines = await benchKeys(counts, quick ? [10, 1_000] : counts, rounds)
-    for (const clients of [500, 1_000])
-      lines.push(...(await benchKeysInPage(1_000, clients, quick ? 5 : 15)))
-    return lines
+    return benchKeys(counts, quick ? [10, 1_000] : counts, rounds)
   },
+  'keys-page': (quick) =>
+    benchKeysInPage({
+      pairs: quick
+        ? [
+            [1_000, 500],
+            [1_000, 1_000],
+          ]
+        : [
+            [1, 1_000],
+            [10, 1_000],
+            [10_000, 1_000],
+            [1_000, 1],
+            [1_000, 10],
+            [1_000, 500],
+            [1_000, 1_000],
+          ],
+      rounds: quick ? 5 : 15,
+    }),
   destroy: (quick) => benchDestroy(1_000, quick ? 2 : 5),
   heads: (quick) => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),
   audit: (quick) =>

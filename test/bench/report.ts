@@ -1,9 +1,9 @@
 /** Results as text: for a screen, and as the generated part of docs/performance.md with its pictures. */
-import { chart } from './chart.ts'
 import { NOTES } from './contenders.ts'
 import { judge, type Verdict } from './goals.ts'
 import { PEERS } from './keys-peers.ts'
 import { curvesOf, exponent, type Line } from './measure.ts'
+import { pictures, PICTURES } from './pictures.ts'
 import { PHASES } from './phases.ts'
 import { type RunResults } from './results.ts'
 
@@ -21,7 +21,7 @@ export function asText(results: RunResults): string {
   const { lines, page, peers, proofs, size } = results
   const out = lines.map(
     (line) =>
-      `${line.name.padEnd(72)} ${figure(line).padStart(13)}  ${line.ratio.toFixed(2).padStart(8)} × ${line.against}`,
+      `${line.name.padEnd(72)} ${figure(line).padStart(13)}  ${digits(line.ratio).padStart(8)} × ${line.against}${line.spread ? ` (${spreadOf(line)})` : ''}`,
   )
   for (const [name, points] of curvesOf(lines))
     out.push(`growth of ${name}: exponent ${exponent(points).toFixed(2)}`)
@@ -54,21 +54,16 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 }
 
-/** The pictures by file name. */
-export function pictures({ lines }: RunResults): Map<string, string> {
-  const curves = curvesOf(lines)
-  const deriver = new Map([...curves].filter(([name]) => name.endsWith('by members')))
-  return new Map([
-    [
-      'growth-deriver.svg',
-      chart(
-        deriver,
-        'CPU time of a deriver by number of members',
-        'members',
-        'milliseconds of CPU',
-      ),
-    ],
-  ])
+/** The middle half of the rounds' ratios. */
+const spreadOf = ({ spread }: Line): string =>
+  spread === undefined ? '' : `${digits(spread[0])} – ${digits(spread[1])}`
+
+/** The pictures of these results, one below the other. */
+function gallery(lines: readonly Line[]): string {
+  const made = pictures(lines)
+  return PICTURES.filter(({ file }) => made.has(file))
+    .map(({ file, title }) => `![${title}](images/${file})`)
+    .join('\n\n')
 }
 
 /** The generated part of docs/performance.md. */
@@ -94,7 +89,9 @@ ${table(['work', 'goal', 'measured', ''], goals)}
 
 ### Growth
 
-![CPU time of a deriver by number of members](images/growth-deriver.svg)
+Both axes of each picture are logarithmic: the slope of a line is its exponent, which stands behind its name. 0 does not grow, 1 grows as its size does.
+
+${gallery(lines)}
 
 ${table(
   ['what grows', 'exponent'],
@@ -104,8 +101,8 @@ ${table(
 ### Everything that was measured
 
 ${table(
-  ['what', 'time or size', 'ratio', 'against'],
-  lines.map((line) => [line.name, figure(line), digits(line.ratio), line.against]),
+  ['what', 'time or size', 'ratio', 'middle half', 'against'],
+  lines.map((line) => [line.name, figure(line), digits(line.ratio), spreadOf(line), line.against]),
 )}
 
 ### From a page's request for a key to the first decrypted byte, milliseconds

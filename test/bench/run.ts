@@ -20,7 +20,7 @@ keyrings and members), the audit log by number of entries, a warm fetch of the c
 messages beside other libraries and the bare cipher in Node and in Chromium, the time from a page's request for a key to the first decrypted byte, path validation and
 revocation lists beside other libraries, a delivery against a bare route in the same worker, a relay's cost by number of tenants, stored members and sockets,
 and the size of the client. What it measured is left in bench-results/results.json.
---quick  fewer rounds, up to 1,000 members
+--quick  fewer rounds, up to 1,000 members, 16 MiB in place of 64
 --only   only these parts: ${PARTS.join(', ')}
 --check  exit 1 where a goal is missed
 --docs   write docs/performance.json, and of it docs/performance.md and its pictures; a whole run only
