@@ -1,4 +1,6 @@
 /** What a rotation, a join and a revocation cost a deriver, by number of members. CPU time of this process. */
+import { Aes256Gcm, CipherSuite, HkdfSha256 } from '@hpke/core'
+import { XWing } from '@hpke/hybridkem-x-wing'
 import { publish } from '../../deriver/publish.ts'
 import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { random } from '../../deriver/random.ts'
@@ -68,12 +70,25 @@ const [WRAPPING, SECRET, LEAF] = [random(32), random(32), random(137)]
 const PLAINTEXT = random(32)
 const INFO = random(200)
 
+/** The same seal by a library whose ML-KEM is JavaScript; its elliptic curve is WebCrypto's. */
+async function makeLibraryJoin(): Promise<() => Promise<unknown>> {
+  const suite = new CipherSuite({
+    kem: new XWing(),
+    kdf: new HkdfSha256(),
+    aead: new Aes256Gcm(),
+  })
+  const { publicKey } = await suite.kem.generateKeyPair()
+  const sender = { recipientPublicKey: publicKey, info: INFO.buffer }
+  return () => suite.seal(sender, PLAINTEXT.buffer)
+}
+
 /** Rotation, join and revocation for each number of members, and the bare operations, interleaved over the rounds. */
 export async function benchDeriver(sizes: readonly number[], rounds: number): Promise<Line[]> {
   const worlds: Awaited<ReturnType<typeof tenantWith>>[] = []
   for (const size of sizes) worlds.push(await tenantWith(size))
   const { publicKey } = await createHpke('MLKEM768-X25519').generate(false)
   const bareJoin = makeBareJoin()
+  const libraryJoin = await makeLibraryJoin()
   const seen = new Rounds()
   // The first rounds warm up and do not count.
   for (let round = -2; round < rounds; round++) {
@@ -83,6 +98,7 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
       'bare seal',
       await turn(() => void seal('MLKEM768-X25519', publicKey, PLAINTEXT, INFO), SHORT_TURN),
     )
+    seen.note('hpke', await turn(libraryJoin, SHORT_TURN))
     seen.note('bare wrap', await turn(() => bareWrap(WRAPPING, SECRET, LEAF), SHORT_TURN))
     for (const [i, { tenant, keyring }] of worlds.entries()) {
       const size = sizes[i]!
@@ -131,6 +147,12 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
       seen.of('bare seal'),
       seen.of('bare join'),
       'bare key pair + X25519 + ML-KEM-768',
+    ),
+    lineOf(
+      'seal a welcome (X-Wing), by @hpke/core',
+      seen.of('hpke'),
+      seen.of('bare seal'),
+      'keyferry',
     ),
   ]
   for (const size of sizes) {

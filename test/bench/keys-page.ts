@@ -9,7 +9,7 @@ import { makeKeyring, type Keyring } from '../lib/publication.ts'
 import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
 import { random } from '../lib/world.ts'
 import { OPENERS, PEERS, type PeerName, type Sent } from './keys-peers.ts'
-import { Rounds, type Line } from './measure.ts'
+import { COLLECTING, Rounds, type Line } from './measure.ts'
 
 const SCRIPT = `${LIBRARY}; import { OPENERS } from './test/bench/keys-peers.ts'; Object.assign(globalThis, { OPENERS })`
 
@@ -48,6 +48,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
 ]): Promise<void> {
   const page = globalThis as unknown as InPage
   const { library } = page
+  const { gc } = globalThis as unknown as { gc: () => void }
   const seen = { asked: 0, answered: 0, verified: 0, bytes: 0 }
   const call: typeof fetch = async (input, init) => {
     seen.asked = performance.now()
@@ -79,6 +80,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
   const notes = await client.keyring('notes')
   const message = new Uint8Array(32)
   page.refresh = async () => {
+    gc()
     const began = performance.now()
     await client.refresh()
     const told = performance.now()
@@ -100,6 +102,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
   const key = await crypto.subtle.importKey('jwk', bareKey, 'Ed25519', false, ['verify'])
   const [sig, body, bytes] = [signature, signed, data].map((one) => Uint8Array.from(one))
   page.bare = async () => {
+    gc()
     const began = performance.now()
     for (let i = 0; i < 20; i++) {
       if (!(await crypto.subtle.verify('Ed25519', key, sig!, body!))) throw new Error('not signed')
@@ -111,6 +114,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
 
 async function openInPage([name, message]: [string, string]): Promise<number> {
   const open = (globalThis as unknown as InPage).open[name]!
+  ;(globalThis as unknown as { gc: () => void }).gc()
   const began = performance.now()
   await open(message)
   return performance.now() - began
@@ -187,7 +191,10 @@ async function benchPair(
   const jwk = createPublicKey(publicKey.export({ format: 'pem', type: 'spki' })).export({
     format: 'jwk',
   })
-  const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
+  const browser = await playwright.launch({
+    executablePath: chromium,
+    args: [...chromiumArgs, COLLECTING],
+  })
   const seen = new Rounds()
   let bytes = 0
   try {

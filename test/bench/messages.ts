@@ -8,7 +8,7 @@ import { bundle } from '../lib/page-app.ts'
 import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
 import { makeAws } from './contender-aws.ts'
 import { contest, type Load, type Result } from './contest.ts'
-import { lineOf, type Line } from './measure.ts'
+import { COLLECTING, lineOf, type Line } from './measure.ts'
 
 const MEBIBYTE = 1_048_576
 
@@ -98,7 +98,10 @@ async function runInPage([config, wanted]: [unknown, Load[]]): Promise<Result[]>
 async function inChromium(quick: boolean): Promise<Result[]> {
   const script = `${LIBRARY}; import { contest } from './test/bench/contest.ts'; Object.assign(globalThis, { contest })`
   const app = await startRelayPage(await ClientRelay.start(), script, true)
-  const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
+  const browser = await playwright.launch({
+    executablePath: chromium,
+    args: [...chromiumArgs, COLLECTING],
+  })
   try {
     const page = await browser.newPage()
     page.on('pageerror', (error) => process.stderr.write(`${error.message}\n`))
