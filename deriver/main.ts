@@ -140,7 +140,9 @@ export async function main(argv: string[]): Promise<number> {
       signal: stop.signal,
     })
   } catch (error) {
-    const code = isKeyferryError(error) ? error.code : ''
+    // What the file system refuses has a name of its own, and the same remedies.
+    const isFile = error instanceof Error && 'syscall' in error
+    const code = isKeyferryError(error) ? error.code : isFile ? 'ERR_IO' : ''
     process.stderr.write(
       `keyferry: error: ${(error as Error).message}${code === '' ? '' : ` (${code})`}\n`,
     )

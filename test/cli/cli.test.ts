@@ -27,6 +27,15 @@ const keyferry = (args: string[], env: Env = {}): Promise<Result> =>
 
 const INIT = ['init', '--org', 'Acme', '--domain', 'acme.example', '--relay', 'http://127.0.0.1:9']
 
+it('what the file system refuses is ERR_IO with a hint, exit 3', async () => {
+  const file = join(directory, 'a-file')
+  writeFileSync(file, '')
+  const env = { KEYFERRY_DIR: file, KEYFERRY_PASSPHRASE: 'a passphrase of some length' }
+  const { status, stderr } = await keyferry(INIT, env)
+  expect(status).toBe(3)
+  expect(stderr).toMatch(/^keyferry: error: .*a-file.* \(ERR_IO\)\nkeyferry: hint: /)
+})
+
 describe('usage', () => {
   it('prints help with an example for every command, exit 0', async () => {
     const top = await spawnKeyferry(['--help'])
