@@ -4,7 +4,8 @@ import { expect, it } from 'vitest'
 import { chart } from '../bench/chart.ts'
 import { pageOf } from '../bench/docs.ts'
 import { GOALS, judge } from '../bench/goals.ts'
-import { curvesOf, exponent, type Line } from '../bench/measure.ts'
+import { curvesOf, exponent, lineOf, type Line } from '../bench/measure.ts'
+import { pictures, PICTURES } from '../bench/pictures.ts'
 import { readResults } from '../bench/results.ts'
 
 const docs = new URL('../../docs/', import.meta.url).pathname
@@ -21,6 +22,24 @@ it('the page says what the results say', async () => {
 it('every goal has a figure in a whole run', () => {
   const verdicts = judge(readResults(`${docs}performance.json`))
   expect(verdicts.map(({ work }) => work)).toEqual(GOALS.map(({ work }) => work))
+})
+
+it('a whole run has curves for every picture', () => {
+  const made = pictures(readResults(`${docs}performance.json`).lines)
+  expect([...made.keys()]).toEqual(PICTURES.map(({ file }) => file))
+})
+
+it('a ratio is the median of the rounds, not that of medians, for a line and for a goal over two lines', () => {
+  const slow = [10, 10, 90, 20, 10]
+  const fast = [1, 5, 9, 10, 2]
+  const line = lineOf('', slow, fast, '')
+  // By the rounds 10, 2, 10, 2 and 5; the medians are 10 and 5.
+  expect([line.ratio, line.spread]).toEqual([5, [2, 10]])
+  const page = (name: string, rounds: number[]): Line =>
+    lineOf(`chromium: 1000 keys among 1000 clients: ${name}`, rounds, rounds, '')
+  const lines = [page('keyferry', slow), page('Ed25519 + SHA-256 of the bundle', fast)]
+  const verdicts = judge({ lines, size: { client: 0 } })
+  expect(verdicts.find(({ work }) => work.startsWith('client in Chromium'))?.measured).toBe(5)
 })
 
 it('the exponent is that of the power law the points are on', () => {
