@@ -289,8 +289,10 @@ export class Keyring {
       return await this.#knownKey(keyId, minVersion)
     } catch (error) {
       if (!isKeyferryError(error, 'ERR_UNKNOWN_KEY')) throw error
-      // Somebody else may have heard of a rotation first: another tab, or the message's sender.
-      if (!(await this.#host.sync()) || !(await this.#isKnown(keyId))) await this.#host.catchUp()
+      // Somebody else may have heard of a rotation first: another tab, a fetch on its way, or the message's sender.
+      await this.#host.sync()
+      await this.#host.settled()
+      if (!(await this.#isKnown(keyId))) await this.#host.catchUp()
       return this.#knownKey(keyId, minVersion)
     }
   }

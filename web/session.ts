@@ -43,7 +43,7 @@ export interface SessionOptions {
   warn: (error: KeyferryError) => void
 }
 
-const OWN_CERTIFICATE = 'a list of the CA names the certificate of this client'
+const OWN_CERTIFICATE = 'a list of the CA names this certificate'
 
 /** Loads what the first answers will need while they are on their way: it then costs a page no time of its own. Who needs it says what failed. */
 function loadFirst(): void {
@@ -138,7 +138,7 @@ export class Session {
   #adopt(stored: StoredState): void {
     // Somebody emptied the store or put an old one in its place.
     if (stored.revision < this.#state.revision)
-      throw new KeyferryError('ERR_STATE', 'the stored state went back')
+      throw new KeyferryError('ERR_STATE', 'the stored state is older')
     if (stored.tenant !== '' && stored.tenant !== this.#options.config.tenant)
       throw new KeyferryError('ERR_STATE', 'the store is of another tenant')
     if (stored.revision > this.#state.revision) {
@@ -234,6 +234,8 @@ export class Session {
       await this.#fetchAll([], 'current', signal)
     if (keyrings.length === 0) return
     if (this.#state.accepted === null) throw new KeyferryError('ERR_RELAY', 'the relay has no head')
+    // Of a package that is yet to be made nobody knows anything.
+    if (this.#state.packages.length === 0) return this.#preparePackage()
     await this.#preparePackage()
     await this.#fetchAll(keyrings, 'current', signal)
     // The deriver may want another package.

@@ -96,6 +96,36 @@ describe('a keyring', () => {
     expect(relay.deliveries.length).toBe(before)
   })
 
+  it('waits for a fetch that is on its way before it makes another one for a message', async () => {
+    const relay = await ClientRelay.start()
+    const lee = await issueSigner(relay.world.cas.client, uriOf('client', 'lee'), relay.now)
+    const [first, second] = [await open(relay), await open(relay, { identity: lee })]
+    const [sender, receiver] = [await first.keyring('notes'), await second.keyring('notes')]
+    const [ring] = relay.keyrings
+    ring!.versions.push({ version: 3, nonce: random(16), secret: random(32) })
+    ring!.number++
+    await relay.publish()
+    await first.refresh()
+    const message = await sender.encrypt('under the new one')
+    const before = relay.deliveries.length
+    const asked = new Promise<void>((resolve) => {
+      relay.interfere = () => void resolve()
+    })
+    const fetching = second.refresh()
+    await asked
+    expect(await receiver.decrypt(message, { as: 'text' })).toBe('under the new one')
+    await fetching
+    expect(relay.deliveries.length).toBe(before + 1)
+  })
+
+  it('has its first key after two deliveries and one request: nobody knows a package that is just made', async () => {
+    const relay = await ClientRelay.start()
+    const paths: string[] = []
+    relay.interfere = ({ pathname }) => void paths.push(pathname.split('/').at(-1)!)
+    await (await open(relay)).keyring('notes')
+    expect(paths).toEqual(['delivery', 'requests', 'delivery'])
+  })
+
   it('is not in the config', async () => {
     const relay = await ClientRelay.start()
     await expectCode((await open(relay)).keyring('other'), 'ERR_KEYRING')
