@@ -3,28 +3,17 @@ import { makeRefusal, makeRequest } from '../lib/documents.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deliverySchema, eventSchema, paths, SUBPROTOCOL, type Event } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
-import { type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { MAX_WHOLE } from '../../shared/limits.ts'
 import { signTicket } from '../../shared/ticket.ts'
-import { type KeyRequestBody } from '../../shared/key-package.ts'
-import {
-  askDelivery,
-  enrol,
-  postTrust,
-  pushAll,
-  readDelivery,
-  send,
-  toJson,
-  type Answer,
-} from '../lib/calls.ts'
+import { askDelivery, postTrust, pushAll, readDelivery } from '../lib/calls.ts'
+import { mailboxCalls } from '../lib/mailbox-calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
   makeCa,
   makeClient,
-  makeWorld,
   random,
   renewTrust,
   revoke,
@@ -38,34 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => relay.close())
 
-async function start(): Promise<{ world: World; alice: Client }> {
-  const world = await makeWorld()
-  await enrol(relay, world)
-  return { world, alice: await makeClient(world, 'alice') }
-}
-
-function post(
-  world: World,
-  signer: Signer,
-  body: { package: Envelope; request: Envelope },
-): Promise<Answer> {
-  return send(relay, paths.requests(world.tenant), signer, { body: toJson(body) })
-}
-
-async function ask(
-  world: World,
-  client: Client,
-  changes: Partial<KeyRequestBody> = {},
-): Promise<Answer> {
-  const request = await makeRequest(world, client, [random(16)], changes)
-  return post(world, client.signer, { package: client.package, request })
-}
-
-function answer(world: World, done: number, refusals: Envelope[] = []): Promise<Answer> {
-  return send(relay, paths.answers(world.tenant), world.deriver, {
-    body: toJson({ done, refusals }),
-  })
-}
+const { answer, ask, post, start } = mailboxCalls(() => relay)
 
 /** Hashes of what a client holds that was given everything. */
 async function heldBy(world: World, client: Client, keyring: Bytes): Promise<Bytes[]> {

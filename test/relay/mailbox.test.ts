@@ -3,17 +3,9 @@ import { makeRefusal, makeRequest } from '../lib/documents.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mailboxSchema, paths, type Mailbox } from '../../shared/api.ts'
 import { documentHash, type Envelope } from '../../shared/envelope.ts'
-import { type Signer } from '../../shared/http-signature.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'
-import {
-  askDelivery,
-  enrol,
-  pushAll,
-  readDelivery,
-  send,
-  toJson,
-  type Answer,
-} from '../lib/calls.ts'
+import { askDelivery, enrol, pushAll, readDelivery, send } from '../lib/calls.ts'
+import { mailboxCalls } from '../lib/mailbox-calls.ts'
 import { publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
@@ -34,38 +26,11 @@ beforeAll(async () => {
 })
 afterAll(() => relay.close())
 
-async function start(): Promise<{ world: World; alice: Client }> {
-  const world = await makeWorld()
-  await enrol(relay, world)
-  return { world, alice: await makeClient(world, 'alice') }
-}
-
-function post(
-  world: World,
-  signer: Signer,
-  body: { package: Envelope; request: Envelope },
-): Promise<Answer> {
-  return send(relay, paths.requests(world.tenant), signer, { body: toJson(body) })
-}
-
-async function ask(
-  world: World,
-  client: Client,
-  changes: Partial<KeyRequestBody> = {},
-): Promise<Answer> {
-  const request = await makeRequest(world, client, [random(16)], changes)
-  return post(world, client.signer, { package: client.package, request })
-}
+const { answer, ask, post, start } = mailboxCalls(() => relay)
 
 async function waiting(world: World, after = 0): Promise<Mailbox> {
   const listed = await send(relay, `${paths.requests(world.tenant)}?after=${after}`, world.deriver)
   return mailboxSchema(listed.json, '')
-}
-
-function answer(world: World, done: number, refusals: Envelope[] = []): Promise<Answer> {
-  return send(relay, paths.answers(world.tenant), world.deriver, {
-    body: toJson({ done, refusals }),
-  })
 }
 
 describe('requests', () => {
