@@ -155,7 +155,7 @@ const libsodium: Peer = {
 }
 
 /** HPKE base mode, X25519, HKDF-SHA-256 and AES-256-GCM, by @hpke/core. */
-export function makeHpkeSuite(): CipherSuite {
+function makeHpkeSuite(): CipherSuite {
   return new CipherSuite({
     kem: new DhkemX25519HkdfSha256(),
     kdf: new HkdfSha256(),
