@@ -73,10 +73,23 @@ export function spawnDeriver(directory: string, ...options: string[]): DeriverPr
   return spawnRun(directory, '--json', ...options)
 }
 
+/** The same in a network namespace of Linux. */
+export function spawnDeriverIn(
+  namespace: string,
+  directory: string,
+  ...options: string[]
+): DeriverProcess {
+  const args = ['deriver/cli.ts', 'run', '--dir', directory, '--json', ...options]
+  return watch('ip', ['netns', 'exec', namespace, process.execPath, ...args])
+}
+
 /** Starts `keyferry run` on a directory whose settings, or whose options, say that it prints JSON. */
 export function spawnRun(directory: string, ...options: string[]): DeriverProcess {
-  const args = ['deriver/cli.ts', 'run', '--dir', directory, ...options]
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  return watch(process.execPath, ['deriver/cli.ts', 'run', '--dir', directory, ...options])
+}
+
+function watch(command: string, args: readonly string[]): DeriverProcess {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
   const events: Record<string, unknown>[] = []
   createInterface({ input: child.stdout }).on('line', (line) => {
     events.push(JSON.parse(line) as Record<string, unknown>)
