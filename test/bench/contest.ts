@@ -18,9 +18,9 @@ export interface Result {
   rounds: number[]
 }
 
-/** What others have just left is collected, where it can be: else it is paid for by whoever comes next. */
+/** What others have just left is collected, where it can be: else it is paid for by whoever comes next. All garbage of a page would take compiled code along. */
 function collect(): void {
-  ;(globalThis as { gc?: () => void }).gc?.()
+  ;(globalThis as { gc?: (options: { type: 'minor' }) => void }).gc?.({ type: 'minor' })
 }
 
 function fill(size: number): Bytes {

@@ -7,7 +7,7 @@ import { sha256 } from '../../shared/hash.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { makeKeyring, type Keyring } from '../lib/publication.ts'
 import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
-import { random } from '../lib/world.ts'
+import { random } from '../../deriver/random.ts'
 import { OPENERS, PEERS, type PeerName, type Sent } from './keys-peers.ts'
 import { COLLECTING, Rounds, type Line } from './measure.ts'
 
@@ -48,7 +48,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
 ]): Promise<void> {
   const page = globalThis as unknown as InPage
   const { library } = page
-  const { gc } = globalThis as unknown as { gc: () => void }
+  const { gc } = globalThis as unknown as { gc: (options: { type: 'minor' }) => void }
   const seen = { asked: 0, answered: 0, verified: 0, bytes: 0 }
   const call: typeof fetch = async (input, init) => {
     seen.asked = performance.now()
@@ -80,7 +80,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
   const notes = await client.keyring('notes')
   const message = new Uint8Array(32)
   page.refresh = async () => {
-    gc()
+    gc({ type: 'minor' })
     const began = performance.now()
     await client.refresh()
     const told = performance.now()
@@ -102,7 +102,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
   const key = await crypto.subtle.importKey('jwk', bareKey, 'Ed25519', false, ['verify'])
   const [sig, body, bytes] = [signature, signed, data].map((one) => Uint8Array.from(one))
   page.bare = async () => {
-    gc()
+    gc({ type: 'minor' })
     const began = performance.now()
     for (let i = 0; i < 20; i++) {
       if (!(await crypto.subtle.verify('Ed25519', key, sig!, body!))) throw new Error('not signed')
@@ -114,7 +114,7 @@ async function prepareInPage([config, recipients, bareKey, signature, signed, da
 
 async function openInPage([name, message]: [string, string]): Promise<number> {
   const open = (globalThis as unknown as InPage).open[name]!
-  ;(globalThis as unknown as { gc: () => void }).gc()
+  ;(globalThis as unknown as { gc: (options: { type: 'minor' }) => void }).gc({ type: 'minor' })
   const began = performance.now()
   await open(message)
   return performance.now() - began

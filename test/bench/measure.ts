@@ -49,7 +49,7 @@ const collect = runInNewContext('gc') as () => void
 Object.assign(globalThis, { gc: collect })
 
 /** For a Chromium in which turns are measured. */
-export const COLLECTING = '--js-flags=--expose-gc --no-flush-bytecode'
+export const COLLECTING = '--js-flags=--expose-gc,--no-flush-bytecode'
 
 /** CPU milliseconds, user and system, of this process so far. */
 export function spent(): number {
