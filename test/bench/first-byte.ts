@@ -208,7 +208,7 @@ function visitOf(kind: Kind, runs: readonly Run[]): Visit {
     runs: runs.length,
     p50: median(asked),
     p99: p99(asked),
-    trips: Math.max(...runs.map(({ trips }) => trips)),
+    trips: median(runs.map(({ trips }) => trips)),
     phases,
   }
 }

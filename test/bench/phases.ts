@@ -41,7 +41,7 @@ export interface Visit {
   /** From the request for the key to the first byte. */
   p50: number
   p99: number
-  /** Calls to the relay until then, with those that the browser asks on its own before: the most of any run. */
+  /** Calls to the relay until then, with those that the browser asks on its own before: in the middle run, as a busy machine may be late to let the browser remember a preflight. */
   trips: number
   /** Medians. */
   phases: Phases
