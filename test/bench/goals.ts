@@ -222,6 +222,14 @@ export const GOALS: readonly Goal[] = [
     measured: ratio(visit(VISITS.warm)),
   },
   {
+    work: 'push of a revocation among 10,000 members, milliseconds of a relay’s CPU',
+    bound: { most: 50 },
+    measured: (results) => {
+      const line = last(results, /^relay CPU: a revocation among 10000 members/)
+      return line && figureOf(line)
+    },
+  },
+  {
     work: 'bytes of the client with gzip',
     bound: { most: 30_000 },
     measured: ({ size }) => size.client,

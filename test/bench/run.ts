@@ -5,7 +5,6 @@ import { writePage } from './docs.ts'
 import { benchFirstByte } from './first-byte.ts'
 import { judge } from './goals.ts'
 import { proofLines } from './heads.ts'
-import { type Line } from './measure.ts'
 import { peerSizes } from './messages.ts'
 import { LINES } from './parts.ts'
 import { asText, goalsAsText } from './report.ts'
@@ -24,6 +23,7 @@ and the size of the client. What it measured is left in bench-results/results.js
 --only   only these parts: ${PARTS.join(', ')}
 --check  exit 1 where a goal is missed
 --docs   write docs/performance.json, and of it docs/performance.md and its pictures; a whole run only
+Exit status: 0 done, 1 a goal is missed (--check), 2 wrong usage, 3 a part failed, and the others stand.
 
 example: npm run bench -- --quick --only messages
 `
@@ -43,23 +43,31 @@ const isWanted = (part: string): boolean => values.only === undefined || values.
 
 const CLIENT = ['web/index.ts']
 
-async function measure(): Promise<RunResults> {
-  const lines: Line[] = []
-  for (const [part, bench] of Object.entries(LINES)) {
-    if (!isWanted(part)) continue
-    const began = performance.now()
-    lines.push(...(await bench(quick)))
+/** Parts that failed: what the others measured counts all the same. */
+const failed: string[] = []
+
+async function attempt<T>(part: string, bench: () => Promise<T>): Promise<T | undefined> {
+  if (!isWanted(part)) return undefined
+  const began = performance.now()
+  try {
+    const made = await bench()
     process.stderr.write(`${part}: ${((performance.now() - began) / 1_000).toFixed(0)} s\n`)
+    return made
+  } catch (error) {
+    failed.push(part)
+    process.stderr.write(`${part}: failed: ${(error as Error).stack}\n`)
+    return undefined
   }
-  const page = isWanted('page') ? await benchFirstByte(quick ? 2 : 6, quick ? 2 : 4) : null
-  lines.push(...(page?.lines ?? []))
-  return {
+}
+
+async function measure(): Promise<RunResults> {
+  const results: RunResults = {
     machine: thisMachine(),
     date: new Date().toISOString().slice(0, 10),
     quick,
-    lines,
-    page: page?.visits ?? [],
-    peers: isWanted('messages') ? await peerSizes() : [],
+    lines: [],
+    page: [],
+    peers: [],
     proofs: isWanted('heads') ? proofLines([1, 10, 100, 1_000, 10_000, 100_000]) : [],
     size: {
       client: (await mainSize(CLIENT)).gzip,
@@ -67,6 +75,16 @@ async function measure(): Promise<RunResults> {
       chunks: Object.fromEntries((await chunkSizes(CLIENT)).sizes),
     },
   }
+  for (const [part, bench] of Object.entries(LINES)) {
+    results.lines.push(...((await attempt(part, () => bench(quick))) ?? []))
+    // A run that is stopped leaves what it has measured until then.
+    writeResults(results)
+  }
+  const page = await attempt('page', () => benchFirstByte(quick ? 2 : 6, quick ? 2 : 4))
+  results.lines.push(...(page?.lines ?? []))
+  results.page = page?.visits ?? []
+  results.peers = isWanted('messages') ? await peerSizes() : []
+  return results
 }
 
 const unknown = values.only?.find((part) => !PARTS.includes(part))
@@ -84,8 +102,12 @@ if (values.help === true) {
     values.json === true ? `${JSON.stringify(results, null, 2)}\n` : asText(results),
   )
   process.stderr.write(`${writeResults(results)}\n`)
-  if (values.docs === true) await writePage(results)
+  if (values.docs === true && failed.length === 0) await writePage(results)
   const verdicts = judge(results)
   process.stderr.write(goalsAsText(verdicts))
   if (values.check === true && verdicts.some(({ isMet }) => !isMet)) process.exitCode = 1
+  if (failed.length > 0) {
+    process.stderr.write(`failed: ${failed.join(', ')}\n`)
+    process.exitCode = 3
+  }
 }
