@@ -49,7 +49,6 @@ export function openKeys(
 
 /** Throws `ERR_KEYRING` unless the keys are of the keyring of this name: the app config maps names to ids but proves nothing. */
 export async function requireName(keys: Keys, wanted: string | undefined): Promise<void> {
-  if (wanted === undefined) return
   const name = await keys.name()
   // PROTOCOL [bundle-2]
   if (name !== wanted)
