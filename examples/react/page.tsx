@@ -1,11 +1,11 @@
 import { connect, openIndexedDbStore, type Keyferry } from 'keyferry'
 import { enrollAt, openIdentity, renewBy } from 'keyferry/enroll'
 import { StrictMode, useEffect, useState } from 'react'
-import { hydrateRoot } from 'react-dom/client'
+import { createRoot, hydrateRoot } from 'react-dom/client'
 import { Note } from './note.tsx'
 
 async function open(signal: AbortSignal): Promise<Keyferry> {
-  const store = await openIndexedDbStore('react-app')
+  const store = await openIndexedDbStore('notes-app')
   const enroll = enrollAt('/enroll')
   const identity = await openIdentity({ name: 'web', store, enroll })
   const config = await (await fetch('/keyferry.json')).json()
@@ -23,13 +23,16 @@ function App() {
     )
     return () => stop.abort()
   }, [])
-  if (failure !== undefined) throw failure
+  if (failure !== undefined) return <p id="state">{String(failure)}</p>
   return <Note keyferry={keyferry} />
 }
 
-hydrateRoot(
-  document.querySelector('#app')!,
+const root = document.querySelector('#app')!
+const app = (
   <StrictMode>
     <App />
-  </StrictMode>,
+  </StrictMode>
 )
+// What a server has rendered is taken over; an empty page begins here.
+if (root.hasChildNodes()) hydrateRoot(root, app)
+else createRoot(root).render(app)
