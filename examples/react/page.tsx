@@ -14,16 +14,16 @@ async function open(signal: AbortSignal): Promise<Keyferry> {
 
 function App() {
   const [keyferry, setKeyferry] = useState<Keyferry | null>(null)
-  const [failure, setFailure] = useState<unknown>()
+  const [failure, setFailure] = useState<string>()
   useEffect(() => {
     const stop = new AbortController()
     open(stop.signal).then(
       (client) => stop.signal.aborted || setKeyferry(client),
-      (error: unknown) => stop.signal.aborted || setFailure(error),
+      (error: Error) => stop.signal.aborted || setFailure(error.message),
     )
     return () => stop.abort()
   }, [])
-  if (failure !== undefined) return <p id="state">{String(failure)}</p>
+  if (failure !== undefined) return <p id="state">{failure}</p>
   return <Note keyferry={keyferry} />
 }
 
