@@ -114,16 +114,19 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   /** What relays hold against this database, and which of them have said so. */
   let foreign: Foreign | null = null
   const answered = new Set<string>()
+  /** What this process told a person of. */
+  const told = new Set<string>()
   let isRootAway = false
   /** Why a root is not open. */
   let unopened: KeyferryError | null = null
 
-  /** Tells a person, once a day, what goes on failing. */
+  /** Tells a person what goes on failing, once a day, and when a process begins. */
   function alarm(what: string, by: string): void {
     const until = now()
     const entry = { what, until, renewsAt: until, by, state: 'overdue' as const }
-    if (takeAlarms(store, [entry], until).length > 0)
+    if (takeAlarms(store, [entry], until).length > 0 || !told.has(what))
       report({ type: 'alarm', what, state: 'failed', until, by })
+    told.add(what)
   }
   const signer = keepSigner(store, options.signer, now, alarm)
 
@@ -358,7 +361,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       conditions.set(isAboutRoot ? 'root' : 'heads', error)
       if (isAboutRoot && !isRootAway) report({ type: 'root', state: 'away', code, message })
       isRootAway ||= isAboutRoot
-      alarm(isAboutRoot ? 'the root of trust' : 'no heads are signed', message)
+      const by = error.hint === undefined ? message : `${message} (${error.hint})`
+      alarm(isAboutRoot ? 'the root of trust' : 'no heads are signed', by)
     }
   }
 
@@ -371,7 +375,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     work: workOrAlarm,
     poll: () => pollSources(store, trust(), now, report),
     listen: (ring, stop) =>
-      relayUrls().map((url) => listen(access(url), ring, stop, complain(url))),
+      signer.isThere()
+        ? relayUrls().map((url) => listen(access(url), ring, stop, complain(url)))
+        : [],
     isDue: () => isAble && isPublishDue(),
   }
 

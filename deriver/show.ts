@@ -66,7 +66,9 @@ export function eventLine(event: ServiceEvent): string {
     case 'crl-error':
       return `CRL source ${event.place}: ${event.message} (${event.code})`
     case 'alarm':
-      return `ALARM ${event.what} ${event.state}${event.state === 'failed' ? '' : `, until ${date(event.until)}`}: ${event.by}`
+      return event.state === 'failed'
+        ? `ALARM ${event.what}: ${event.by}`
+        : `ALARM ${event.what} ${event.state}, until ${date(event.until)}: ${event.by}`
     case 'root':
       return event.state === 'back'
         ? 'the root of trust answers again'

@@ -18,6 +18,8 @@ export type SignerSource =
 export interface SignerKeeper {
   /** The signer as {@link SignerKeeper.refresh} left it. */
   current(): AnySigner
+  /** Whether there is one: not before the first refresh, which a restored database keeps waiting. */
+  isThere(): boolean
   /** Takes a new certificate where the present one is due or revoked. Throws what the source throws while there is none. */
   refresh(): Promise<void>
   /** Whether others would take a head of this signer: its certificate holds, and lists that hold cover it. */
@@ -60,6 +62,7 @@ export function keepSigner(
 
   return {
     current: () => signer!,
+    isThere: () => signer !== null,
     async refresh() {
       if (typeof source === 'function') await reload(source)
       else if ('issuer' in source) await renew(source.issuer, source.uri, source.key)

@@ -202,6 +202,23 @@ afterAll(async () => {
 })
 
 describe('after the machine is lost', () => {
+  it('[restore-2] a service says, each time that it starts, why it signs nothing, and goes on', async () => {
+    const by = expect.stringContaining('keyferry catch-up') as string
+    const alarm = { type: 'alarm', what: 'no heads are signed', state: 'failed', by }
+    for (const _ of ['first', 'again']) {
+      events = []
+      const stop = new AbortController()
+      const running = deriver.run(stop.signal)
+      await expect.poll(() => events).toContainEqual(expect.objectContaining(alarm))
+      // What ended it before it is stopped shows here.
+      await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 500))])
+      stop.abort()
+      await running
+      deriver.close()
+      deriver = await open('restored')
+    }
+  })
+
   it('[restore-2] nothing is signed before the relay was asked, and looking changes nothing', async () => {
     expect(await codeOf(deriver.step())).toBe('ERR_ROLLBACK')
     const tables = () =>
