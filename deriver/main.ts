@@ -67,6 +67,24 @@ function statusOf(error: unknown): number {
   return unknown.includes(error.code) ? 3 : 1
 }
 
+/** What a person is told of an error of the command `name`: what it is, what a relay said last where nobody answered in time, and what may help. */
+export function linesOf(
+  error: unknown,
+  name: string,
+  hints: Partial<Record<string, string>>,
+): string[] {
+  const { message, cause } = error as Error
+  // What the file system refuses has a name of its own, and the same remedies.
+  const isFile = error instanceof Error && 'syscall' in error
+  const code = isKeyferryError(error) ? error.code : isFile ? 'ERR_IO' : ''
+  const lines = [`error: ${message}${code === '' ? '' : ` (${code})`}`]
+  if (code === 'ERR_TIMEOUT' && isKeyferryError(cause))
+    lines.push(`hint: ${cause.message} (${cause.code})`)
+  const own = isKeyferryError(error) ? error.hint : undefined
+  const hint = own ?? (code === 'ERR_USAGE' ? `see keyferry ${name} --help` : hints[code])
+  return hint === undefined ? lines : [...lines, `hint: ${hint}`]
+}
+
 /** Shows Node's warnings as the command line's own. ML-KEM in WebCrypto is marked experimental; that is no news to whoever reads this output. */
 export function showWarnings(): void {
   process.removeAllListeners('warning')
@@ -76,11 +94,18 @@ export function showWarnings(): void {
   })
 }
 
+/** Commands that end as these words do, with another group or none: `keyring rotate` is `rotate`, `revoke` ends `client revoke`. */
+function nearest(commands: readonly string[], words: readonly string[]): string[] {
+  const found = commands.filter((one) => one.split(' ').at(-1) === words.at(-1))
+  return found.length > 3 ? [] : found
+}
+
 /** Runs the command that these arguments name and returns its exit status. Output, environment and signals are those of the process. */
 export async function main(argv: string[]): Promise<number> {
-  const fail = (message: string, of = ''): number => {
-    const help = `keyferry ${of === '' ? '' : `${of} `}--help`
-    process.stderr.write(`keyferry: error: ${message}\nkeyferry: hint: see ${help}\n`)
+  const fail = (message: string, of = '', near: string[] = []): number => {
+    const help = `see keyferry ${of === '' ? '' : `${of} `}--help`
+    const hint = near.length === 0 ? help : `is it keyferry ${near.join(' or keyferry ')}?`
+    process.stderr.write(`keyferry: error: ${message}\nkeyferry: hint: ${hint}\n`)
     return 2
   }
   // A client has no tenant: nothing of a deriver and its database is loaded for it.
@@ -104,7 +129,7 @@ export async function main(argv: string[]): Promise<number> {
     const { groupUsage } = deriver!
     const group = groupUsage(two) ?? groupUsage(name)
     if (group === undefined || (groupUsage(two) === undefined && named.length > 1 && !wantsHelp))
-      return fail(`no command ${two}`)
+      return fail(`no command ${two}`, '', nearest(Object.keys(commands), named.slice(0, 2)))
     process.stdout.write(group)
     return wantsHelp ? 0 : 2
   }
@@ -140,17 +165,8 @@ export async function main(argv: string[]): Promise<number> {
       signal: stop.signal,
     })
   } catch (error) {
-    // What the file system refuses has a name of its own, and the same remedies.
-    const isFile = error instanceof Error && 'syscall' in error
-    const code = isKeyferryError(error) ? error.code : isFile ? 'ERR_IO' : ''
-    process.stderr.write(
-      `keyferry: error: ${(error as Error).message}${code === '' ? '' : ` (${code})`}\n`,
-    )
-    const own = isKeyferryError(error) ? error.hint : undefined
-    const byCode =
-      code === 'ERR_USAGE' ? `see keyferry ${name} --help` : (command.hints ?? HINTS)[code]
-    const hint = own ?? byCode
-    if (hint !== undefined) process.stderr.write(`keyferry: hint: ${hint}\n`)
+    for (const line of linesOf(error, name, command.hints ?? HINTS))
+      process.stderr.write(`keyferry: ${line}\n`)
     return statusOf(error)
   } finally {
     for (const signal of SIGNALS) process.off(signal, end)

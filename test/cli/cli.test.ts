@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../deriver/commands/index.ts'
+import { linesOf } from '../../deriver/main.ts'
+import { KeyferryError } from '../../shared/errors.ts'
 import { encodePem } from '../../shared/pem.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
@@ -66,6 +68,23 @@ describe('usage', () => {
       expect(stderr).toMatch(/^keyferry: error: [^A-Z]/)
     }
     expect((await spawnKeyferry([])).status).toBe(2)
+  })
+
+  it('a command of another group is named, and of many none', async () => {
+    const hintOf = async (...args: string[]) => (await keyferry(args)).stderr.split('hint: ')[1]
+    expect(await hintOf('keyring', 'rotate', 'notes')).toBe('is it keyferry rotate?\n')
+    expect(await hintOf('destroy')).toBe('is it keyferry keyring destroy?\n')
+    expect(await hintOf('list')).toBe('see keyferry --help\n')
+  })
+
+  it('what a relay said last is told where nothing came in time', () => {
+    const cause = new KeyferryError('ERR_RELAY', 'the relay answers 403 ERR_SUSPENDED')
+    const error = new KeyferryError('ERR_TIMEOUT', 'no answer in time', { cause })
+    expect(linesOf(error, 'encrypt', { ERR_TIMEOUT: 'are relay and deriver up?' })).toEqual([
+      'error: no answer in time (ERR_TIMEOUT)',
+      'hint: the relay answers 403 ERR_SUSPENDED (ERR_RELAY)',
+      'hint: are relay and deriver up?',
+    ])
   })
 
   it('a directory without a tenant is exit 3', async () => {
