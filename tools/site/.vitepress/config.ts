@@ -13,6 +13,9 @@ const links: MarkdownOptions['config'] = (md) => {
   md.core.ruler.push('repository-links', ({ env, tokens }) => {
     const page = relative(ROOT, (env.realPath ?? env.path) as string)
     for (const token of tokens.flatMap(({ children }) => children ?? [])) {
+      // The tag of a step stays on one line.
+      if (token.type === 'code_inline' && /^\[[a-z]+-\d+\]$/.test(token.content))
+        token.attrSet('class', 'step')
       const href = token.type === 'link_open' ? token.attrGet('href') : null
       if (href === null || /^([a-z]+:|#)/.test(href)) continue
       const { address, file } = resolveLink(page, href)
