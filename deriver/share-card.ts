@@ -120,7 +120,7 @@ const USE = (need: number): string[] => [
   `${need === 2 ? 'One card alone opens' : `Fewer than ${need} open`} nothing, and say${need === 2 ? 's' : ''} nothing of any key. Keep it where nobody keeps another one;`,
   'show it to nobody but at a restore or a drill, and say at once if it is lost.',
   'To use it: keyferry restore FILE --share CARD … or keyferry drill FILE --share CARD …, with this file,',
-  'or without --share, typing the five lines below. Capitals and spaces are nothing.',
+  'or without --share, typing the five lines below. Capitals and spaces do not matter.',
 ]
 
 /** A card as text. */
