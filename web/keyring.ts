@@ -291,7 +291,7 @@ export class Keyring {
       if (!isKeyferryError(error, 'ERR_UNKNOWN_KEY')) throw error
       // Somebody else may have heard of a rotation first: another tab, a fetch on its way, or the message's sender.
       await this.#host.sync()
-      await this.#host.settled()
+      if (!(await this.#isKnown(keyId))) await this.#host.settled()
       if (!(await this.#isKnown(keyId))) await this.#host.catchUp()
       return this.#knownKey(keyId, minVersion)
     }

@@ -230,7 +230,7 @@ export class Session {
     const keyrings = this.#withHeld(wanted)
     // Which suites a package may have stands in the trust document: that comes first.
     if (this.#state.packages.every(({ channel }) => channel === null)) loadFirst()
-    if (this.#state.accepted === null || keyrings.length === 0)
+    if (this.#state.packages.length === 0 || keyrings.length === 0)
       await this.#fetchAll([], 'current', signal)
     if (keyrings.length === 0) return
     if (this.#state.accepted === null) throw new KeyferryError('ERR_RELAY', 'the relay has no head')

@@ -92,3 +92,20 @@ it('[package-5] a device that was off deletes what had ended before it uses anyt
   const recoverable = { ...state, keyrings: others }
   expect(withoutEnded(recoverable, campaign.now)).toBe(recoverable)
 })
+
+it('[package-5] a device that comes back without a package makes one only under a head that a relay shows it now', async () => {
+  const device = await campaign.join()
+  const { relay } = campaign.path
+  const packages = async () => (await device.store.read())!.packages
+  campaign.pass((await packages())[0]!.expiresAt - campaign.now)
+  relay.isDown = true
+  expect(await device.client.round()).toBe('ERR_RELAY')
+  expect(await packages()).toEqual([])
+  // The one that it was shown last is over.
+  relay.isDown = false
+  expect(await device.client.round()).not.toBe('none')
+  expect(await packages()).toEqual([])
+  await campaign.step()
+  expect(await device.client.round()).toBe('none')
+  expect(await packages()).toHaveLength(1)
+})

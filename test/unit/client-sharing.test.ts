@@ -89,6 +89,37 @@ describe.each(Object.keys(kinds))('a store in %s, shared', (kind) => {
     expect(await other.decrypt(message, { as: 'text' })).toBe('x')
     expect(calls).toBe(0)
   })
+
+  it('a message under a version that another one has fetched waits for no relay that hangs', async () => {
+    const { relay, identity } = await start()
+    // Nobody takes turns: as with stores without them, and where a turn has lasted too long.
+    const make = kinds[kind]!()
+    const withoutTurns = (): Store => ({ ...make(), turn: (work) => work() })
+    const [one, two] = [
+      await open(relay, { store: withoutTurns(), identity }),
+      await open(relay, { store: withoutTurns(), identity }),
+    ]
+    const [notes, other] = [await one.keyring('notes'), await two.keyring('notes')]
+    await rotate(relay)
+    const hangs = Promise.withResolvers<Response>()
+    const asked = new Promise<void>((resolve) => {
+      relay.interfere = () => {
+        relay.interfere = () => undefined
+        resolve()
+        return hangs.promise
+      }
+    })
+    const fetching = two.refresh()
+    await asked
+    await one.refresh()
+    const message = await notes.encrypt('x')
+    let isWaiting = true
+    void fetching.finally(() => (isWaiting = false)).catch(() => {})
+    expect(await other.decrypt(message, { as: 'text' })).toBe('x')
+    expect(isWaiting).toBe(true)
+    hangs.resolve(new Response(null, { status: 503 }))
+    await fetching
+  })
 })
 
 it('a store that fails stops nobody who has the keys, and is told of once', async () => {
