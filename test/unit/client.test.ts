@@ -109,7 +109,10 @@ describe('a keyring', () => {
     const message = await sender.encrypt('under the new one')
     const before = relay.deliveries.length
     const asked = new Promise<void>((resolve) => {
-      relay.interfere = () => void resolve()
+      relay.interfere = () => {
+        resolve()
+        return undefined
+      }
     })
     const fetching = second.refresh()
     await asked
