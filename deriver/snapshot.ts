@@ -55,11 +55,15 @@ function isLeft(folder: string): boolean {
   }
 }
 
-/** Copies that a backup left which was killed. */
+/** Copies that a backup left which was killed. Another backup may end, or erase them, at the same time. */
 function eraseLeft(directory: string): void {
   for (const name of readdirSync(directory).filter((one) => one.startsWith(PREFIX))) {
     const folder = join(directory, name)
-    if (isLeft(folder) || Date.now() - statSync(folder).mtimeMs > LONGEST) erase(folder)
+    try {
+      if (isLeft(folder) || Date.now() - statSync(folder).mtimeMs > LONGEST) erase(folder)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
   }
 }
 

@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -258,6 +259,8 @@ describe('a backup', () => {
     const old = leave('old', ['another container', 2 ** 22 + 1, '1'], 90_000)
     const running = leave('running', [machine, process.pid, start])
     const unnamed = leave('4711', null)
+    // As one is seen that goes away between two looks: another backup ended.
+    symlinkSync(path('nowhere'), path('.backup-gone'))
     await backup()
     const all = [ended, old, elsewhere, running, unnamed]
     expect(all.map((one) => existsSync(one))).toEqual([false, false, true, true, true])
