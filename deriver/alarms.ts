@@ -15,6 +15,8 @@ export const ALARMS = {
   'root-away': 'The root of trust does not answer: nothing new is derived. keyferry root check',
   'root-closed':
     'A root that was added cannot be opened here. Heads go on for as long as nothing comes from it. keyferry root check',
+  clock:
+    'The clock of this machine went back: it is wrong now, or was ahead before. Clients and relays go by their own. Set it, by NTP.',
   relay: 'A relay does not answer as it should. The others go on; it is tried again by itself.',
   crl: 'Heads are not taken under a revocation list that has ended. keyferry crl list',
   catalog: 'Under an ended catalog clients do not encrypt. keyferry catalog propose',
@@ -54,6 +56,8 @@ function ofCondition({ what, code, message, since }: Condition): Omit<Alarm, 'he
       return { kind: 'root-closed', what: said, since }
     case 'heads':
       return { kind: 'no-heads', what: said, since }
+    case 'clock':
+      return { kind: 'clock', what: message, since }
     case 'logins':
       return { kind: 'logins', what: message, since }
     case 'unknown':

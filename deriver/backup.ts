@@ -114,9 +114,14 @@ async function describeStore(
 
 /** Throws `ERR_CLOCK` where the clock is before what was signed last: a backup of that date would be taken for an older one. */
 function requireClock(store: Store, skew: number, now: number): void {
-  const last = store.get<{ n: number | null }>('SELECT max(issued) AS n FROM heads')?.n ?? 0
-  if (now + skew < last)
-    throw new KeyferryError('ERR_CLOCK', 'the clock is before the newest head of this database')
+  // The newest, not the latest: a clock that was ahead for an hour keeps no backup back for as long as it was ahead.
+  const last = store.get<{ issued: number }>(
+    'SELECT issued FROM heads ORDER BY version DESC LIMIT 1',
+  )
+  if (last !== undefined && now + skew < last.issued)
+    throw new KeyferryError('ERR_CLOCK', 'the clock is before the newest head of this database', {
+      hint: 'set the clock of this machine; where it was ahead before, keyferry run signs a head of now',
+    })
 }
 
 /**

@@ -5,7 +5,7 @@
 import { type KeyferryError } from '../shared/errors.ts'
 import { type Store } from './store.ts'
 
-/** One thing that stands wrong: `root`, `roots`, `heads`, `logins`, or `relay` and `unknown` with an address. `since` is seconds. */
+/** One thing that stands wrong: `root`, `roots`, `heads`, `clock`, `logins`, or `relay` and `unknown` with an address. `since` is seconds. */
 export interface Condition {
   what: string
   code: string

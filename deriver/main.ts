@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { COMMON } from './commands/definition.ts'
 import { messageCommands } from './commands/messages.ts'
+import { storeError } from './store-error.ts'
 
 /** A passphrase that is given, not asked for: in a file or in the environment. */
 function givenPassphrase(file: string | undefined): string | undefined {
@@ -164,9 +165,11 @@ export async function main(argv: string[]): Promise<number> {
       out: (text) => void process.stdout.write(`${text}\n`),
       signal: stop.signal,
     })
-  } catch (error) {
+  } catch (thrown) {
+    const error = storeError(thrown) ?? thrown
     for (const line of linesOf(error, name, command.hints ?? HINTS))
-      process.stderr.write(`keyferry: ${line}\n`)
+      process.stderr.write(`keyferry: ${line}
+`)
     return statusOf(error)
   } finally {
     for (const signal of SIGNALS) process.off(signal, end)

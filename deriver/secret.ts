@@ -11,7 +11,7 @@ import {
 } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { ERROR_CODES } from '../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { readReference } from './key-reference.ts'
@@ -172,7 +172,9 @@ function open(path: string, file: KeyFile, passphrase: string | null): Bytes {
     throw new KeyferryError('ERR_IO', `${path} has impossible parameters`, { cause })
   }
   if (file.commitment.length !== 32 || !timingSafeEqual(key.subarray(32), file.commitment))
-    throw errorOf('ERR_PASSPHRASE')
+    throw new KeyferryError('ERR_PASSPHRASE', ERROR_CODES.ERR_PASSPHRASE, {
+      hint: 'is it the one of this directory? where it is lost, keyferry restore seals the keys of a backup by another one',
+    })
   try {
     const opener = createDecipheriv('aes-256-gcm', key.subarray(0, 32), file.nonce)
     opener.setAAD(utf8(purpose)).setAuthTag(file.secret.subarray(-16))

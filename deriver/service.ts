@@ -117,6 +117,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   /** What this process told a person of. */
   const told = new Set<string>()
   let isRootAway = false
+  /** The latest time that was here. */
+  let latest = 0
   /** Why a root is not open. */
   let unopened: KeyferryError | null = null
 
@@ -175,6 +177,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     conditions.set('roots', unopened)
   }
 
+  /** It keeps nothing back: what is wrong may be the time that is there, or the one that was there before. */
+  function watchClock(): void {
+    latest = Math.max(latest, now(), lastHead()?.issued ?? 0)
+    const isBack = isAhead(latest)
+    const by = `the clock was set back: it was ${new Date(latest * 1000).toISOString()} already`
+    conditions.set('clock', isBack ? new KeyferryError('ERR_CLOCK', by) : null)
+    if (isBack) alarm('the clock', by)
+  }
+
   async function prepare(): Promise<void> {
     if (!isNewestTrust(store, trust())) trusts = await loadTrust(store)
     await openRoots()
@@ -223,12 +234,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     }
   }
 
-  /** Something changed that no head shows, or the last head is as old as a heartbeat. */
+  const lastHead = (): { change: number; issued: number; envelope: Bytes | null } | undefined =>
+    store.get('SELECT change, issued, envelope FROM heads ORDER BY version DESC LIMIT 1')
+  const isAhead = (time: number): boolean => time > now() + trust().body.skew
+
+  /** Something changed that no head shows, or the last head is as old as a heartbeat, or of a time that is not yet. */
   function isPublishDue(): boolean {
-    const last = store.get<{ change: number; issued: number; envelope: Bytes | null }>(
-      'SELECT change, issued, envelope FROM heads ORDER BY version DESC LIMIT 1',
-    )
-    if (last === undefined || last.envelope === null) return true
+    const last = lastHead()
+    if (last === undefined || last.envelope === null || isAhead(last.issued)) return true
     return last.change !== store.counter('change') || last.issued + heartbeat() <= now()
   }
 
@@ -306,6 +319,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function work(): Promise<void> {
+    watchClock()
     await prepare()
     await askWitnesses()
     isAble = await signer.canSign(trust())

@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { KeyferryError } from '../shared/errors.ts'
 import { openLog } from './log.ts'
 import { hasEnded, placeOf } from './process-place.ts'
+import { storeError } from './store-error.ts'
 import { type Store } from './store.ts'
 
 const PREFIX = '.backup-'
@@ -79,11 +80,11 @@ function named<T>(work: () => T): T {
     return work()
   } catch (cause) {
     if (cause instanceof KeyferryError) throw cause
-    const { errcode = 0, message } = cause as Error & { errcode?: number }
-    // SQLITE_CORRUPT, SQLITE_NOTADB
-    if ((errcode & 0xff) === 11 || (errcode & 0xff) === 26)
-      throw new KeyferryError('ERR_STATE', `the database is damaged: ${message}`, { cause })
-    throw new KeyferryError('ERR_IO', `the database cannot be copied: ${message}`, { cause })
+    const { message } = cause as Error
+    throw (
+      storeError(cause) ??
+      new KeyferryError('ERR_IO', `the database cannot be copied: ${message}`, { cause })
+    )
   }
 }
 

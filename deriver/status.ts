@@ -3,6 +3,7 @@ import { base64url, hex, type Bytes } from '../shared/bytes.ts'
 import { type AppConfigJson } from '../shared/config.ts'
 import { revocationBound, type RevocationBound } from './bound.ts'
 import { readCalendar, type CalendarEntry } from './calendar.ts'
+import { readConditions, type Condition } from './conditions.ts'
 import { listSources, type CrlSource } from './crl-sources.ts'
 import { keyringIds, type KeyringRow } from './keyrings.ts'
 import { readWriter, type Writer } from './lease.ts'
@@ -86,6 +87,7 @@ function problems(
   now: number,
   change: number,
   headChange: number,
+  conditions: readonly Condition[],
 ): string[] {
   const out: string[] = []
   const { head, catalog, crls, relays, keyrings } = status
@@ -109,6 +111,7 @@ function problems(
   }
   for (const { uri, ordered } of status.rekeys)
     if (ordered < now - 86_400) out.push(`${uri} has not replaced its keys since a day`)
+  out.push(...conditions.map(({ message, code }) => `${message} (${code})`))
   if (status.waiting > 0) out.push(`${status.waiting} requests wait for you: request list`)
   return out
 }
@@ -202,5 +205,8 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
       keyrings: names(row.key_id),
     })),
   }
-  return { ...status, problems: problems(status, now, store.counter('change'), head?.change ?? 0) }
+  // What a service found says nothing while none runs.
+  const conditions = status.writer === null ? [] : readConditions(store)
+  const change = store.counter('change')
+  return { ...status, problems: problems(status, now, change, head?.change ?? 0, conditions) }
 }

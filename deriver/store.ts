@@ -8,6 +8,7 @@ import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { requireOwn } from './permissions.ts'
+import { storeError } from './store-error.ts'
 import { CA_FORMAT, caFormat, COPY_TO_CA, migrateCa, MOVE_TO_CA } from './ca-schema.ts'
 
 /**
@@ -231,6 +232,14 @@ export function migrateStore(db: DatabaseSync, what: string, create = false): vo
   for (const [i, step] of MIGRATIONS.entries()) migrate(db, i + 1, step)
 }
 
+function cannotOpen(path: string, cause: unknown): KeyferryError {
+  if (cause instanceof KeyferryError) return cause
+  const named = storeError(cause)
+  if (named === undefined) return new KeyferryError('ERR_IO', `${path} cannot be opened`, { cause })
+  const { code, message, hint } = named
+  return new KeyferryError(code, `${path}: ${message}`, { cause, hint: hint! })
+}
+
 /**
  * Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_PERMISSIONS` for one that others can read, since the salts are
  * in it, `ERR_IO`, `ERR_EXISTS`.
@@ -251,8 +260,7 @@ export function openStore(path: string, create = false): Store {
     migrateStore(db, path, create)
   } catch (cause) {
     db?.close()
-    if (cause instanceof KeyferryError) throw cause
-    throw new KeyferryError('ERR_IO', `${path} cannot be opened`, { cause })
+    throw cannotOpen(path, cause)
   }
   return storeOver(db)
 }
@@ -272,8 +280,7 @@ export function openCaStore(path: string): Store {
     migrateCa(db, 'main')
   } catch (cause) {
     db?.close()
-    if (cause instanceof KeyferryError) throw cause
-    throw new KeyferryError('ERR_IO', `${path} cannot be opened`, { cause })
+    throw cannotOpen(path, cause)
   }
   return storeOver(db)
 }

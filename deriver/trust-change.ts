@@ -7,7 +7,7 @@ import {
   type Envelope,
 } from '../shared/envelope.ts'
 import { documentHash } from '../shared/envelope.ts'
-import { KeyferryError } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { bytes, list, object, oneOf } from '../shared/schema.ts'
@@ -124,6 +124,21 @@ export async function trustChanges(before: TrustBody, after: TrustBody): Promise
   return out
 }
 
+/** What `work` throws, with what helps two people who signed different documents, or one that followed an earlier one. */
+async function withHints<T>(current: TrustDocument, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!isKeyferryError(cause)) throw cause
+    const { code, message } = cause
+    const hint = {
+      ERR_SIGNATURE: 'has everybody signed this same file? keyferry trust sign prints its hash',
+      ERR_TRUST_DOCUMENT: `document ${current.body.number} is in force: keyferry trust propose makes one that follows it, to be signed anew`,
+    }[code as string]
+    throw hint === undefined ? cause : new KeyferryError(code, message, { cause, hint })
+  }
+}
+
 /** Adds a key's signature to a draft, after checking that it follows the document in force. Throws `ERR_USAGE`, `ERR_EXISTS`, `ERR_TRUST_DOCUMENT`. */
 export async function signDraft(
   draft: Envelope,
@@ -131,7 +146,7 @@ export async function signDraft(
   current: TrustDocument,
 ): Promise<Envelope> {
   const body = decodeTrust(draft)
-  requireNext(body, current)
+  await withHints(current, () => requireNext(body, current))
   const listed = [...current.body.authority.keys, ...body.authority.keys]
   if (!listed.some((one) => equal(one, key.spki)))
     throw new KeyferryError('ERR_USAGE', 'this key is in neither trust document')
@@ -166,7 +181,8 @@ export async function publishTrust(
   draft: Envelope,
   now: number,
 ): Promise<TrustDocument> {
-  const next = await verifySuccessor(draft, await newestTrust(store))
+  const current = await newestTrust(store)
+  const next = await withHints(current, () => verifySuccessor(draft, current))
   requireIssued(next.body, now)
   if (next.body.expiresAt <= now) throw new KeyferryError('ERR_STALE', 'it is expired already')
   const { number } = next.body

@@ -4,8 +4,10 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { ALARMS } from '../../deriver/alarms.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
+import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { initAcme } from '../lib/init-acme.ts'
 import { AWS, AWS_KEY, GCP_KEY, GCP_TOKEN, startKmsServer, VAULT_TOKEN } from '../lib/kms-server.ts'
 import { hsmAbsent } from '../lib/softhsm.ts'
@@ -134,6 +136,18 @@ describe('docs/deriver.md', () => {
   it('Bringing a key in', async () => {
     const directory = await makeDirectory(true)
     expect(await run('Bringing a key in', directory)).toContain('confirmed by alice and bob')
+  })
+
+  it('knows every alarm, and no code that there is not', () => {
+    const section = page.split(/^## /m).find((one) => one.startsWith('When something is wrong'))!
+    const seen = [...section.matchAll(/^\| (`.*?) +\|/gm)].map(([, cell]) => cell!)
+    const names = seen.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name!))
+    expect(names.filter((name) => /^[a-z]+(-[a-z]+)*$/.test(name)).toSorted()).toEqual(
+      Object.keys(ALARMS).toSorted(),
+    )
+    const codes = [...page.matchAll(/`(ERR_\w+)`/g)].map(([, code]) => code!)
+    expect(codes.filter((code) => !Object.hasOwn(ERROR_CODES, code))).toEqual([])
+    expect(names.filter((name) => name.startsWith('ERR_')).length).toBeGreaterThan(10)
   })
 
   it('has a test for every block', () => {

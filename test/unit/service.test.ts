@@ -10,7 +10,9 @@ import {
   type OpenOptions,
   type ServiceEvent,
 } from '../../deriver/index.ts'
+import { readAlarms } from '../../deriver/alarms.ts'
 import { readConditions } from '../../deriver/conditions.ts'
+import { readStatus } from '../../deriver/status.ts'
 import { addRoot, useRoot } from '../../deriver/roots.ts'
 import { writeKeyFile } from '../../deriver/secret.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
@@ -97,9 +99,14 @@ it('signs on, and says so, where it cannot open a root that was added beside it;
   expect(readConditions(tenant.store)).toContainEqual(
     expect.objectContaining({ what: 'roots', code: 'ERR_ROOT' }),
   )
+  const { problems } = await readStatus(tenant.store, tenant.clock.now)
+  expect(problems).toContainEqual(expect.stringMatching(/NOT_HERE.* \(ERR_ROOT\)$/))
   // A restart without it is possible, too.
   stop.abort()
   await running
+  // It said that of a service that runs.
+  const after = await readStatus(tenant.store, tenant.clock.now)
+  expect(after.problems.filter((one) => one.includes('NOT_HERE'))).toEqual([])
   deriver.close()
   const again = await open()
   await again.step()
@@ -191,4 +198,42 @@ it('signs no head while a list is below the number that the trust document asks 
   )
   expect(list!.number).toBe(50)
   deriver.close()
+})
+
+it('says that its clock was set back, and signs on: it may have been ahead before', async () => {
+  const clock = { now: tenant.clock.now }
+  const deriver = await open({ now: () => clock.now })
+  const last = () =>
+    deriver.store.get<{ n: number; issued: number }>(
+      'SELECT count(*) AS n, max(issued) FILTER (WHERE version = (SELECT max(version) FROM heads)) AS issued FROM heads',
+    )!
+  const clocks = () => readConditions(deriver.store).filter(({ what }) => what === 'clock')
+  await deriver.step()
+  clock.now += 7_200
+  await deriver.step()
+  // Less than what clients take: nothing is said.
+  clock.now -= 60
+  await deriver.step()
+  expect([last().n, clocks()]).toEqual([2, []])
+  clock.now -= 3_600
+  await deriver.step()
+  expect(last()).toEqual({ n: 3, issued: clock.now })
+  expect(clocks()).toMatchObject([{ code: 'ERR_CLOCK', message: expect.any(String) }])
+  const told = events.filter((event) => event.type === 'alarm' && event.what === 'the clock')
+  expect(told).toMatchObject([{ state: 'failed', by: clocks()[0]!.message }])
+  const alarms = readAlarms(deriver.store, await readStatus(deriver.store, clock.now), clock.now)
+  expect(alarms.filter(({ kind }) => kind === 'clock')).toMatchObject([
+    { what: clocks()[0]!.message },
+  ])
+  await deriver.step()
+  expect([last().n, clocks()]).toEqual([3, [expect.anything()]])
+  clock.now += 3_600
+  await deriver.step()
+  expect(clocks()).toEqual([])
+  deriver.close()
+  // Another process finds it in the heads.
+  const again = await open({ now: () => clock.now - 3_600 })
+  await again.step()
+  expect(readConditions(again.store).map(({ what }) => what)).toContain('clock')
+  again.close()
 })

@@ -11,6 +11,7 @@ const TITLES: Record<string, string> = {
   'no-heads': 'No heads are signed',
   'root-away': 'Root of trust away',
   'root-closed': 'A root is not open',
+  clock: 'Clock',
   relay: 'Relay',
   crl: 'Revocation list',
   catalog: 'Catalog',
