@@ -6,7 +6,6 @@ import { parseArgs } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { COMMON } from './commands/definition.ts'
 import { messageCommands } from './commands/messages.ts'
-import { storeError } from './store-error.ts'
 
 /** A passphrase that is given, not asked for: in a file or in the environment. */
 function givenPassphrase(file: string | undefined): string | undefined {
@@ -151,6 +150,8 @@ export async function main(argv: string[]): Promise<number> {
     return fail(`${first!.charAt(0).toLowerCase()}${first!.slice(1)}`, name)
   }
   const { values, positionals } = parsed
+  const extra = positionals[command.operands ?? 0]
+  if (extra !== undefined) return fail(`unexpected argument '${extra}'`, name)
   const stop = new AbortController()
   const end = (): void => stop.abort()
   for (const signal of SIGNALS) process.once(signal, end)
@@ -166,10 +167,10 @@ export async function main(argv: string[]): Promise<number> {
       signal: stop.signal,
     })
   } catch (thrown) {
+    const { storeError } = await import('./store-error.ts')
     const error = storeError(thrown) ?? thrown
     for (const line of linesOf(error, name, command.hints ?? HINTS))
-      process.stderr.write(`keyferry: ${line}
-`)
+      process.stderr.write(`keyferry: ${line}\n`)
     return statusOf(error)
   } finally {
     for (const signal of SIGNALS) process.off(signal, end)

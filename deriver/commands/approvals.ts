@@ -35,6 +35,7 @@ example: keyferry request list
   }),
   'request approve': command({
     summary: 'give a client the keyring that it asked for',
+    operands: 1,
     options: {},
     help: `usage: keyferry request approve ID [--json]
 
@@ -57,6 +58,7 @@ example: keyferry request approve 3
   }),
   'request deny': command({
     summary: 'deny a client the keyring that it asked for',
+    operands: 1,
     options: { reason: TEXT },
     help: `usage: keyferry request deny ID [--reason TEXT] [--json]
 

@@ -73,6 +73,7 @@ function whoHadLines({ readings, exports, destructions }: Follower): string[] {
 export const auditAskCommands: Record<string, Command> = {
   'audit who-had': command({
     summary: 'which devices could ever read a version of a keyring, and where copies of it went',
+    operands: 1,
     options: { file: TEXT },
     help: `usage: keyferry audit who-had KEYRING@VERSION [--file EXPORT] [--json]
 
@@ -96,6 +97,7 @@ example: keyferry audit who-had notes@2
   }),
   'audit what-had': command({
     summary: 'which versions of which keyrings a client could ever read',
+    operands: 1,
     options: { file: TEXT },
     help: `usage: keyferry audit what-had URI [--file EXPORT] [--json]
 

@@ -206,6 +206,7 @@ example: keyferry audit export --out acme.audit
   }),
   'audit verify': command({
     summary: 'check a log from its first entry, and against what relays kept',
+    operands: 1,
     options: {
       tenant: TEXT,
       relay: TEXTS,

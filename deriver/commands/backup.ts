@@ -108,6 +108,7 @@ example: keyferry shares make --of 3 --need 2 --holder Ada --holder Bob --holder
   }),
   backup: command({
     summary: 'write everything that a deriver needs into one encrypted file',
+    operands: 1,
     options: { by: TEXT },
     help: `usage: keyferry backup FILE [--by shares|passphrase] [--json]
 
@@ -144,6 +145,7 @@ example: keyferry backup /mnt/backup/acme-2026-11-28.keyferry
   }),
   'backup show': command({
     summary: 'what a backup says of itself; needs no key',
+    operands: 1,
     options: {},
     help: `usage: keyferry backup show FILE [--json]
 
@@ -165,6 +167,7 @@ example: keyferry backup show acme-2026-11-28.keyferry
   }),
   drill: command({
     summary: 'see that a backup gives every key again, and write nothing',
+    operands: Infinity,
     options: { share: TEXTS },
     help: `usage: keyferry drill FILE [NAME | NAME@VERSION]… [--share CARD]… [--json]
 
@@ -205,6 +208,7 @@ example: keyferry drill acme-2026-11-28.keyferry --share card-1.txt --share card
   }),
   restore: command({
     summary: 'make a deriver out of a backup, in an empty directory',
+    operands: 1,
     options: { share: TEXTS, tenant: TEXT },
     help: `usage: keyferry restore FILE --dir DIR [--share CARD]… [--tenant ID] [--json]
 

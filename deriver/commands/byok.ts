@@ -79,6 +79,7 @@ async function opened(invocation: Invocation) {
 export const byokCommands: Record<string, Command> = {
   export: command({
     summary: 'wrap the key of a version for a key service or an HSM',
+    operands: 1,
     options: { for: TEXTS, 'wrapping-key': TEXTS, method: TEXTS, kid: TEXT, out: TEXT },
     help: `usage: keyferry export KEYRING@VERSION --for TARGET --wrapping-key FILE [--method METHOD] [--kid URL] --out DIR [--json]
 
@@ -128,6 +129,7 @@ example: keyferry export notes@1 --for aws-kms --wrapping-key WrappingPublicKey.
   }),
   import: command({
     summary: 'bring a key in that was made elsewhere',
+    operands: 1,
     options: {
       file: TEXT,
       fingerprint: TEXT,

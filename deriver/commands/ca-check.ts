@@ -49,6 +49,7 @@ function roleOf(leaf: Bytes | undefined, { derivers }: TrustBody): 'client' | 'd
 
 export const checkCommand: Command = command({
   summary: 'say whether a certificate fits, and what to change',
+  operands: 1,
   options: { chain: TEXTS, anchor: TEXTS, crl: TEXTS, role: TEXT },
   help: `usage: keyferry ca check CERT [--chain FILE]… [--anchor FILE]… [--crl FILE]… [--role client|deriver] [--json]
 

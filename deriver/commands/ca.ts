@@ -125,6 +125,7 @@ example: keyferry ca show
   'ca check': checkCommand,
   'ca crl': command({
     summary: 'print the revocation list of a CA',
+    operands: 1,
     options: { new: FLAG },
     help: `usage: keyferry ca crl client|deriver|root [--new]
 
@@ -161,6 +162,7 @@ example: keyferry ca crl client > client.crl
   }),
   'ca renew': command({
     summary: 'replace an issuing CA by a new one of the root',
+    operands: 1,
     options: { activate: FLAG },
     help: `usage: keyferry ca renew client|deriver [--activate] [--json]
 

@@ -72,6 +72,7 @@ example: keyferry catalog propose --ahead 24 --out catalog.json
   }),
   'catalog sign': command({
     summary: 'add an authority signature to a proposed catalog',
+    operands: 1,
     options: { key: TEXT, current: TEXT, confirm: TEXT },
     help: `usage: keyferry catalog sign FILE --confirm FINGERPRINT [--key FILE] [--current FILE] [--json]
 
@@ -110,6 +111,7 @@ example: keyferry catalog sign catalog.json --confirm Kx3… --key authority.jso
   }),
   'catalog publish': command({
     summary: 'take a signed catalog into force',
+    operands: 1,
     options: {},
     help: `usage: keyferry catalog publish FILE [--json]
 

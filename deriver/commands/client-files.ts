@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { type Keyring, type Sender } from '../../web/index.ts'
 import { openClient, type ClientOptions } from './client.ts'
-import { usage, type Invocation } from './definition.ts'
+import { type Invocation } from './definition.ts'
 
 export const COMMON_HELP = `Reads FILE, or standard input. Needs no tenant and no passphrase. Exit status: 0 done, 1 refused, 2 wrong usage, 3 nothing is known: a file
 or relay cannot be reached.`
@@ -55,10 +55,9 @@ export function senderLine({ uri, device, signedAt, status }: Sender): string {
 
 /** Opens the client, works with its keyring, and closes it. Throws as `openClient`. */
 export async function withKeyring<T>(
-  { options, operands, signal }: Invocation<ClientOptions>,
+  { options, signal }: Invocation<ClientOptions>,
   work: (notes: Keyring) => Promise<T>,
 ): Promise<T> {
-  if (operands.length > 1) usage('one file is needed, or none')
   const { client, keyring } = await openClient(options, signal)
   try {
     return await work(keyring)

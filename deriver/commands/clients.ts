@@ -75,6 +75,7 @@ example: keyferry client list
   }),
   'client revoke': command({
     summary: 'end a client: certificates, keys, memberships',
+    operands: 1,
     options: { device: TEXT, certificate: TEXT, reason: TEXT, preview: FLAG },
     help: `usage: keyferry client revoke URI [--reason REASON] [--preview] [--json]
        keyferry client revoke --device KEYID | --certificate FILE [--reason REASON] [--preview] [--json]

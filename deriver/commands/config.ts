@@ -1,6 +1,6 @@
 /** The settings of `keyferry run`, looked at before it is started. */
 import { resolveSettings, SETTINGS, variableOf } from './settings.ts'
-import { command, TEXT, usage, type Command, type OptionSpecs } from './command.ts'
+import { command, TEXT, type Command, type OptionSpecs } from './command.ts'
 
 /** The options that set something. */
 export const SETTING_OPTIONS: OptionSpecs = Object.fromEntries(
@@ -28,8 +28,7 @@ ${settingLines}
 example: keyferry config check --config /etc/keyferry/keyferry.json
 `,
     run: (invocation) => {
-      const { options, operands, directory, out } = invocation
-      if (operands.length > 0) usage('no operands')
+      const { options, directory, out } = invocation
       const file = options.config
       const environment = process.env
       const {

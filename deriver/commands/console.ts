@@ -68,8 +68,7 @@ no passphrase and opens no key. 'keyferry run --console PORT' serves the same. S
 example: keyferry console --listen 7070
 `,
     run: async (invocation) => {
-      const { options, operands, directory, out, now, signal } = invocation
-      if (operands.length > 0) usage(`no command console ${operands[0]}`)
+      const { options, directory, out, now, signal } = invocation
       const name = options.name ?? ownName()
       return withStore(invocation, async (store) => {
         const { listen = '0', url } = options
@@ -157,6 +156,7 @@ example: keyferry console list
   }),
   'console revoke': command({
     summary: 'end links, sessions and tokens of the console',
+    operands: 1,
     options: { all: FLAG },
     help: `usage: keyferry console revoke ID|NAME [--json]
        keyferry console revoke --all [--json]

@@ -21,6 +21,7 @@ import {
 export const crlCommands: Record<string, Command> = {
   'crl import': command({
     summary: 'take in a revocation list of your own CA',
+    operands: Infinity,
     options: { certificate: TEXT },
     help: `usage: keyferry crl import FILE… [--certificate PEM]
 
@@ -124,6 +125,7 @@ example: keyferry crl source list
   }),
   'crl source remove': command({
     summary: 'poll a place no more',
+    operands: 1,
     options: {},
     help: `usage: keyferry crl source remove PLACE
 

@@ -41,6 +41,8 @@ export interface Command {
   /** What it does, in a few words. */
   summary: string
   options: OptionSpecs
+  /** How many operands it takes at most, as its usage says: none unless there is a number. */
+  operands?: number
   /** Its whole help text, with an example. */
   help: string
   /** What to look at after an error of a code, where that differs from the deriver's commands. */

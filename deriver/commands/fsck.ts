@@ -52,6 +52,7 @@ async function check(
 export const fsckCommands: Record<string, Command> = {
   fsck: command({
     summary: 'verify everything that a relay stores of this tenant',
+    operands: 1,
     options: { certificate: TEXT, key: TEXT },
     help: `usage: keyferry fsck RELAY [--certificate PEM --key PEM] [--json]
 
@@ -65,6 +66,7 @@ example: keyferry fsck https://relay.example
   }),
   rebuild: command({
     summary: 'send a relay that lost its data everything once more',
+    operands: 1,
     options: { invite: TEXT, certificate: TEXT, key: TEXT },
     help: `usage: keyferry rebuild RELAY [--invite CODE] [--certificate PEM --key PEM] [--json]
 

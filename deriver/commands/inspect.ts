@@ -27,6 +27,7 @@ async function check(file: Bytes, tenant: string, isJson: boolean): Promise<stri
 export const inspectCommands: Record<string, Command> = {
   inspect: command({
     summary: 'say what any Keyferry file is, without any secret, and check evidence',
+    operands: 1,
     options: { tenant: { type: 'string' } },
     help: `usage: keyferry inspect FILE [--tenant ID] [--json]
 

@@ -28,6 +28,7 @@ function timeOf(text: string): number | null {
 export const keyringCommands: Record<string, Command> = {
   'keyring create': command({
     summary: 'make a keyring',
+    operands: 1,
     options: {
       rule: TEXTS,
       kind: TEXT,
@@ -95,6 +96,7 @@ example: keyferry keyring list
   }),
   rotate: command({
     summary: 'give a keyring a new version to encrypt with, now or at a time',
+    operands: 1,
     options: { at: TEXT },
     help: `usage: keyferry rotate NAME [--at TIME|never] [--json]
 

@@ -38,6 +38,7 @@ async function run(
 export const messageCommands: Readonly<Record<string, Command>> = {
   encrypt: command({
     summary: 'a client: encrypt a file or a pipe under a keyring',
+    operands: 1,
     options: { ...FILE_OPTIONS, sign: FLAG },
     hints: CLIENT_HINTS,
     help: `usage: keyferry encrypt [FILE] [--out FILE] [--config FILE] [--keyring NAME] [--sign] [options]
@@ -62,6 +63,7 @@ example: tar c notes | keyferry encrypt --keyring notes > notes.kf
   }),
   decrypt: command({
     summary: 'a client: decrypt a file or a pipe',
+    operands: 1,
     options: {
       ...FILE_OPTIONS,
       'min-version': TEXT,

@@ -23,6 +23,7 @@ const isLeft = (store: Store, keys: readonly string[]): string[] =>
 export const rekeyCommands: Record<string, Command> = {
   'client rekey': command({
     summary: 'replace the keys of a device that may have leaked',
+    operands: 1,
     options: { device: TEXT, 'no-wait': FLAG, timeout: TEXT },
     help: `usage: keyferry client rekey URI [--no-wait] [--timeout TIME] [--json]
        keyferry client rekey --device KEYID [--no-wait] [--timeout TIME] [--json]

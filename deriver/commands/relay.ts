@@ -125,6 +125,7 @@ example: keyferry relay list --relay https://relay.example
   }),
   'relay show': command({
     summary: 'show what a tenant has at a relay, and may have',
+    operands: 1,
     options: ACCESS,
     hints: HINTS,
     help: `usage: keyferry relay show TENANT --relay URL [--secret-file FILE] [--json]
@@ -138,6 +139,7 @@ example: keyferry relay show TENANT_ID --relay https://relay.example
   }),
   'relay suspend': command({
     summary: 'stop serving a tenant; nothing of it is lost',
+    operands: 1,
     options: ACCESS,
     hints: HINTS,
     help: `usage: keyferry relay suspend TENANT --relay URL [--secret-file FILE] [--json]
@@ -151,6 +153,7 @@ example: keyferry relay suspend TENANT_ID --relay https://relay.example
   }),
   'relay resume': command({
     summary: 'serve a suspended tenant again',
+    operands: 1,
     options: ACCESS,
     hints: HINTS,
     help: `usage: keyferry relay resume TENANT --relay URL [--secret-file FILE] [--json]
@@ -164,6 +167,7 @@ example: keyferry relay resume TENANT_ID --relay https://relay.example
   }),
   'relay quota': command({
     summary: 'set how much a tenant may have',
+    operands: 1,
     options: { ...ACCESS, bytes: TEXT, objects: TEXT, mailbox: TEXT, sockets: TEXT, calls: TEXT },
     hints: HINTS,
     help: `usage: keyferry relay quota TENANT --relay URL [--bytes N] [--objects N] [--mailbox N] [--sockets N] [--calls N]
@@ -179,6 +183,7 @@ example: keyferry relay quota TENANT_ID --relay https://relay.example --bytes 10
   }),
   'relay export': command({
     summary: 'write all that a relay stores of a tenant to a file',
+    operands: 1,
     options: { ...ACCESS, out: TEXT },
     hints: HINTS,
     help: `usage: keyferry relay export TENANT --out FILE --relay URL [--secret-file FILE]
@@ -208,6 +213,7 @@ example: keyferry relay export TENANT_ID --out tenant.jsonl --relay https://rela
   }),
   'relay delete': command({
     summary: 'delete all that a relay stores of a tenant',
+    operands: 1,
     options: { ...ACCESS, yes: { type: 'boolean' } },
     hints: HINTS,
     help: `usage: keyferry relay delete TENANT --yes --relay URL [--secret-file FILE]

@@ -45,6 +45,7 @@ function startProgress(total: number): { done: number; bytes: number; stop: () =
 
 export const rewrapCommand: Command = command({
   summary: 'a client: encrypt stored files again that are under an old or compromised version',
+  operands: Infinity,
   options: { ...CLIENT_OPTIONS, 'dry-run': FLAG, 'min-version': TEXT, sign: FLAG },
   hints: { ...CLIENT_HINTS, ERR_SENDER: 'with --sign this client signs it in place of its sender' },
   help: `usage: keyferry rewrap FILE… [--dry-run] [--config FILE] [--keyring NAME] [--min-version N] [options]

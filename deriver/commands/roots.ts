@@ -71,6 +71,7 @@ example: keyferry root list
   }),
   'root check': command({
     summary: 'ask each root, and know it again',
+    operands: 1,
     options: {},
     help: `usage: keyferry root check [NAME] [--json]
 
@@ -101,6 +102,7 @@ example: keyferry root check
   }),
   'root add': command({
     summary: 'add a root, beside the ones that are there',
+    operands: 2,
     options: { generate: FLAG },
     help: `usage: keyferry root add NAME PLACE [--generate] [--json]
 
@@ -139,6 +141,7 @@ example: keyferry root add hsm 'pkcs11:token=acme;object=master?module-path=/usr
   }),
   'root use': command({
     summary: 'derive everything new from a root',
+    operands: 1,
     options: {},
     help: `usage: keyferry root use NAME [--json]
 
@@ -170,6 +173,7 @@ example: keyferry root use hsm
   }),
   'root remove': command({
     summary: 'forget a root that nothing comes from',
+    operands: 1,
     options: {},
     help: `usage: keyferry root remove NAME [--json]
 

@@ -59,6 +59,7 @@ function differences(before: readonly Covered[], after: readonly Covered[]): str
 function ruleCommand(verb: 'add' | 'remove' | 'allow', summary: string, says: string): Command {
   return command({
     summary,
+    operands: 2,
     options: { preview: FLAG, allow: FLAG, anchor: TEXT },
     help: `usage: keyferry keyring rule ${verb} NAME RULE ${verb === 'add' ? '[--allow] ' : ''}[--anchor KEYID] [--preview] [--json]
 
@@ -108,6 +109,7 @@ example: keyferry keyring rule ${verb} notes 'keyferry://client.acme.example/web
 export const ruleCommands: Record<string, Command> = {
   'keyring who': command({
     summary: 'list the clients that the rules of a keyring cover',
+    operands: 1,
     options: {},
     help: `usage: keyferry keyring who NAME [--json]
 

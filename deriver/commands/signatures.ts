@@ -22,6 +22,7 @@ async function readSignature(path: string): Promise<Uint8Array> {
 export const signatureCommands: Readonly<Record<string, Command>> = {
   sign: command({
     summary: 'a client: sign a file or a pipe',
+    operands: 1,
     options: { ...CLIENT_OPTIONS, out: TEXT },
     hints: CLIENT_HINTS,
     help: `usage: keyferry sign [FILE] [--out FILE] [--config FILE] [--keyring NAME] [options]
@@ -54,6 +55,7 @@ example: keyferry sign contract.pdf --key me.key --certificate me.pem --context 
   }),
   verify: command({
     summary: 'a client: who signed a file or a pipe',
+    operands: 1,
     options: { ...CLIENT_OPTIONS, signature: TEXT, from: TEXT, 'allow-revoked': FLAG },
     hints: CLIENT_HINTS,
     help: `usage: keyferry verify [FILE] --signature FILE [--from URI] [--config FILE] [--keyring NAME] [options]

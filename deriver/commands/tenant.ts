@@ -88,6 +88,7 @@ example: keyferry init --org Acme --domain acme.example --relay https://relay.ex
   }),
   'app-config': command({
     summary: 'print what an app needs to start: public, no secret',
+    operands: Infinity,
     options: { relay: TEXTS },
     help: `usage: keyferry app-config [NAME…] [--relay URL]…
 

@@ -164,6 +164,7 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
   }),
   'deriver revoke': command({
     summary: 'revoke certificates of derivers, after a theft of their key',
+    operands: 1,
     options: { all: FLAG },
     help: `usage: keyferry deriver revoke SERIAL | --all [--json]
 

@@ -108,6 +108,7 @@ example: keyferry trust key --out authority-2.json > authority-2.pem
   }),
   'trust sign': command({
     summary: 'add an authority signature to a proposed trust document',
+    operands: 1,
     options: { key: TEXT, current: TEXT },
     help: `usage: keyferry trust sign FILE [--key FILE] [--current FILE] [--json]
 
@@ -145,6 +146,7 @@ example: keyferry trust sign next.json --key authority-2.json
   }),
   'trust publish': command({
     summary: 'take the next trust document into force',
+    operands: 1,
     options: {},
     help: `usage: keyferry trust publish FILE [--json]
 

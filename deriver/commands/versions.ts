@@ -41,6 +41,7 @@ const withdraw = (
 ): Command =>
   command({
     summary,
+    operands: 1,
     options: {},
     help: `usage: keyferry keyring ${name} NAME@VERSION [--json]
 
@@ -85,6 +86,7 @@ async function isConfirmed(lines: readonly string[], { signal }: Invocation): Pr
 export const versionCommands: Record<string, Command> = {
   'keyring show': command({
     summary: 'show the versions of a keyring and their states',
+    operands: 1,
     options: { record: TEXT, out: TEXT },
     help: `usage: keyferry keyring show NAME [--json]
        keyferry keyring show NAME --record VERSION [--out FILE]
@@ -142,6 +144,7 @@ example: keyferry keyring show notes
   ),
   'keyring destroy': command({
     summary: 'destroy versions of an erasable keyring, for good',
+    operands: Infinity,
     options: { 'backup-retention': TEXT, yes: FLAG },
     help: `usage: keyferry keyring destroy NAME@VERSION… --backup-retention TIME [--yes] [--json]
 

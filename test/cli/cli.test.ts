@@ -1,5 +1,5 @@
 /** The command line: its output and its exit statuses, of processes as its users meet them and of many commands in one. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -85,6 +85,25 @@ describe('usage', () => {
       'hint: the relay answers 403 ERR_SUSPENDED (ERR_RELAY)',
       'hint: are relay and deriver up?',
     ])
+  })
+
+  it('an operand that a command does not take is exit 2, for each of them', async () => {
+    const dir = join(directory, 'never')
+    for (const [name, { help, operands = 0 }] of Object.entries(COMMANDS)) {
+      const [, said] = new RegExp(`^usage: keyferry ${name}(.*)`).exec(help)!
+      const words = said!.replace(/ \[?--.*/, '').split(' ')
+      const shown = words.filter((word) => word !== '' && word !== '|')
+      const most = shown.some((word) => word.includes('…')) ? Infinity : shown.length
+      expect([name, operands]).toEqual([name, most])
+      if (most === Infinity) continue
+      const args = [...name.split(' '), ...shown.map(() => 'x'), 'beyond', '--dir', dir]
+      const { status, stdout, stderr } = await keyferry(args)
+      expect([name, status, stdout]).toEqual([name, 2, ''])
+      expect(stderr).toBe(
+        `keyferry: error: unexpected argument 'beyond'\nkeyferry: hint: see keyferry ${name} --help\n`,
+      )
+    }
+    expect(existsSync(dir)).toBe(false)
   })
 
   it('a directory without a tenant is exit 3', async () => {

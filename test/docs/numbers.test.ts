@@ -49,7 +49,10 @@ const SAID: Said[] = [
   ],
   ['client.md', 'milliseconds, # by default', 'web/waiting.ts', 'TIMEOUT'],
   ['audit.md', 'the newest # heads', 'worker/heads.ts', 'MAX_HEADS'],
-  ['backup.md', '(Argon2id, # MiB)', 'deriver/secret.ts', 'MEMORY', 1_024],
+  ['backup.md', '(Argon2id, # MiB,', 'deriver/secret.ts', 'MEMORY', 1_024],
+  ['backup.md', 'asks for more than # MiB', 'deriver/secret.ts', 'MOST_MEMORY', 1_024],
+  ['backup.md', 'MiB or # passes is refused', 'deriver/secret.ts', 'MOST_PASSES'],
+  ['backup.md', 'may be # s apart', 'deriver/restore.ts', 'CLOCKS_DIFFER'],
   ['OPERATIONS.md', 'or after # seconds without any', 'shared/limits.ts', 'MAX_WAIT'],
   ['OPERATIONS.md', '| `mailbox` | # ', 'worker/mailbox.ts', 'MAX_OPEN'],
   ['OPERATIONS.md', 'open requests; # of one certificate', 'worker/mailbox.ts', 'MAX_OPEN_EACH'],
@@ -64,7 +67,10 @@ function constant(file: string, name: string): number {
   const [, text] = new RegExp(`const ${name} = ([\\w *]+)$`, 'm').exec(source) ?? []
   if (text === undefined) throw new Error(`${file} has no constant ${name}`)
   const factors = text.split(' * ').map((one) => one.replace(/^DAY$/, '86400').replaceAll('_', ''))
-  return factors.reduce((product, factor) => product * Number(factor), 1)
+  return factors.reduce(
+    (product, factor) => product * (/\d/.test(factor) ? Number(factor) : constant(file, factor)),
+    1,
+  )
 }
 
 it.each(SAID)('%s: %s', (page, words, file, name, unit = 1) => {
