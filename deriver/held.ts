@@ -60,8 +60,11 @@ function readRings(stored: Stored, head: HeadBody, manifests: TreeHead): HeldRin
   })
 }
 
-/** Reads and verifies what a relay holds. Throws what calls throw, and the codes of what does not verify. */
-export async function readHeld(access: RelayAccess): Promise<Held> {
+/** Reads and verifies what a relay holds; `progress` is told how many objects were read. Throws what calls throw, and the codes of what does not verify. */
+export async function readHeld(
+  access: RelayAccess,
+  progress: (objects: number) => void = () => {},
+): Promise<Held> {
   const { url, tenant } = access
   const documents = await fetchDocuments(access)
   const trusts: TrustDocument[] = []
@@ -85,6 +88,6 @@ export async function readHeld(access: RelayAccess): Promise<Held> {
   requireTrust(body, trust)
   if (!equal(documentHash(catalog), body.catalog.hash)) throw new KeyferryError('ERR_HASH')
   const { manifests } = (await verifyCatalog(catalog, trust)).body
-  const stored = await readObjects(access, [], () => {}, new Stored(MANIFEST_AND_BUNDLE))
+  const stored = await readObjects(access, [], progress, new Stored(MANIFEST_AND_BUNDLE))
   return { url, trusts, crls, head: body, rings: readRings(stored, body, manifests) }
 }

@@ -31,8 +31,21 @@ interface HeadRow {
   catalog: number
 }
 
-/** How many objects go into memory at once. */
+/** How many objects go into memory at once, and of how many bytes beside the first. */
 const UPLOAD_ROWS = 256
+const UPLOAD_BYTES = 8_388_608
+
+/** The last of the objects after `serial` that go into memory at once. */
+function lastOfBatch(store: Store, serial: number): number {
+  const rows = store.all<{ serial: number; size: number }>(
+    'SELECT serial, length(body) AS size FROM objects WHERE serial > ? ORDER BY serial LIMIT ?',
+    serial,
+    UPLOAD_ROWS,
+  )
+  let bytes = 0
+  const end = rows.findIndex(({ size }, i) => (bytes += size) > UPLOAD_BYTES && i > 0)
+  return rows.at(end === -1 ? -1 : end - 1)?.serial ?? serial
+}
 
 async function upload(
   store: Store,
@@ -46,9 +59,9 @@ async function upload(
   )!
   for (let serial = from, done = 0; ;) {
     const rows = store.all<{ serial: number; body: Bytes }>(
-      'SELECT serial, body FROM objects WHERE serial > ? ORDER BY serial LIMIT ?',
+      'SELECT serial, body FROM objects WHERE serial > ? AND serial <= ? ORDER BY serial',
       serial,
-      UPLOAD_ROWS,
+      lastOfBatch(store, serial),
     )
     const last = rows.at(-1)
     if (last === undefined) return

@@ -40,9 +40,7 @@ import {
   type Command,
   type Invocation,
 } from './command.ts'
-
-/** Entries between two lines of progress. */
-const TELL_EVERY = 100_000
+import { startProgress } from './progress.ts'
 
 interface KeyOptions {
   key?: string
@@ -65,10 +63,6 @@ export async function ownSigner(invocation: Invocation<KeyOptions>, store: Store
   const { body } = await newestTrust(store)
   const uri = `${body.derivers.sans[0]!.replace(/\*$/, '')}audit`
   return issueDeriver(store, issuer, uri, now())
-}
-
-function tell(done: number, of: number): void {
-  if (done % TELL_EVERY === 0) process.stderr.write(`${done} of ${of} entries\n`)
 }
 
 /** What a check came to. */
@@ -137,8 +131,11 @@ async function verify(
       ? null
       : deliverySchema(parseJson(readFile(options.delivery, MAX_DELIVERY), MAX_DELIVERY), '')
   const shown = delivery === null ? [] : [{ by: 'the delivery', heads: [delivery.head] }]
-  const going = { progress: tell, signal, isFile: invocation.operands.length > 0 }
-  const report = await verifyAudit(source, tenant, [...asked.kept, ...shown], going)
+  const progress = startProgress('entries', options.json)
+  const isFile = invocation.operands.length > 0
+  const going = { progress: progress.tell, signal, isFile }
+  const kept = [...asked.kept, ...shown]
+  const report = await verifyAudit(source, tenant, kept, going).finally(progress.stop)
   const more: string[] = []
   let made = await evidenceOfHeads(source, report)
   if (delivery !== null) {

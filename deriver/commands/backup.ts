@@ -22,15 +22,20 @@ import {
   withStore,
   type Command,
 } from './command.ts'
+import { startProgress } from './progress.ts'
 
-/** Tells how far it is, at each tenth, where it takes long enough to be told. */
-function teller(what: string): Progress {
-  let told = 0
-  return (done, of) => {
-    const tenth = Math.floor((10 * done) / of)
-    if (of < 16_777_216 || tenth <= told) return
-    told = tenth
-    process.stderr.write(`${what} ${10 * tenth} %\n`)
+/** Runs what tells of bytes. */
+async function showing<T>(
+  what: string,
+  { options }: { options: { json?: boolean } },
+  work: (progress: Progress, hide: () => void) => Promise<T>,
+): Promise<T> {
+  const shown = startProgress(`MiB ${what}`, options.json)
+  const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20)
+  try {
+    return await work((done, of) => shown.tell(mebibytes(done), mebibytes(of)), shown.stop)
+  } finally {
+    shown.stop()
   }
 }
 
@@ -126,15 +131,10 @@ example: keyferry backup /mnt/backup/acme-2026-11-28.keyferry
         const passphrase = await passphraseIfSealed(invocation)
         const sealWith =
           by === 'passphrase' ? (passphrase ?? (await invocation.passphrase(true))) : null
-        const header = await makeBackup(store, {
-          directory,
-          passphrase,
-          sealWith,
-          path,
-          now: now(),
-          progress: teller('written'),
-          signal,
-        })
+        const made = { directory, passphrase, sealWith, path, now: now(), signal }
+        const header = await showing('written', invocation, (progress) =>
+          makeBackup(store, { ...made, progress }),
+        )
         out(
           options.json === true
             ? JSON.stringify({ file: path, ...headerJson(header) })
@@ -182,11 +182,9 @@ example: keyferry drill acme-2026-11-28.keyferry --share card-1.txt --share card
       const [path, ...names] = operands
       if (path === undefined) usage('a file is needed')
       const opener = await openWith(path, invocation)
-      const { header, versions } = await drill(path, opener, {
-        directory,
-        names,
-        progress: teller('read'),
-      })
+      const { header, versions } = await showing('read', invocation, (progress) =>
+        drill(path, opener, { directory, names, progress }),
+      )
       const count = (result: string): number =>
         versions.filter((one) => one.result === result).length
       const isGood = count('wrong') === 0
@@ -224,16 +222,22 @@ example: keyferry restore acme-2026-11-28.keyferry --dir keyferry --share card-1
       const { options, directory, out, now } = invocation
       const path = operand(invocation, 'file')
       const opener = await openWith(path, invocation)
-      const header = await restoreBackup({
-        path,
-        directory,
-        opener,
-        seal: () =>
-          'passphrase' in opener ? Promise.resolve(opener.passphrase) : invocation.passphrase(true),
-        now: now(),
-        progress: teller('read'),
-        ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-      })
+      const header = await showing('read', invocation, (progress, hide) =>
+        restoreBackup({
+          path,
+          directory,
+          opener,
+          seal: () => {
+            hide()
+            return 'passphrase' in opener
+              ? Promise.resolve(opener.passphrase)
+              : invocation.passphrase(true)
+          },
+          now: now(),
+          progress,
+          ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+        }),
+      )
       const next = [
         'keyferry catch-up',
         'keyferry crl import FILE, for a CA of your own',

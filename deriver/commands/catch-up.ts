@@ -17,6 +17,7 @@ import {
   withStore,
   type Command,
 } from './command.ts'
+import { startProgress } from './progress.ts'
 
 function lines(found: CaughtUp, failed: readonly string[]): string[] {
   const { head, backup, lost, trust, lists, changes } = found
@@ -78,9 +79,11 @@ example: keyferry catch-up --accept --backup-retention 90d
         const urls = isAlone ? [] : (options.relay ?? body.relays)
         if (isAlone && options.relay !== undefined) usage('--without-relays asks no --relay')
         const signer = urls.length === 0 ? null : await ownSigner(invocation, store)
+        const progress = startProgress('objects', options.json)
         for (const url of urls) {
           try {
-            held.push(await readHeld({ url, tenant, signer: () => signer!, now }))
+            const access = { url, tenant, signer: () => signer!, now }
+            held.push(await readHeld(access, progress.tell).finally(progress.stop))
           } catch (error) {
             if (!isKeyferryError(error)) throw error
             failed.push(`${url}: ${error.message} (${error.code})`)

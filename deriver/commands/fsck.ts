@@ -9,6 +9,7 @@ import {
   type Command,
   type Invocation,
 } from './command.ts'
+import { startProgress } from './progress.ts'
 import { ownSigner } from './service.ts'
 
 function relayOf(invocation: { operands: string[] }): string {
@@ -29,9 +30,8 @@ async function check(
     ...(signer === undefined ? {} : { signer }),
   })
   try {
-    const report = await deriver.check(url, (objects) => {
-      if (options.json !== true) process.stderr.write(`${objects} objects\n`)
-    })
+    const progress = startProgress('objects', options.json)
+    const report = await deriver.check(url, progress.tell).finally(progress.stop)
     const { head, problems } = report
     if (options.json === true) out(JSON.stringify(report))
     else {
@@ -80,18 +80,18 @@ example: keyferry rebuild https://relay.example --invite CODE
       const { options, directory, out } = invocation
       const url = relayOf(invocation)
       const signer = ownSigner(options)
+      const progress = startProgress('objects', options.json)
       const deriver = await openDeriver({
         directory,
         passphrase: await passphraseIfSealed(invocation),
         report: (event) => {
-          if (event.type === 'upload' && options.json !== true)
-            process.stderr.write(`${event.done} of ${event.of} objects\n`)
+          if (event.type === 'upload') progress.tell(event.done, event.of)
         },
         ...(options.invite === undefined ? {} : { invite: options.invite }),
         ...(signer === undefined ? {} : { signer }),
       })
       try {
-        const version = await deriver.rebuild(url)
+        const version = await deriver.rebuild(url).finally(progress.stop)
         out(
           options.json === true
             ? JSON.stringify({ relay: url, version })

@@ -11,6 +11,7 @@ import {
   withStore,
   type Command,
 } from './command.ts'
+import { startProgress } from './progress.ts'
 
 /** Milliseconds between two looks at what the service did. */
 const LOOK = 250
@@ -54,6 +55,7 @@ example: keyferry client rekey keyferry://client.acme.example/alice
           say(`another key package is asked of ${uri}  key ${keyId.slice(0, 16)}`)
         const end = Date.now() + timeout * 1000
         let left = keys
+        const progress = startProgress('devices', options.json)
         while (
           options['no-wait'] !== true &&
           left.length > 0 &&
@@ -62,10 +64,13 @@ example: keyferry client rekey keyferry://client.acme.example/alice
         ) {
           await new Promise((resolve) => setTimeout(resolve, LOOK))
           const still = isLeft(store, keys)
+          progress.stop()
           for (const key of left)
             if (!still.includes(key)) say(`key ${key.slice(0, 16)}: new package, new generations`)
           left = still
+          progress.tell(keys.length - left.length, keys.length)
         }
+        progress.stop()
         if (options.json === true) out(JSON.stringify({ devices: ordered, left }))
         else if (left.length > 0) say(`${left.length} still to come: keyferry status shows them`)
         return left.length > 0 && options['no-wait'] !== true ? 1 : 0

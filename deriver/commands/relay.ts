@@ -23,6 +23,7 @@ import {
   type Command,
   type Invocation,
 } from './command.ts'
+import { startProgress } from './progress.ts'
 
 const ACCESS = { relay: TEXT, 'secret-file': TEXT } as const
 const QUOTAS = ['bytes', 'objects', 'mailbox', 'sockets', 'calls'] as const
@@ -198,11 +199,12 @@ example: keyferry relay export TENANT_ID --out tenant.jsonl --relay https://rela
       const { options, out } = invocation
       const path = required(options.out, 'out')
       let objects = 0
+      const progress = startProgress('objects', options.json)
       const lines = exportTenant(accessOf(options), tenantOf(invocation), (count) => {
         objects = count
-        if (options.json !== true) process.stderr.write(`${count} objects\n`)
+        progress.tell(count)
       })
-      await writeLines(path, lines)
+      await writeLines(path, lines).finally(progress.stop)
       out(
         options.json === true
           ? JSON.stringify({ objects, file: path })

@@ -5,10 +5,8 @@
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { CLIENT_HELP, CLIENT_HINTS, CLIENT_OPTIONS, openClient } from './client.ts'
 import { command, FLAG, number, TEXT, usage, type Command } from './definition.ts'
+import { startProgress } from './progress.ts'
 import { rewrapFile, type Outcome } from './rewrap-file.ts'
-
-/** Milliseconds between two lines of progress. */
-const PROGRESS = 5_000
 
 /** What became of one file. */
 interface Report {
@@ -28,19 +26,6 @@ const ANOTHER_TRY: readonly ErrorCode[] = ['ERR_IO', 'ERR_RELAY', 'ERR_TIMEOUT']
 function statusOf(codes: readonly ErrorCode[]): number {
   if (codes.length === 0) return 0
   return codes.every((code) => ANOTHER_TRY.includes(code)) ? 3 : 1
-}
-
-/** Tells on standard error how far it is, now and then. */
-function startProgress(total: number): { done: number; bytes: number; stop: () => void } {
-  const tell = (): void => {
-    const mebibytes = (state.bytes / 2 ** 20).toFixed(1)
-    process.stderr.write(
-      `keyferry: ${state.done} of ${total} files, ${mebibytes} MiB encrypted again\n`,
-    )
-  }
-  const timer = setInterval(tell, PROGRESS)
-  const state = { done: 0, bytes: 0, stop: () => clearInterval(timer) }
-  return state
 }
 
 export const rewrapCommand: Command = command({
@@ -75,13 +60,23 @@ example: find . -name '*.kf' -print0 | xargs -0 keyferry rewrap --keyring notes 
     if (operands.length === 0) usage('files are needed')
     const minVersion = number(options['min-version'], 'min-version', 'a version', 2 ** 32 - 1) ?? 0
     const { client, keyring } = await openClient(options, signal)
-    const progress = startProgress(operands.length)
+    const progress = startProgress('files', json)
+    let encrypted = 0
+    const tell = (): void =>
+      progress.tell(
+        reports.length,
+        operands.length,
+        `${(encrypted / 2 ** 20).toFixed(1)} MiB encrypted again`,
+      )
     const reports: Report[] = []
     try {
       // By what is known here a file may look current that no longer is.
       await client.refresh()
       for (const file of operands) {
-        const onBytes = (bytes: number): void => void (progress.bytes += bytes)
+        const onBytes = (bytes: number): void => {
+          encrypted += bytes
+          tell()
+        }
         const report: Report = { file, result: 'failed' }
         try {
           const how = { keyring, context, minVersion, isSigner, isDry, signal, onBytes }
@@ -91,9 +86,10 @@ example: find . -name '*.kf' -print0 | xargs -0 keyferry rewrap --keyring notes 
           report.code = error.code
           report.message = error.message
         }
-        progress.done++
         reports.push(report)
+        progress.stop()
         out(json ? JSON.stringify(report) : line(report))
+        tell()
       }
     } finally {
       progress.stop()

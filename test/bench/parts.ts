@@ -9,6 +9,7 @@ import { benchKeys } from './keys.ts'
 import { type Line } from './measure.ts'
 import { benchMessages } from './messages.ts'
 import { benchPaths } from './paths.ts'
+import { benchRebuild } from './rebuild.ts'
 import { benchScale } from './relay-scale.ts'
 import { benchRelay } from './relay.ts'
 
@@ -48,4 +49,9 @@ export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>
   paths: (quick) => benchPaths(quick ? [10_000] : [10_000, 100_000], quick ? 5 : 15),
   scale: benchScale,
   relay: (quick) => benchRelay(1_000, quick ? 3 : 7, quick ? 200 : 500),
+}
+
+/** Parts that run only where they are named: they take minutes and gigabytes. */
+export const NAMED: typeof LINES = {
+  rebuild: (quick) => (quick ? benchRebuild(10, 1_000) : benchRebuild(100, 10_000)),
 }

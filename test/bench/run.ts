@@ -6,11 +6,11 @@ import { benchFirstByte } from './first-byte.ts'
 import { judge } from './goals.ts'
 import { proofLines } from './heads.ts'
 import { peerSizes } from './messages.ts'
-import { LINES } from './parts.ts'
+import { LINES, NAMED } from './parts.ts'
 import { asText, goalsAsText } from './report.ts'
 import { thisMachine, writeResults, type RunResults } from './results.ts'
 
-const PARTS = [...Object.keys(LINES), 'page']
+const PARTS = [...Object.keys(LINES), 'page', ...Object.keys(NAMED)]
 
 const USAGE = `usage: npm run bench -- [--quick] [--check] [--docs] [--json] [--only PART]…
 
@@ -20,7 +20,7 @@ messages beside other libraries and the bare cipher in Node and in Chromium, the
 revocation lists beside other libraries, a delivery against a bare route in the same worker, a relay's cost by number of tenants, stored members and sockets,
 and the size of the client. What it measured is left in bench-results/results.json.
 --quick  fewer rounds, up to 1,000 members, 16 MiB in place of 64
---only   only these parts: ${PARTS.join(', ')}
+--only   only these parts: ${PARTS.join(', ')}; a run without it leaves out ${Object.keys(NAMED).join(', ')}, which takes minutes and gigabytes
 --check  exit 1 where a goal is missed
 --docs   write docs/performance.json, and of it docs/performance.md and its pictures; a whole run only
 Exit status: 0 done, 1 a goal is missed (--check), 2 wrong usage, 3 a part failed, and the others stand.
@@ -39,7 +39,7 @@ const { values } = parseArgs({
   },
 })
 const quick = values.quick === true
-const isWanted = (part: string): boolean => values.only === undefined || values.only.includes(part)
+const isWanted = (part: string): boolean => values.only?.includes(part) ?? !(part in NAMED)
 
 const CLIENT = ['web/index.ts']
 
@@ -75,7 +75,7 @@ async function measure(): Promise<RunResults> {
       chunks: Object.fromEntries((await chunkSizes(CLIENT)).sizes),
     },
   }
-  for (const [part, bench] of Object.entries(LINES)) {
+  for (const [part, bench] of Object.entries({ ...LINES, ...NAMED })) {
     results.lines.push(...((await attempt(part, () => bench(quick))) ?? []))
     // A run that is stopped leaves what it has measured until then.
     writeResults(results)

@@ -21,6 +21,8 @@ const SAID: Said[] = [
   ['console.md', 'and # hours at most', 'deriver/console/access.ts', 'SESSION_TIME', HOUR],
   ['console.md', 'at most # days', 'deriver/console/access.ts', 'MAX_TOKEN_TIME', DAY],
   ['deriver.md', 'after `--lease` (# s)', 'deriver/lease.ts', 'LEASE_TIME', 1_000],
+  ['deriver.md', 'a line every # seconds', 'deriver/commands/progress.ts', 'LINE_PAUSE', 1_000],
+  ['deriver.md', 'its mailbox every # seconds', 'deriver/turn.ts', 'MAILBOX_POLL', 1_000],
   ['deriver.md', '# derived keys in its memory', 'deriver/root.ts', 'MAX_KEPT'],
   ['enrolment.md', 'Certificates live # days', 'web/enrolment/handler.ts', 'LIFETIME', DAY],
   ['enrolment.md', 'at most # (`lifetime`)', 'web/enrolment/handler.ts', 'MAX_LIFETIME', DAY],
