@@ -109,7 +109,7 @@ describe('[relay-4] that a certificate is revoked', () => {
       uriOf('client', 'eve'),
       world.now,
     )
-    const broken: Signer = { ...lost, certificates: [new Uint8Array([0x30, 0]) as Bytes] }
+    const broken: Signer = { ...lost, certificates: [new Uint8Array([0x30, 0])] }
     for (const one of [good, foreign, broken]) {
       await rememberRevoked(at(0), one.certificates, CLIENT, now)
       expect(verdict(0, now, one)).toBe('asked')
