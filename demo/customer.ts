@@ -118,12 +118,14 @@ function sentence(event: ServiceEvent): string | null {
     case 'crl-error':
       return `A revocation list could not be had: ${event.message}`
     case 'alarm':
-      return `Alarm: ${event.what} ${event.state}`
+      return `Alarm: ${event.what}${event.state === 'failed' ? '' : ` ${event.state}`}`
     case 'root':
       return event.state === 'back' ? 'The master secret is there again' : event.message
     case 'upload':
     case 'writer':
       return null
+    case 'relay-back':
+      return 'The relay answers again'
     case 'relay-error':
       return `The relay gave an error: ${event.message} (${event.code})`
   }

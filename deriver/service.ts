@@ -44,6 +44,7 @@ export type ServiceEvent =
   | { type: 'upload'; relay: string; done: number; of: number }
   | WriterEvent
   | { type: 'relay-error'; relay: string; code: ErrorCode; message: string }
+  | { type: 'relay-back'; relay: string }
 
 /** What the service is made of. Times are seconds. */
 export interface ServiceOptions extends ServiceSettings {
@@ -114,6 +115,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   /** What relays hold against this database, and which of them have said so. */
   let foreign: Foreign | null = null
   const answered = new Set<string>()
+  /** Relays of which something was reported since they last did all that was asked. */
+  const away = new Set<string>()
   /** What this process told a person of. */
   const told = new Set<string>()
   let isRootAway = false
@@ -260,6 +263,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     return (error) => {
       if (!isKeyferryError(error) || error.code === 'ERR_LEASE') throw error
       conditions.set(`relay ${url}`, error)
+      away.add(url)
       report({ type: 'relay-error', relay: url, code: error.code, message: error.message })
     }
   }
@@ -340,6 +344,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         await push(url)
         const answers = await drain(url)
         conditions.reached(url)
+        if (away.delete(url)) report({ type: 'relay-back', relay: url })
         if (answers === null) continue
         await publishDue()
         await push(url)

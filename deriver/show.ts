@@ -77,6 +77,8 @@ export function eventLine(event: ServiceEvent): string {
       return `uploaded ${event.done} of ${event.of} objects to ${event.relay}`
     case 'writer':
       return writerLine(event)
+    case 'relay-back':
+      return `${event.relay} answers again`
     case 'relay-error':
       return `${event.relay}: ${event.message} (${event.code})`
   }

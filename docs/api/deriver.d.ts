@@ -329,6 +329,9 @@ type ServiceEvent = {
     relay: string;
     code: ErrorCode;
     message: string;
+} | {
+    type: 'relay-back';
+    relay: string;
 };
 /** How a service behaves. */
 interface ServiceSettings {

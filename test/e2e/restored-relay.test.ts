@@ -93,6 +93,15 @@ async function push(): Promise<string[]> {
   return events.map((event) => (event.type === 'relay-error' ? event.code : event.type))
 }
 
+it('that was away is said to be back, once', async () => {
+  deriver = await open()
+  await relay.stop()
+  expect(await push()).toEqual(['ERR_RELAY'])
+  relay = await spawnRelay(join(directory, 'relay'), 'invite', relay.port)
+  expect(await push()).toEqual(['head', 'relay-back'])
+  expect(await push()).toEqual(['head'])
+})
+
 it('gets the trust documents again that it lost, and then the head', async () => {
   await copyRelay()
   deriver = await open()
