@@ -1,6 +1,5 @@
 /** How long a relay remembers that a certificate is revoked, and of whom [relay-4]. What callers see of it is in test/relay/admission.test.ts. */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type Bytes } from '../../shared/bytes.ts'
 import { parseCrl } from '../../shared/crl.ts'
 import { type Role } from '../../shared/envelope.ts'
 import { type Signer } from '../../shared/http-signature.ts'

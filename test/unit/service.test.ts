@@ -12,8 +12,9 @@ import {
 } from '../../deriver/index.ts'
 import { readAlarms } from '../../deriver/alarms.ts'
 import { readConditions } from '../../deriver/conditions.ts'
+import { memoryKey } from '../../deriver/root.ts'
 import { readStatus } from '../../deriver/status.ts'
-import { addRoot, useRoot } from '../../deriver/roots.ts'
+import { addRoot, markOf, useRoot } from '../../deriver/roots.ts'
 import { writeKeyFile } from '../../deriver/secret.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { generateSigningKey, keyId } from '../../shared/signature.ts'
@@ -121,6 +122,20 @@ it('signs on, and says so, where it cannot open a root that was added beside it;
   end.abort()
   await rerunning
   again.close()
+  // What is made next would come from it, though nothing does yet.
+  await expectCode(open(), 'ERR_IO')
+})
+
+it('does not start without a root that versions come from, though another one is in use', async () => {
+  const master = new Uint8Array(32).fill(9)
+  writeKeyFile(join(tenant.directory, 'keys/second.json'), master, 'master', null)
+  const mark = await markOf(memoryKey(master), tenant.trust.tenant)
+  addRoot(tenant.store, { name: 'new', place: 'file:second', mark }, tenant.clock.now)
+  useRoot(tenant.store, 'new', tenant.clock.now)
+  const both = await open()
+  both.close()
+  renameSync(join(tenant.directory, 'keys/master.json'), join(tenant.directory, 'keys/master.away'))
+  await expectCode(open(), 'ERR_IO')
 })
 
 it('says what keeps it from signing heads, and goes on once a person has mended it', async () => {
