@@ -2,14 +2,13 @@
  * The deriver at work: takes requests out of the mailbox, enforces revocations, rotates what is due, signs heads and pushes them to every relay.
  * All of it is made of steps that may be cut off anywhere and are then taken up from the database.
  */
-import { type RequestBody } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
-import { type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { readCalendar, takeAlarms } from './calendar.ts'
 import { type BuiltInCas } from './ca.ts'
 import { pollSources, type CrlEvent } from './crl-sources.ts'
+import { watchClock } from './clock.ts'
 import { listen } from './events.ts'
 import { checkRelay, type RelayReport } from './fsck.ts'
 import { keepConditions } from './conditions.ts'
@@ -20,21 +19,20 @@ import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
 import { latestHead, noteAuthority, publish, type PublishKeys } from './publish.ts'
 import { forgetRelay, pushToRelay } from './push.ts'
-import { fetchRequests, postAnswers, type RelayAccess } from './relay.ts'
-import { handleRequest } from './requests.ts'
+import { postAnswers, type RelayAccess } from './relay.ts'
 import { requireTakenUp } from './restored.ts'
 import { asRootError, isRootError, type Root } from './root.ts'
 import { keepSigner, type SignerSource } from './signer.ts'
 import { type Store } from './store.ts'
+import { takeRequests, type RequestEvent } from './take-requests.ts'
 import { isNewestTrust, loadTrust } from './trust.ts'
 import { takeOneTurn, takeTurns, type TurnParts, type WriterEvent } from './turn.ts'
-import { findForeign, type Foreign } from './witness.ts'
+import { createWitnesses } from './witness.ts'
 
 /** What the service reports, for a log or a screen. It never holds a key. */
 export type ServiceEvent =
   | { type: 'head'; version: number; relay: string }
-  | { type: 'refused'; uri: string; keyring: string; reason: string; kind: 'denied' | 'pending' }
-  | { type: 'invalid-request'; code: ErrorCode }
+  | RequestEvent
   | MaintenanceEvent
   | OrderEvent
   | CrlEvent
@@ -80,8 +78,6 @@ export interface ServiceSettings {
   report?: (event: ServiceEvent) => void
 }
 
-/** Milliseconds that changes are gathered before a head. */
-const GATHER = 250
 /** Refusals in one call: small enough for its limit of bytes. */
 const MAX_REFUSALS = 200
 
@@ -109,19 +105,16 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   // PROTOCOL [deriver-12]
   const store = fenceStore(options.store, lease)
   const conditions = keepConditions(store, now)
+  const clock = watchClock(now)
   const log = openLog(store)
+  const askWitnesses = createWitnesses(store, conditions)
   let trusts = await loadTrust(store)
   let isAble = true
-  /** What relays hold against this database, and which of them have said so. */
-  let foreign: Foreign | null = null
-  const answered = new Set<string>()
   /** Relays of which something was reported since they last did all that was asked. */
   const away = new Set<string>()
   /** What this process told a person of. */
   const told = new Set<string>()
   let isRootAway = false
-  /** The latest time that was here. */
-  let latest = 0
   /** Why a root is not open. */
   let unopened: KeyferryError | null = null
 
@@ -180,15 +173,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     conditions.set('roots', unopened)
   }
 
-  /** It keeps nothing back: what is wrong may be the time that is there, or the one that was there before. */
-  function watchClock(): void {
-    latest = Math.max(latest, now(), lastHead()?.issued ?? 0)
-    const isBack = isAhead(latest)
-    const by = `the clock was set back: it was ${new Date(latest * 1000).toISOString()} already`
-    conditions.set('clock', isBack ? new KeyferryError('ERR_CLOCK', by) : null)
-    if (isBack) alarm('the clock', by)
-  }
-
   async function prepare(): Promise<void> {
     if (!isNewestTrust(store, trust())) trusts = await loadTrust(store)
     await openRoots()
@@ -198,22 +182,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     await signer.refresh()
     noteAuthority(store, options.authority, trust())
     await maintain(now(), trust())
-  }
-
-  /**
-   * Before this process signs heads: relays may know that this database went back. One that does not answer is asked again, since whoever restored it may
-   * have kept the relay away. Throws `ERR_ROLLBACK`.
-   */
-  async function askWitnesses(): Promise<void> {
-    for (const url of relayUrls()) {
-      if (answered.has(url)) continue
-      const found = await findForeign(store, access(url), trust())
-      if (found === undefined) continue
-      conditions.set(`unknown ${url}`, found?.error ?? null)
-      answered.add(url)
-      foreign ??= found
-    }
-    if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
   }
 
   /** Says to clients what nobody asked for. */
@@ -239,13 +207,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   const lastHead = (): { change: number; issued: number; envelope: Bytes | null } | undefined =>
     store.get('SELECT change, issued, envelope FROM heads ORDER BY version DESC LIMIT 1')
-  const isAhead = (time: number): boolean => time > now() + trust().body.skew
 
   /** Something changed that no head shows, or the last head is as old as a heartbeat, or of a time that is not yet. */
   function isPublishDue(): boolean {
     const last = lastHead()
-    if (last === undefined || last.envelope === null || isAhead(last.issued)) return true
-    return last.change !== store.counter('change') || last.issued + heartbeat() <= now()
+    if (last === undefined || last.envelope === null) return true
+    const isOld = last.issued + heartbeat() <= now()
+    const isAhead = clock.isAhead(last.issued, trust().body.skew)
+    return isOld || isAhead || last.change !== store.counter('change')
   }
 
   async function publishDue(): Promise<void> {
@@ -276,46 +245,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     if (pushed !== null) report({ type: 'head', version: pushed, relay: url })
   }
 
-  /** Handles a batch of requests. False if one of them has to be taken up again. */
-  async function handleBatch(
-    requests: readonly RequestBody[],
-    refusals: Envelope[],
-  ): Promise<boolean> {
-    for (const request of requests) {
-      try {
-        const {
-          uri,
-          granted,
-          refused,
-          refusals: more,
-        } = await handleRequest(store, keys(), trust(), request, now())
-        if (granted.length > 0) report({ type: 'granted', uri, keyrings: granted })
-        for (const one of refused) report({ type: 'refused', uri, ...one })
-        refusals.push(...more)
-      } catch (error) {
-        if (!isKeyferryError(error) || error.code === 'ERR_LEASE') throw error
-        if (error.code === 'ERR_CONFLICT') return false
-        // Nothing is wrong with the request: it stays in the mailbox until the root answers.
-        if (isRootError(error)) throw error
-        report({ type: 'invalid-request', code: error.code })
-      }
-    }
-    return true
-  }
-
-  /** Takes requests out of one relay's mailbox. The answers go out only after the head that carries their effect. */
-  async function drain(url: string): Promise<{ done: number; refusals: Envelope[] } | null> {
-    const refusals: Envelope[] = []
-    let done = 0
-    const until = Date.now() + GATHER
-    for (let more = true; more && Date.now() <= until;) {
-      const { next, requests } = await fetchRequests(access(url), done)
-      more = (await handleBatch(requests, refusals)) && requests.length > 0 && next > done
-      if (more) done = next
-    }
-    return done === 0 && refusals.length === 0 ? null : { done, refusals }
-  }
-
   async function step(): Promise<void> {
     lease.require()
     await pollSources(store, trust(), now, report)
@@ -323,9 +252,11 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function work(): Promise<void> {
-    watchClock()
+    const wrong = clock.look(lastHead()?.issued ?? 0, trust().body.skew)
+    conditions.set('clock', wrong)
+    if (wrong !== null) alarm('the clock', wrong.message)
     await prepare()
-    await askWitnesses()
+    await askWitnesses(relayUrls().map(access), trust())
     isAble = await signer.canSign(trust())
     try {
       if (isAble) await publishAndAnswer()
@@ -342,7 +273,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     for (const url of relayUrls()) {
       try {
         await push(url)
-        const answers = await drain(url)
+        const answers = await takeRequests(store, access(url), keys(), trust(), report)
         conditions.reached(url)
         if (away.delete(url)) report({ type: 'relay-back', relay: url })
         if (answers === null) continue
@@ -412,7 +343,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function rebuild(url: string): Promise<number> {
     await prepare()
-    await askWitnesses()
+    await askWitnesses(relayUrls().map(access), trust())
     forgetRelay(store, url)
     await publishDue()
     await push(url)

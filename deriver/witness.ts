@@ -3,12 +3,13 @@ import { equal, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { verifyHeadSignature, type Head } from '../shared/release.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import { type Conditions } from './conditions.ts'
 import { parsedCrls } from './crls.ts'
 import { fetchHead, type RelayAccess } from './relay.ts'
 import { type Store } from './store.ts'
 
 /** A head that this database does not know, and what to do. */
-export interface Foreign {
+interface Foreign {
   incarnation: number
   error: KeyferryError
 }
@@ -37,7 +38,7 @@ async function witnessed(
 }
 
 /** Looks at the head that a relay holds. Returns why this database must sign none, or `null`; `undefined` where it does not answer. */
-export async function findForeign(
+async function findForeign(
   store: Store,
   access: RelayAccess,
   trust: TrustDocument,
@@ -55,4 +56,28 @@ export async function findForeign(
   if (own?.hash != null && equal(own.hash, head.hash)) return null
   const message = `${access.url} holds head ${incarnation}.${version}, which is not one of this database: was it restored? it needs a new incarnation`
   return { incarnation, error: new KeyferryError('ERR_ROLLBACK', message) }
+}
+
+/**
+ * Makes what is asked before a process signs heads: relays may know that its database went back. One that does not answer is asked again, since whoever restored it may
+ * have kept the relay away. Throws `ERR_ROLLBACK`.
+ */
+export function createWitnesses(
+  store: Store,
+  conditions: Conditions,
+): (relays: readonly RelayAccess[], trust: TrustDocument) => Promise<void> {
+  let foreign: Foreign | null = null
+  const answered = new Set<string>()
+  return async (relays, trust) => {
+    for (const access of relays) {
+      const { url } = access
+      if (answered.has(url)) continue
+      const found = await findForeign(store, access, trust)
+      if (found === undefined) continue
+      conditions.set(`unknown ${url}`, found?.error ?? null)
+      answered.add(url)
+      foreign ??= found
+    }
+    if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
+  }
 }

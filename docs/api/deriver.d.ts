@@ -296,16 +296,7 @@ type ServiceEvent = {
     type: 'head';
     version: number;
     relay: string;
-} | {
-    type: 'refused';
-    uri: string;
-    keyring: string;
-    reason: string;
-    kind: 'denied' | 'pending';
-} | {
-    type: 'invalid-request';
-    code: ErrorCode;
-} | MaintenanceEvent | OrderEvent | CrlEvent | {
+} | RequestEvent | MaintenanceEvent | OrderEvent | CrlEvent | {
     type: 'alarm';
     what: string;
     state: 'due' | 'overdue' | 'failed';
@@ -430,6 +421,23 @@ function readStatus(store: Store, now: number): Promise<Status>;
 interface Store {
     close(): void;
 }
+
+// deriver/take-requests
+/** What becomes of a request. */
+type RequestEvent = {
+    type: 'granted';
+    uri: string;
+    keyrings: string[];
+} | {
+    type: 'refused';
+    uri: string;
+    keyring: string;
+    reason: string;
+    kind: 'denied' | 'pending';
+} | {
+    type: 'invalid-request';
+    code: ErrorCode;
+};
 
 // deriver/tenant
 /** What `init` is told. */
