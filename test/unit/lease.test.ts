@@ -8,6 +8,7 @@ import { publish } from '../../deriver/publish.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { createService } from '../../deriver/service.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
+import { takeOneTurn } from '../../deriver/turn.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { signBytes } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -268,5 +269,26 @@ describe('[deriver-12] a lease', () => {
     tenant.store.run('DELETE FROM conditions')
     await service.once()
     expect(readConditions(tenant.store)).toMatchObject(found)
+    // So does one that goes on working.
+    tenant.store.run('DELETE FROM conditions')
+    const stop = new AbortController()
+    const running = service.run(stop.signal)
+    await expect.poll(() => readConditions(tenant.store)).toMatchObject(found)
+    stop.abort()
+    await running
+  })
+
+  it('is renewed while whoever works once is kept waiting', async () => {
+    const { store } = tenant
+    const lease = createLease(store, 'one')
+    const none = (): never => expect.unreachable()
+    const parts = { store, lease, leaseTime: 40, report: none, begin: () => {} }
+    const rest = { work: none, poll: none, listen: none, isDue: none }
+    const until = () => store.get<{ until: number }>('SELECT until FROM lease')!.until
+    await takeOneTurn({ ...parts, ...rest }, async () => {
+      const soon = Date.now() + 1_000
+      store.run('UPDATE lease SET until = ?', soon)
+      await expect.poll(until).toBeGreaterThan(soon)
+    })
   })
 })

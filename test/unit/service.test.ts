@@ -14,7 +14,7 @@ import { readAlarms } from '../../deriver/alarms.ts'
 import { readConditions } from '../../deriver/conditions.ts'
 import { memoryKey } from '../../deriver/root.ts'
 import { readStatus } from '../../deriver/status.ts'
-import { addRoot, markOf, useRoot } from '../../deriver/roots.ts'
+import { addRoot, markOf, removeRoot, useRoot } from '../../deriver/roots.ts'
 import { writeKeyFile } from '../../deriver/secret.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { generateSigningKey, keyId } from '../../shared/signature.ts'
@@ -47,6 +47,9 @@ function open(options: Partial<OpenOptions> = {}): Promise<Deriver> {
     ...options,
   })
 }
+
+const conditionsOf = (what: string) =>
+  readConditions(tenant.store).filter((one) => one.what === what)
 
 it('ends at once on the signal, although its relay is away', async () => {
   const deriver = await open()
@@ -102,6 +105,11 @@ it('signs on, and says so, where it cannot open a root that was added beside it;
   )
   const { problems } = await readStatus(tenant.store, tenant.clock.now)
   expect(problems).toContainEqual(expect.stringMatching(/NOT_HERE.* \(ERR_ROOT\)$/))
+  // Nothing stands wrong once it is taken away again.
+  removeRoot(tenant.store, 'new', tenant.clock.now)
+  await expect.poll(() => conditionsOf('roots')).toEqual([])
+  addRoot(tenant.store, { name: 'new', place: 'env:NOT_HERE', mark }, tenant.clock.now)
+  await expect.poll(() => conditionsOf('roots')).toHaveLength(1)
   // A restart without it is possible, too.
   stop.abort()
   await running
@@ -122,7 +130,15 @@ it('signs on, and says so, where it cannot open a root that was added beside it;
   end.abort()
   await rerunning
   again.close()
-  // What is made next would come from it, though nothing does yet.
+})
+
+it('does not start without the root in use, though nothing comes from it yet', async () => {
+  const mark = new Uint8Array(32)
+  addRoot(tenant.store, { name: 'new', place: 'env:NOT_HERE', mark }, tenant.clock.now)
+  const deriver = await open()
+  deriver.close()
+  // As it is where it was taken into use before there was a keyring.
+  tenant.store.set('root', 2)
   await expectCode(open(), 'ERR_IO')
 })
 
