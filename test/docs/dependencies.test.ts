@@ -71,8 +71,12 @@ it('versions are exact, hashes locked, licences known, and nothing runs when it 
 
 it('each of these is noticed', () => {
   const sound = { version: '1.0.0', license: 'MIT', integrity: 'sha512-x' }
-  const problems = (manifest: object, one: object): string[] =>
-    findProblems(manifest, { packages: { '': {}, 'node_modules/@a/b': { ...sound, ...one } } }, [])
+  const problems = (manifest: object, one: object, given: string[] = []): string[] =>
+    findProblems(
+      manifest,
+      { packages: { '': {}, 'node_modules/@a/b': { ...sound, ...one } } },
+      given,
+    )
   expect(problems({ dependencies: { '@a/b': '1.0.0' } }, {})).toEqual([])
   for (const version of ['^1.0.0', '1.x', 'latest', 'file:../b', 'npm:c@^1.0.0'])
     expect(problems({ peerDependencies: { '@a/b': version } }, {})).toHaveLength(1)
@@ -83,6 +87,7 @@ it('each of these is noticed', () => {
   expect(problems({}, { license: undefined })).toHaveLength(1)
   expect(problems({}, { license: 'MPL-2.0' })).toHaveLength(1)
   expect(problems({}, { license: 'MPL-2.0', dev: true })).toEqual([])
+  expect(problems({}, { license: 'MPL-2.0', dev: true }, ['@a/b'])).toHaveLength(1)
   expect(problems({}, { license: 'GPL-3.0', dev: true })).toHaveLength(1)
   expect(problems({}, { license: '(GPL-3.0 OR MIT)' })).toEqual([])
   expect(problems({}, { license: 'GPL-3.0 AND MIT' })).toHaveLength(1)

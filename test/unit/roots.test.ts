@@ -284,6 +284,9 @@ describe('several roots', () => {
     const say = (by: string, more = {}) =>
       importKey(tenant.store, deriving, { name: 'archive', rules, bytes, by, ...more }, now())
     expect(await say('ada')).toMatchObject({ state: 'waiting' })
+    // One that is not open here does not keep them from it.
+    const mark = new Uint8Array(32)
+    addRoot(tenant.store, { name: 'away', place: 'credential:away', mark }, now())
     useRoot(tenant.store, 'second', now())
     expect(await codeOf(say('bob', { bytes: new Uint8Array(32).fill(8) }))).toBe('ERR_COMMITMENT')
     expect(await codeOf(say('ada'))).toBe('ERR_CONFLICT')
