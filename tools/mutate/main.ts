@@ -10,8 +10,9 @@ import { Copy, git, type Reach } from './run.ts'
 const USAGE = `usage: npm run mutate -- [--file PATH]… [--jobs N] [--again] [--json]
 
 Takes away one check at a time, in shared/ or in the files named, in a copy, and runs the tests that reach it until one fails. Prints the survivors:
-checks that no test would miss. What tools/mutate/equivalent.json lists with a reason is left out. Goes on where it was stopped, unless a file or its
-tests changed; --again forgets that. Takes about half an hour for all of shared/.
+checks that no test would miss. The tests are those that run in Node; of worker/ they reach waiters.ts and revoked.ts. What
+tools/mutate/equivalent.json lists with a reason is left out. Goes on where it was stopped, unless a file or its tests changed; --again forgets
+that. Takes about half an hour for all of shared/.
 Exit status: 0 no survivor, 1 survivors, 2 wrong usage, 3 the tests do not pass unchanged.
 
 example: npm run mutate -- --file shared/path.ts
@@ -74,14 +75,14 @@ async function each<W, T>(
 }
 
 async function main(): Promise<number> {
-  const all = git(root, 'ls-files', 'shared', 'web', 'deriver').filter((name) =>
+  const all = git(root, 'ls-files', 'shared', 'web', 'deriver', 'worker').filter((name) =>
     name.endsWith('.ts'),
   )
   const files = values.file ?? all.filter((name) => name.startsWith('shared/'))
   const jobs = Number(values.jobs)
   if (files.some((name) => !all.includes(name)) || !(jobs >= 1 && jobs <= 16)) {
     process.stderr.write(
-      `mutate: error: --file is a file of shared/, web/ or deriver/, --jobs 1 to 16\n${USAGE}`,
+      `mutate: error: --file is a file of shared/, web/, deriver/ or worker/, --jobs 1 to 16\n${USAGE}`,
     )
     return 2
   }
