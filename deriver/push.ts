@@ -212,7 +212,10 @@ export async function pushToRelay(
           throw new KeyferryError(
             'ERR_CONFLICT',
             `the relay holds head ${there.version}, not below ours: is another deriver at work?`,
-            { cause: error },
+            {
+              cause: error,
+              hint: 'look for it, then keyferry audit verify: it asks the relay for its heads',
+            },
           )
       } else {
         throw error

@@ -55,7 +55,9 @@ async function findForeign(
   // PROTOCOL [deriver-7]
   if (own?.hash != null && equal(own.hash, head.hash)) return null
   const message = `${access.url} holds head ${incarnation}.${version}, which is not one of this database: was it restored? it needs a new incarnation`
-  return { incarnation, error: new KeyferryError('ERR_ROLLBACK', message) }
+  const hint =
+    'where a signing key may be stolen, keyferry deriver revoke first; then keyferry trust propose --raise-incarnation, trust sign and trust publish'
+  return { incarnation, error: new KeyferryError('ERR_ROLLBACK', message, { hint }) }
 }
 
 /**

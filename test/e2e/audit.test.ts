@@ -210,7 +210,10 @@ it(
       await deriver.step()
       relay = await spawnRelay(join(directory, 'relay'), 'invite', port)
       const heads = await headCount()
-      await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
+      await expect(deriver.step()).rejects.toMatchObject({
+        code: 'ERR_ROLLBACK',
+        hint: expect.stringContaining('trust propose --raise-incarnation') as string,
+      })
       expect(await headCount()).toBe(heads)
     })
   },
