@@ -1,5 +1,6 @@
 /** What a restored deriver takes in of what relays hold: never more than it had, and what was destroyed is destroyed again. */
 import { expect, it } from 'vitest'
+import { issueRoleCrl } from '../../deriver/ca.ts'
 import { catchUp, type CaughtUp } from '../../deriver/catch-up.ts'
 import { orderDestruction } from '../../deriver/destroy.ts'
 import { type Held } from '../../deriver/held.ts'
@@ -7,12 +8,20 @@ import { createKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { latestHead, publish } from '../../deriver/publish.ts'
 import { noteRestored } from '../../deriver/restored.ts'
+import { revokeClient } from '../../deriver/revocation.ts'
 import { changeRules } from '../../deriver/rules.ts'
 import { type KeyringRow, type VersionRow } from '../../deriver/rows.ts'
 import { decodeBundle } from '../../shared/bundle.ts'
-import { hex, type Bytes } from '../../shared/bytes.ts'
+import { base64url, hex, type Bytes } from '../../shared/bytes.ts'
+import { parseCrl } from '../../shared/crl.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
 import { decodeHead, decodeRelease } from '../../shared/release.ts'
+import { makeDraft, signDraft } from '../../deriver/trust-change.ts'
+import { newestTrust } from '../../deriver/trust.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { keyId } from '../../shared/signature.ts'
+import { verifySuccessor, type TrustDocument } from '../../shared/trust.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
 import { ask, leaves, ring, tenant, useTenant } from '../lib/deriver.ts'
 import { makeClient } from '../lib/tenant.ts'
 
@@ -111,4 +120,137 @@ it('what a relay holds that is no list keeps nobody from what others hold', asyn
   noteRestored(tenant.store, tenant.clock.now)
   const bad = { ...held([Uint8Array.of(0x30, 0)]), head: null, rings: [] }
   expect(await accept([bad, good])).toMatchObject({ head: { version: 1 }, lists: [] })
+})
+
+/** The same, with another number of its head. */
+const at = (one: Held, incarnation: number, version: number): Held => ({
+  ...one,
+  head: { ...one.head!, incarnation, version },
+})
+
+it('[restore-2] the newest head of several relays counts, by incarnation first, and one before the backup says nothing', async () => {
+  const { store, clock } = tenant
+  await ask(await makeClient(tenant, 'ada'))
+  await head()
+  const empty = { ...held(), rings: [] }
+  // A relay that shows that ada is gone.
+  const without = {
+    ...held(),
+    rings: held().rings.map((one) => ({ ...one, members: new Set('') })),
+  }
+  noteRestored(store, clock.now)
+  const look = async (...relays: Held[]): Promise<CaughtUp> =>
+    catchUp(store, tenant.keys.root, relays, { accept: false, retention: 0 }, clock.now)
+  const gone = [expect.objectContaining({ keyring: 'notes' })]
+  expect(await look(at(empty, 1, 9), at(without, 2, 1))).toMatchObject({
+    head: { incarnation: 2, version: 1 },
+    changes: gone,
+  })
+  expect(await look(at(without, 1, 9), at(empty, 1, 8))).toMatchObject({ changes: gone })
+  store.run('UPDATE heads SET incarnation = 2, version = 5')
+  for (const [incarnation, version, changes] of [
+    [1, 9, []],
+    [2, 4, []],
+    [2, 5, gone],
+    [3, 1, gone],
+  ] as const)
+    expect([incarnation, version, (await look(at(without, incarnation, version))).changes]).toEqual(
+      [incarnation, version, changes],
+    )
+  store.run('DELETE FROM heads')
+  expect(await look(at(without, 1, 1))).toMatchObject({ backup: 0, changes: gone })
+  expect(await look()).toMatchObject({ head: null, lost: 0, changes: [] })
+  expect(await look({ ...without, head: null })).toMatchObject({ head: null, changes: [] })
+})
+
+it('[restore-2] looking changes nothing, what fails changes nothing, and a database that goes on already takes nothing in', async () => {
+  const { store, clock, keys } = tenant
+  await ask(await makeClient(tenant, 'ada'))
+  await head()
+  const without = {
+    ...held(),
+    rings: held().rings.map((one) => ({ ...one, members: new Set('') })),
+  }
+  await expectCode(accept([without]), 'ERR_CONFLICT')
+  noteRestored(store, clock.now)
+  const look = { accept: false, retention: 0 }
+  const before = [leaves(), store.all('SELECT * FROM meta')]
+  expect((await catchUp(store, keys.root, [without], look, clock.now)).changes.length).toBe(1)
+  expect([leaves(), store.all('SELECT * FROM meta')]).toEqual(before)
+  const failing = {
+    ...store,
+    set: () => {
+      throw new Error('the disk is gone')
+    },
+  }
+  const taken = { accept: true, retention: 0 }
+  await expect(catchUp(failing, keys.root, [without], taken, clock.now)).rejects.toThrow('disk')
+  expect([leaves(), store.all('SELECT * FROM meta')]).toEqual(before)
+  expect((await accept([without])).changes.length).toBe(1)
+  expect(leaves()).toEqual([])
+  expect([store.counter('caught-up'), store.counter('restored')]).toEqual([1, 1])
+})
+
+it('[restore-2] trust documents of since are taken in, and two of one number are a fork', async () => {
+  const { store, trust, clock, keys } = tenant
+  await head()
+  const follow = async (relays: string[]): Promise<TrustDocument> => {
+    const body = { ...trust.body, relays, number: 2, previous: trust.hash, tenant: trust.tenant }
+    const draft = await signDraft(makeDraft(body, trust), keys.authority[0]!, trust)
+    return verifySuccessor(draft, trust)
+  }
+  const [one, other] = [await follow(['https://a.example']), await follow(['https://b.example'])]
+  const now = held()
+  noteRestored(store, clock.now)
+  const showing = (...trusts: TrustDocument[]): Held => ({ ...now, trusts })
+  for (const relays of [[showing(one)], [showing(trust, one), showing(trust, other)]])
+    await expectCode(accept(relays), 'ERR_FORK')
+  expect((await newestTrust(store)).body.number).toBe(1)
+  const found = await accept([showing(trust), showing(trust, one), showing(trust)])
+  expect(found.trust).toEqual([{ number: 2, hash: base64url(one.hash) }])
+  expect((await newestTrust(store)).hash).toEqual(one.hash)
+})
+
+it('[restore-2] lists of the built-in CAs are taken in that are above ours: who is on them is revoked here', async () => {
+  const { store, clients, clock } = tenant
+  const issuer = await keyId(clients.key.spki)
+  const list = async (): Promise<Bytes> => {
+    await issueRoleCrl(store, clients, 'client', clock.now)
+    return store.get<{ der: Bytes }>('SELECT der FROM crls WHERE issuer = ?', issuer)!.der
+  }
+  const [ada, bob] = [await makeClient(tenant, 'ada'), await makeClient(tenant, 'bob')]
+  await ask(ada)
+  await head()
+  revokeClient(store, ada.uri, clock.now)
+  const known = await list()
+  revokeClient(store, bob.uri, clock.now)
+  const later = await list()
+  // As the backup has it: ada is revoked, bob is not, and the first of these lists is in force.
+  const { number } = parseCrl(known)
+  const device = await keyId(bob.key.spki)
+  store.run('DELETE FROM denied WHERE key_id = ?', device)
+  store.run('UPDATE issued SET revoked = NULL WHERE uri = ?', bob.uri)
+  const set = 'UPDATE crls SET number = ?, hash = ?, der = ? WHERE issuer = ?'
+  store.run(set, number, sha256(known), known, issuer)
+  noteRestored(store, clock.now)
+  const [own] = store.all<{ key_id: Bytes; role: string }>(
+    'SELECT * FROM own_issuers WHERE key_id = ?',
+    issuer,
+  )
+  // Of a CA that is the customer's own, no relay is asked.
+  store.run('DELETE FROM own_issuers WHERE key_id = ?', issuer)
+  expect((await accept([held([later])])).lists).toEqual([])
+  store.run('INSERT INTO own_issuers VALUES (?, ?)', own!.key_id, own!.role)
+  expect((await accept([held([known])])).lists).toEqual([])
+  const short = hex(issuer).slice(0, 16)
+  const found = await accept([held([later, known])])
+  expect(found.lists).toEqual([{ issuer: short, number: number + 1, revoked: 1 }])
+  expect(store.get('SELECT 1 FROM denied WHERE key_id = ?', device)).toBeDefined()
+  expect((await accept([held([later])])).lists).toEqual([])
+  // Where no list was in force, whatever is there is above it.
+  store.run('DELETE FROM crls WHERE issuer = ?', issuer)
+  expect((await accept([held([known, later])])).lists).toEqual([
+    { issuer: short, number, revoked: 0 },
+    { issuer: short, number: number + 1, revoked: 0 },
+  ])
 })
