@@ -229,8 +229,9 @@ export class Session {
   async #refresh(wanted: readonly Bytes[], signal: AbortSignal): Promise<void> {
     const keyrings = this.#withHeld(wanted)
     // Which suites a package may have stands in the trust document: that comes first.
-    if (this.#state.packages.every(({ channel }) => channel === null)) loadFirst()
-    if (this.#state.packages.length === 0 || keyrings.length === 0)
+    const { accepted, packages } = this.#state
+    if (packages.every(({ channel }) => channel === null)) loadFirst()
+    if (accepted === null || packages.length === 0 || keyrings.length === 0)
       await this.#fetchAll([], 'current', signal)
     if (keyrings.length === 0) return
     if (this.#state.accepted === null) throw new KeyferryError('ERR_RELAY', 'the relay has no head')
