@@ -208,6 +208,7 @@ it('nothing of a deriver is loaded', async () => {
     'deriver/commands/client.ts',
     'deriver/commands/definition.ts',
     'deriver/commands/messages.ts',
+    'deriver/commands/progress.ts',
     'deriver/commands/rewrap-file.ts',
     'deriver/commands/rewrap.ts',
     'deriver/commands/signatures.ts',
