@@ -16,6 +16,7 @@ import {
   u32,
   u64,
   utf8,
+  Writer,
 } from '../../shared/bytes.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 
@@ -78,6 +79,31 @@ describe('integers', () => {
     expect(() => u16(0x10000)).toThrow(RangeError)
     expect(() => u32(2 ** 32)).toThrow(RangeError)
     expect(() => u64(2 ** 53)).toThrow(RangeError)
+  })
+})
+
+describe('Writer', () => {
+  it('writes front to back, integers as the functions do', () => {
+    for (const value of [0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]) {
+      const low = value % 2 ** 32
+      expect(new Writer(14).put(utf8('ab')).u32(low).u64(value).end()).toEqual(
+        concat(utf8('ab'), u32(low), u64(value)),
+      )
+    }
+  })
+
+  it.each([-1, 0.5, Number.NaN, 2 ** 54])('%d is a RangeError', (value) => {
+    expect(() => new Writer(8).u32(value)).toThrow(RangeError)
+    expect(() => new Writer(8).u64(value)).toThrow(RangeError)
+  })
+
+  it('values just too big, more than fits and less than is needed are a RangeError', () => {
+    expect(() => new Writer(8).u32(2 ** 32)).toThrow(RangeError)
+    expect(() => new Writer(8).u64(2 ** 53)).toThrow(RangeError)
+    expect(() => new Writer(3).u32(1)).toThrow(RangeError)
+    expect(() => new Writer(7).u64(1)).toThrow(RangeError)
+    expect(() => new Writer(1).put(of(1, 2))).toThrow(RangeError)
+    expect(() => new Writer(2).put(of(1)).end()).toThrow(RangeError)
   })
 })
 
