@@ -10,6 +10,7 @@ import { MAX_ENVELOPE, MAX_OBJECT, MAX_REQUEST } from '../../shared/limits.ts'
 import { MAX_CRL } from '../../shared/crl.ts'
 import { readBody } from '../../worker/body.ts'
 import { KEEP } from '../../worker/collect.ts'
+import { migrate } from '../../worker/database.ts'
 import { MAX_OPEN_EACH } from '../../worker/mailbox.ts'
 import { MAX_ROW } from '../../worker/objects.ts'
 import { Meter } from '../../worker/settings.ts'
@@ -223,6 +224,30 @@ describe('migrations', () => {
   )
 })
 
+it('a migration that fails leaves the tables as they were', async () => {
+  const { journal, migrations: sql } = migrations as {
+    journal: { entries: { idx: number; when: number; tag: string; breakpoints: boolean }[] }
+    migrations: Record<string, string>
+  }
+  const last = journal.entries.at(-1)!
+  const next = { ...last, idx: last.idx + 1, when: last.when + 1, tag: 'broken' }
+  const broken = {
+    journal: { ...journal, entries: [...journal.entries, next] },
+    migrations: {
+      ...sql,
+      [`m${String(next.idx).padStart(4, '0')}`]:
+        'CREATE TABLE half (id INTEGER PRIMARY KEY);--> statement-breakpoint\nNO SQL',
+    },
+  }
+  await runInDurableObject(stubOf(world.tenant), async (_, state) => {
+    await expect(migrate(state.storage, broken as typeof migrations)).rejects.toThrow()
+  })
+  expect(await query(world.tenant, "SELECT name FROM sqlite_master WHERE name = 'half'")).toEqual(
+    [],
+  )
+  expect((await send(relay, paths.head(world.tenant), world.deriver)).status).toBe(200)
+})
+
 describe('bodies and clocks', () => {
   it('[relay-1] a body that never ends is given up', async () => {
     const slow = (parts: Bytes[]): Request => {
@@ -241,6 +266,33 @@ describe('bodies and clocks', () => {
       (error: unknown) => (isKeyferryError(error) ? error.code : 'another error'),
     )
     expect(outcome).toBe('ERR_TIMEOUT')
+  })
+
+  it('[relay-1] a body of no declared length is read to its last byte, and refused with one more than it may have', async () => {
+    const sent = (length: number, step: number): [Bytes, Request] => {
+      const body = Uint8Array.from({ length }, (_, i) => i % 251)
+      let at = 0
+      const stream = new ReadableStream({
+        type: 'bytes',
+        pull: (controller: ReadableByteStreamController) => {
+          if (at < length) controller.enqueue(body.slice(at, (at += step)))
+          else {
+            controller.close()
+            // Somebody waits for room that is filled no more.
+            controller.byobRequest?.respond(0)
+          }
+        },
+      })
+      return [body, new Request('https://relay.example', { method: 'POST', body: stream })]
+    }
+    // Around the ends of the rooms that it is read into: 65,536 bytes, then twice as many.
+    for (const length of [0, 1, 65_535, 65_536, 65_537, 196_608, 196_609])
+      for (const step of [10_000, 65_536, 200_000]) {
+        const [body, request] = sent(length, step)
+        expect(sha256(await readBody(request, length)), `${length}`).toEqual(sha256(body))
+        const [, other] = sent(length + 1, step)
+        await expect(readBody(other, length)).rejects.toMatchObject({ code: 'ERR_TOO_LARGE' })
+      }
   })
 
   it('[relay-10] a clock that jumps by years takes nothing that the head names, and what came under it stays', async () => {
