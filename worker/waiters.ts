@@ -54,8 +54,7 @@ export class Waiters {
       const settle = (news: News | null): void => {
         clearTimeout(timer)
         if (own.delete(waiter)) this.#size--
-        if (own.size === 0 && this.#waiters.get(fingerprint) === own)
-          this.#waiters.delete(fingerprint)
+        if (own.size === 0) this.#waiters.delete(fingerprint)
         resolve(news)
       }
       const timer = setTimeout(settle, seconds * 1_000, null)

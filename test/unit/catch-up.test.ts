@@ -4,7 +4,7 @@ import { issueRoleCrl } from '../../deriver/ca.ts'
 import { catchUp, type CaughtUp } from '../../deriver/catch-up.ts'
 import { orderDestruction } from '../../deriver/destroy.ts'
 import { type Held } from '../../deriver/held.ts'
-import { createKeyring } from '../../deriver/keyrings.ts'
+import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { latestHead, publish } from '../../deriver/publish.ts'
 import { noteRestored } from '../../deriver/restored.ts'
@@ -16,13 +16,14 @@ import { base64url, hex, type Bytes } from '../../shared/bytes.ts'
 import { parseCrl } from '../../shared/crl.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
 import { decodeHead, decodeRelease } from '../../shared/release.ts'
+import { withdrawVersion } from '../../deriver/versions.ts'
 import { makeDraft, signDraft } from '../../deriver/trust-change.ts'
 import { newestTrust } from '../../deriver/trust.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { keyId } from '../../shared/signature.ts'
 import { verifySuccessor, type TrustDocument } from '../../shared/trust.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { ask, leaves, ring, tenant, useTenant } from '../lib/deriver.ts'
+import { ask, leaves, notes, ring, tenant, useTenant } from '../lib/deriver.ts'
 import { makeClient } from '../lib/tenant.ts'
 
 useTenant()
@@ -254,3 +255,28 @@ it('[restore-2] lists of the built-in CAs are taken in that are above ours: who 
     { issuer: short, number: number + 1, revoked: 0 },
   ])
 })
+
+it.each(['compromised', 'skipped'] as const)(
+  '[restore-2] a version that is %s here is not less than that because a relay has it as deactivated',
+  async (as) => {
+    const { store, clock } = tenant
+    rotateKeyring(store, 'notes', clock.now)
+    withdrawVersion(store, 'notes@1', 'deactivated', clock.now)
+    await head()
+    const since = held()
+    noteRestored(store, clock.now)
+    const set = (state: string): void =>
+      store.run('UPDATE versions SET state = ? WHERE keyring = ? AND version = 1', state, notes)
+    const state = (): unknown =>
+      store.get<{ state: string }>(
+        'SELECT state FROM versions WHERE keyring = ? AND version = 1',
+        notes,
+      )?.state
+    set(as)
+    expect((await accept([since])).changes).toEqual([])
+    expect(state()).toBe(as)
+    set('active')
+    expect((await accept([since])).changes).toMatchObject([{ kind: 'version-withdrawn' }])
+    expect(state()).toBe('deactivated')
+  },
+)

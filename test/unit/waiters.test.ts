@@ -58,6 +58,15 @@ describe('a call that waits', () => {
     expect(waiters.size).toBe(0)
   })
 
+  it('that ends leaves another one of the same certificate where it waits', async () => {
+    const after = await begin(ALICE)
+    const [short, long] = [waiters.wait(ALICE, after, 1, ROOM), waiters.wait(ALICE, after, 9, ROOM)]
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect([await short, waiters.size]).toEqual([null, 1])
+    waiters.head(bytes(1))
+    expect([(await long)?.events, waiters.size]).toEqual([['head'], 0])
+  })
+
   it('is let go of its kind alone', async () => {
     const [a, b] = [await begin(ALICE), await begin(BOB)]
     const [first, second] = [waiters.wait(ALICE, a, 25, ROOM), waiters.wait(BOB, b, 25, ROOM)]
