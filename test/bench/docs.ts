@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { format } from 'prettier'
 import { pictures } from './pictures.ts'
 import { asMarkdown } from './report.ts'
-import { type RunResults } from './results.ts'
+import { readResults, type RunResults } from './results.ts'
 import { readmeOf } from './summary.ts'
 
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url))
@@ -21,6 +21,9 @@ export async function pageOf(results: RunResults): Promise<Map<string, string>> 
   const images = [...pictures(results.lines)].map(([name, svg]) => [`images/${name}`, svg] as const)
   return new Map([['performance.md', made], ...images])
 }
+
+/** The results that the page shows now. */
+export const readPublished = (): RunResults => readResults(`${docs}performance.json`)
 
 /** Writes the results, the page and its pictures, and the table of the README. */
 export async function writePage(results: RunResults): Promise<void> {

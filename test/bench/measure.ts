@@ -64,31 +64,43 @@ export async function cpu(work: () => Promise<unknown>): Promise<number> {
   return spent() - before
 }
 
-/** The same, after what others have just left is collected: else it is paid for by whoever comes next. */
-export function cpuAlone(work: () => Promise<unknown>): Promise<number> {
+/** Collects what others have left, and waits until the engine's own threads have swept it up: whoever comes next would pay for both. */
+async function settle(): Promise<void> {
   collect()
+  for (let i = 0; i < 50; i++) {
+    const before = spent()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    if (spent() - before < 1) return
+  }
+}
+
+/** The same, when nothing of others is left to be done. */
+export async function cpuAlone(work: () => Promise<unknown>): Promise<number> {
+  await settle()
   return cpu(work)
 }
 
 /** CPU milliseconds that a turn takes at least: whoever is quick works several times, as the caches of a processor were left to others meanwhile. */
 const TURN = 100
 
-/** CPU milliseconds of some work at its turn: the mean of as many times as fill the turn. What `prepare` does before each time does not count. */
+/** CPU milliseconds of some work at its turn: the middle one of as many times as fill the turn, as the first may still pay for others. What `prepare` does does not count. */
 export async function turn(
   work: () => unknown,
   least = TURN,
   prepare: () => void = () => {},
 ): Promise<number> {
-  collect()
-  let [count, total] = [0, 0]
-  do {
+  await settle()
+  const times: number[] = []
+  let total = 0
+  while (total < least || (times.length < 3 && total < 2.5 * least)) {
     prepare()
     const before = spent()
     await work()
-    total += spent() - before
-    count++
-  } while (total < least)
-  return total / count
+    const time = spent() - before
+    times.push(time)
+    total += time
+  }
+  return median(times)
 }
 
 function quantile(values: readonly number[], part: number): number {

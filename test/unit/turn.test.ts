@@ -1,10 +1,11 @@
 /** A service's turn by itself: when it works again, and what ends it. */
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { createLease, readWriter } from '../../deriver/lease.ts'
 import { takeTurns, type TurnParts } from '../../deriver/turn.ts'
 import { tenant, useTenant } from '../lib/deriver.ts'
 
 useTenant()
+afterEach(() => void vi.useRealTimers())
 
 function makeParts(parts: Partial<TurnParts>): TurnParts {
   const { store } = tenant
@@ -42,4 +43,23 @@ it.each<[string, Partial<TurnParts>]>([
   const stop = new AbortController()
   await expect(takeTurns(makeParts(parts), stop.signal)).rejects.toThrow('broken')
   expect(readWriter(tenant.store)).toBeNull()
+})
+
+it('looks at its mailbox every 15 seconds', async () => {
+  vi.useFakeTimers()
+  const stop = new AbortController()
+  let works = 0
+  const work = (): Promise<void> => {
+    if (++works === 3) stop.abort()
+    return Promise.resolve()
+  }
+  const lease = createLease(tenant.store, 'one', 60_000)
+  const running = takeTurns(makeParts({ lease, leaseTime: 60_000, work }), stop.signal)
+  await vi.advanceTimersByTimeAsync(14_000)
+  expect(works).toBe(1)
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(works).toBe(2)
+  await vi.advanceTimersByTimeAsync(16_000)
+  expect(works).toBe(3)
+  await running
 })
