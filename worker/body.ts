@@ -61,8 +61,8 @@ export async function readBody(
   const reader = request.body?.getReader({ mode: 'byob' })
   if (reader === undefined) return new Uint8Array()
   const declared = Number(request.headers.get('content-length') ?? FIRST)
-  // One more than comes: then the first read is the last.
-  const first = Math.min(FIRST, declared + 1)
+  // One more than comes: then the first read is the last. What is no length says nothing.
+  const first = declared >= 0 ? Math.min(FIRST, declared + 1) : FIRST
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new KeyferryError('ERR_TIMEOUT')), deadline)
   try {

@@ -295,6 +295,18 @@ describe('bodies and clocks', () => {
       }
   })
 
+  it.each(['', 'many', '-5', '0', '3', '1e9'])(
+    '[relay-1] a body whose length is declared as %j is read whole, or refused',
+    async (declared) => {
+      const body = new Uint8Array(70_000).fill(7)
+      const request = new Request('https://relay.example', { method: 'POST', body })
+      request.headers.set('content-length', declared)
+      if (declared === '1e9')
+        await expect(readBody(request, 100_000)).rejects.toMatchObject({ code: 'ERR_TOO_LARGE' })
+      else expect(sha256(await readBody(request, 100_000))).toEqual(sha256(body))
+    },
+  )
+
   it('[relay-10] a clock that jumps by years takes nothing that the head names, and what came under it stays', async () => {
     const before = await hashes()
     const years = 10 * 365 * 86_400
