@@ -198,7 +198,8 @@ export function hex(bytes: Uint8Array): string {
 
 /** Bytes of lower-case hexadecimal. Throws `ERR_MALFORMED` for anything else. */
 export function fromHex(text: string): Bytes {
-  if (!/^([0-9a-f]{2})*$/.test(text)) throw new KeyferryError('ERR_MALFORMED', 'not hexadecimal')
+  if (/[^\da-f]/.test(text) || text.length % 2 !== 0)
+    throw new KeyferryError('ERR_MALFORMED', 'not hex')
   const out = new Uint8Array(text.length / 2)
   for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
   return out
@@ -226,7 +227,7 @@ export function base64url(bytes: Uint8Array): string {
  */
 export function fromBase64url(text: string): Bytes {
   const rest = text.slice(text.length - (text.length % 4))
-  if (!/^[\w-]*$/.test(text) || !/^(|.[AQgw]|..[AEIMQUYcgkosw048])$/.test(rest))
+  if (/[^\w-]/.test(text) || !/^(|.[AQgw]|..[AEIMQUYcgkosw048])$/.test(rest))
     throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
   const { fromBase64 } = Uint8Array as PlatformBase64
   if (fromBase64) return fromBase64(text, { alphabet: 'base64url' })
