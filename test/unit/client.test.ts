@@ -10,6 +10,21 @@ import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeRefusal } from '../lib/documents.ts'
 import { issueSigner, random, uriOf } from '../lib/world.ts'
 
+/** Two clients, and a message of the first one under a version that the second has not heard of. */
+async function messageAhead() {
+  const relay = await ClientRelay.start()
+  const lee = await issueSigner(relay.world.cas.client, uriOf('client', 'lee'), relay.now)
+  const [first, second] = [await open(relay), await open(relay, { identity: lee })]
+  const [sender, receiver] = [await first.keyring('notes'), await second.keyring('notes')]
+  const [ring] = relay.keyrings
+  ring!.versions.push({ version: 3, nonce: random(16), secret: random(32) })
+  ring!.number++
+  await relay.publish()
+  await first.refresh()
+  const message = await sender.encrypt('under the new one')
+  return { relay, second, receiver, message }
+}
+
 describe('a keyring', () => {
   it('is asked for, granted, and encrypts and decrypts', async () => {
     const relay = await ClientRelay.start()
@@ -77,16 +92,7 @@ describe('a keyring', () => {
   })
 
   it('fetches once for a message under a version that it has not heard of', async () => {
-    const relay = await ClientRelay.start()
-    const lee = await issueSigner(relay.world.cas.client, uriOf('client', 'lee'), relay.now)
-    const [first, second] = [await open(relay), await open(relay, { identity: lee })]
-    const [sender, receiver] = [await first.keyring('notes'), await second.keyring('notes')]
-    const [ring] = relay.keyrings
-    ring!.versions.push({ version: 3, nonce: random(16), secret: random(32) })
-    ring!.number++
-    await relay.publish()
-    await first.refresh()
-    const message = await sender.encrypt('under the new one')
+    const { relay, receiver, message } = await messageAhead()
     expect(receiver.version).toBe(2)
     expect(await receiver.decrypt(message, { as: 'text' })).toBe('under the new one')
     // Messages under keys that nobody has do not make it fetch again and again.
@@ -97,16 +103,7 @@ describe('a keyring', () => {
   })
 
   it('waits for a fetch that is on its way before it makes another one for a message', async () => {
-    const relay = await ClientRelay.start()
-    const lee = await issueSigner(relay.world.cas.client, uriOf('client', 'lee'), relay.now)
-    const [first, second] = [await open(relay), await open(relay, { identity: lee })]
-    const [sender, receiver] = [await first.keyring('notes'), await second.keyring('notes')]
-    const [ring] = relay.keyrings
-    ring!.versions.push({ version: 3, nonce: random(16), secret: random(32) })
-    ring!.number++
-    await relay.publish()
-    await first.refresh()
-    const message = await sender.encrypt('under the new one')
+    const { relay, second, receiver, message } = await messageAhead()
     const before = relay.deliveries.length
     const asked = new Promise<void>((resolve) => {
       relay.interfere = () => {

@@ -6,7 +6,7 @@ import { rotateKeyring } from '../../deriver/keyrings.ts'
 import { createLease, fenceStore, readWriter } from '../../deriver/lease.ts'
 import { publish } from '../../deriver/publish.ts'
 import { emptyLog } from '../../deriver/log.ts'
-import { createService } from '../../deriver/service.ts'
+import { createService, type Service, type ServiceOptions } from '../../deriver/service.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
 import { takeOneTurn } from '../../deriver/turn.ts'
 import { type Bytes } from '../../shared/bytes.ts'
@@ -18,6 +18,20 @@ useTenant()
 
 /** Ends the lease as time does: whoever holds it does not stir. */
 const letItEnd = (): void => tenant.store.run('UPDATE lease SET until = 1')
+/** A service over the tenant's own store; what differs is said. */
+function serviceWith(options: Partial<ServiceOptions>): Promise<Service> {
+  const { store, keys, clients, derivers: deriver, clock } = tenant
+  return createService({
+    store,
+    root: keys.root,
+    authority: keys.authority,
+    issuers: { deriver, client: clients },
+    signer: { issuer: deriver, uri: 'keyferry://deriver.acme.example/deriver-1' },
+    now: () => clock.now,
+    ...options,
+  })
+}
+const away: typeof fetch = () => Promise.reject(new TypeError('no relay is there'))
 const writes = (store: Store): [string, () => unknown][] => [
   ['a statement', () => store.run("UPDATE meta SET value = value + 1 WHERE name = 'change'")],
   ['a transaction', () => store.transaction(() => store.counter('change'))],
@@ -95,19 +109,12 @@ describe('[deriver-12] a lease', () => {
   })
 
   it('is not needed to look at a relay while another one works, and is to rebuild it', async () => {
-    const issuer = tenant.derivers
     createLease(tenant.store, 'one').take()
     const asked: string[] = []
-    const service = await createService({
-      store: tenant.store,
-      root: tenant.keys.root,
-      authority: tenant.keys.authority,
-      issuers: { deriver: issuer, client: tenant.clients },
-      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
-      now: () => tenant.clock.now,
+    const service = await serviceWith({
       fetch: (input) => {
         asked.push(new URL(input as URL).host)
-        return Promise.reject(new TypeError('no relay is there'))
+        return away('')
       },
     })
     await expectCode(service.check('http://127.0.0.1:9'), 'ERR_RELAY')
@@ -118,19 +125,12 @@ describe('[deriver-12] a lease', () => {
   it('that was lost while a service hangs is not taken anew in the middle of its work', async () => {
     const other = openStore(storePath(tenant.directory))
     onTestFinished(() => other.close())
-    const issuer = tenant.derivers
     const stop = new AbortController()
     const events: string[] = []
     let hang = true
     let calls = 0
     const { promise: hung, resolve: hangs } = Promise.withResolvers<void>()
-    const service = await createService({
-      store: tenant.store,
-      root: tenant.keys.root,
-      authority: tenant.keys.authority,
-      issuers: { deriver: issuer, client: tenant.clients },
-      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
-      now: () => tenant.clock.now,
+    const service = await serviceWith({
       lease: 1,
       report: (event) => {
         if (event.type === 'writer') events.push(event.state)
@@ -188,12 +188,7 @@ describe('[deriver-12] a lease', () => {
       tenant.clock.now,
     )
     let calls = 0
-    const service = await createService({
-      store: tenant.store,
-      root: tenant.keys.root,
-      authority: tenant.keys.authority,
-      issuers: { deriver: tenant.derivers, client: tenant.clients },
-      now: () => tenant.clock.now,
+    const service = await serviceWith({
       fetch: () => Promise.reject(new TypeError(`call ${++calls}`)),
       signer: {
         certificates,
@@ -216,19 +211,12 @@ describe('[deriver-12] a lease', () => {
   it('is held by whoever works once, or rebuilds a relay, and given back; who finds it taken does nothing', async () => {
     const other = openStore(storePath(tenant.directory))
     onTestFinished(() => other.close())
-    const issuer = tenant.derivers
     const second = createLease(other, 'two')
     const meanwhile: boolean[] = []
-    const service = await createService({
-      store: tenant.store,
-      root: tenant.keys.root,
-      authority: tenant.keys.authority,
-      issuers: { deriver: issuer, client: tenant.clients },
-      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
-      now: () => tenant.clock.now,
+    const service = await serviceWith({
       fetch: () => {
         meanwhile.push(second.take())
-        return Promise.reject(new TypeError('no relay is there'))
+        return away('')
       },
     })
     await service.once()
@@ -252,15 +240,8 @@ describe('[deriver-12] a lease', () => {
   })
 
   it('that is taken again finds what stands wrong as another one left it', async () => {
-    const issuer = tenant.derivers
-    const service = await createService({
-      store: tenant.store,
-      root: tenant.keys.root,
-      authority: tenant.keys.authority,
-      issuers: { deriver: issuer, client: tenant.clients },
-      signer: { issuer, uri: 'keyferry://deriver.acme.example/deriver-1' },
-      now: () => tenant.clock.now,
-      fetch: () => Promise.reject(new TypeError('no relay is there')),
+    const service = await serviceWith({
+      fetch: away,
     })
     await service.once()
     const found = readConditions(tenant.store).map(({ what, code }) => ({ what, code }))
