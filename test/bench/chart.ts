@@ -1,9 +1,9 @@
 /** Curves of growth as a picture: both axes logarithmic, so that a power is a straight line and its exponent the slope. */
 
-const WIDTH = 760
+const WIDTH = 800
 const HEIGHT = 360
 const LEFT = 84
-const RIGHT = 300
+const RIGHT = 340
 const TOP = 16
 const BOTTOM = 48
 const COLORS = [

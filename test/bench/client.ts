@@ -37,8 +37,14 @@ async function makeBare(): Promise<(least: Least) => Promise<void>> {
   }
 }
 
+interface Warm {
+  relay: ClientRelay
+  fetchOnce: () => Promise<number>
+  close: () => void
+}
+
 /** A client with a keyring, and what it spends on a fetch, without what the relay beside it spends. */
-async function makeClient(): Promise<{ relay: ClientRelay; fetchOnce: () => Promise<number> }> {
+async function makeClient(): Promise<Warm> {
   const relay = await ClientRelay.start(['notes'], { alg: 'ES256' })
   let away = 0
   const outside: typeof fetch = async (input, init) => {
@@ -55,7 +61,7 @@ async function makeClient(): Promise<{ relay: ClientRelay; fetchOnce: () => Prom
     const all = await cpu(() => client.refresh())
     return all - away
   }
-  return { relay, fetchOnce }
+  return { relay, fetchOnce, close: () => client.close() }
 }
 
 /** Adds a version, and drops old ones: what is measured is a fetch, not a history. */
@@ -101,7 +107,7 @@ const WARM_UP = 300
  */
 export async function benchClient(rounds: number): Promise<Line[]> {
   const bare = await makeBare()
-  const { relay, fetchOnce } = await makeClient()
+  const { relay, fetchOnce, close } = await makeClient()
   const lines: Line[] = []
   for (const [name, { change, least }] of Object.entries(CASES)) {
     const times = { own: [] as number[], bare: [] as number[] }
@@ -115,5 +121,6 @@ export async function benchClient(rounds: number): Promise<Line[]> {
     }
     lines.push(lineOf(`fetch: ${name}`, times.own, times.bare, 'bare operations'))
   }
+  close()
   return lines
 }

@@ -26,9 +26,9 @@ const BUNDLES: Record<string, string> = {
 
 function loads(quick: boolean): Load[] {
   return [
-    { size: 32, times: quick ? 50 : 100, rounds: quick ? 3 : 9 },
-    { size: 1_000, times: quick ? 50 : 100, rounds: quick ? 3 : 9 },
-    { size: (quick ? 16 : 64) * MEBIBYTE, times: 1, rounds: quick ? 3 : 5 },
+    { size: 32, times: quick ? 50 : 100, rounds: quick ? 3 : 5 },
+    { size: 1_000, times: quick ? 50 : 100, rounds: quick ? 3 : 5 },
+    { size: (quick ? 16 : 64) * MEBIBYTE, times: 1, rounds: 3 },
   ]
 }
 

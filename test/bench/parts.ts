@@ -19,7 +19,7 @@ export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>
     benchDeriver(quick ? [10, 1_000] : [10, 1_000, 10_000, 100_000], quick ? 3 : 5),
   keys: (quick) => {
     const counts = quick ? [1, 1_000] : [1, 10, 1_000, 10_000]
-    const rounds = quick ? 3 : 4
+    const rounds = 3
     return benchKeys(counts, quick ? [10, 1_000] : counts, rounds)
   },
   'keys-page': (quick) =>
@@ -38,7 +38,7 @@ export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>
             [1_000, 500],
             [1_000, 1_000],
           ],
-      rounds: quick ? 5 : 8,
+      rounds: quick ? 5 : 6,
     }),
   destroy: (quick) => benchDestroy(1_000, quick ? 2 : 5),
   heads: (quick) => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),

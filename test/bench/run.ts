@@ -128,5 +128,3 @@ if (values.help === true) {
     process.exitCode = 3
   }
 }
-// What a part left open keeps nobody waiting.
-setTimeout(() => process.exit(), 5_000).unref()
