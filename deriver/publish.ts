@@ -281,15 +281,3 @@ export async function publish(
     'other processes change the store faster than heads are signed',
   )
 }
-
-/** The newest head in a database, if one was signed. */
-export function latestHead(
-  store: Store,
-): { version: number; hash: Bytes; envelope: Envelope } | undefined {
-  const row = store.get<{ version: number; hash: Bytes; envelope: Bytes }>(
-    'SELECT version, hash, envelope FROM heads WHERE envelope IS NOT NULL ORDER BY version DESC LIMIT 1',
-  )
-  return row === undefined
-    ? undefined
-    : { ...row, envelope: decodeEnvelope(new Uint8Array(row.envelope)) }
-}

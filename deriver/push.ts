@@ -4,6 +4,7 @@ import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE } from '../shared/limits.ts'
+import { isOwnHead } from './heads.ts'
 import { currentCrls } from './publish.ts'
 import {
   enrolTenant,
@@ -126,7 +127,7 @@ export function forgetRelay(store: Store, url: string): void {
 
 /**
  * Brings a relay to the newest head. Returns its version, or `null` if it was there already. Enrols the tenant where the relay does not know it and
- * there is an invite. Throws `ERR_CONFLICT` if the relay holds a head that is not below ours: another deriver is at work.
+ * there is an invite. Throws `ERR_CONFLICT` if the relay holds a head that is not below ours, or not of this database: another deriver is at work.
  */
 export async function pushToRelay(
   store: Store,
@@ -205,13 +206,16 @@ export async function pushToRelay(
           )
           return null
         }
+        // PROTOCOL [deriver-7]: of this incarnation only a head of this database is replaced
         const isBelow =
           there.incarnation < head.incarnation ||
-          (there.incarnation === head.incarnation && there.version < head.version)
+          (there.incarnation === head.incarnation &&
+            there.version < head.version &&
+            isOwnHead(store, there, match))
         if (!isBelow)
           throw new KeyferryError(
             'ERR_CONFLICT',
-            `the relay holds head ${there.version}, not below ours: is another deriver at work?`,
+            `the relay holds head ${there.version}, which is not an earlier one of ours: is another deriver at work?`,
             {
               cause: error,
               hint: 'look for it, then keyferry audit verify: it asks the relay for its heads',

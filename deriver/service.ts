@@ -17,7 +17,8 @@ import { createLease, fenceStore, LEASE_TIME } from './lease.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
-import { latestHead, noteAuthority, publish, type PublishKeys } from './publish.ts'
+import { latestHead } from './heads.ts'
+import { noteAuthority, publish, type PublishKeys } from './publish.ts'
 import { forgetRelay, pushToRelay } from './push.ts'
 import { postAnswers, type RelayAccess } from './relay.ts'
 import { requireTakenUp } from './restored.ts'
@@ -107,7 +108,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const conditions = keepConditions(store, now)
   const clock = watchClock(now)
   const log = openLog(store)
-  const askWitnesses = createWitnesses(store, conditions)
+  const witnesses = createWitnesses(store, conditions)
   let trusts = await loadTrust(store)
   let isAble = true
   /** Relays of which something was reported since they last did all that was asked. */
@@ -231,6 +232,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   function complain(url: string): (error: unknown) => void {
     return (error) => {
       if (!isKeyferryError(error) || error.code === 'ERR_LEASE') throw error
+      if (error.code === 'ERR_CONFLICT') witnesses.askAgain(url)
       conditions.set(`relay ${url}`, error)
       away.add(url)
       report({ type: 'relay-error', relay: url, code: error.code, message: error.message })
@@ -256,7 +258,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     conditions.set('clock', wrong)
     if (wrong !== null) alarm('the clock', wrong.message)
     await prepare()
-    await askWitnesses(relayUrls().map(access), trust())
+    await witnesses.ask(relayUrls().map(access), trust())
     isAble = await signer.canSign(trust())
     try {
       if (isAble) await publishAndAnswer()
@@ -343,7 +345,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
 
   async function rebuild(url: string): Promise<number> {
     await prepare()
-    await askWitnesses(relayUrls().map(access), trust())
+    await witnesses.ask(relayUrls().map(access), trust())
     forgetRelay(store, url)
     await publishDue()
     await push(url)

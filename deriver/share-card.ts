@@ -45,12 +45,13 @@ function checkOf(body: Bytes): Bytes {
   return sha256(concat(utf8('keyferry/v1/card\0'), body)).slice(0, CHECK)
 }
 
-/** Two characters for a line, counted from 0. */
+/**
+ * Two characters for a line, counted from 0: the line as a number by a prime, as the pure systems of ISO/IEC 7064 do it. Of two characters' 1024 values the largest
+ * prime, so that every single wrong character, two that changed places, and a line in another one's place are found for certain, where part of a hash misses one in 1024.
+ */
 function lineCheck(line: Bytes, at: number): string {
-  return base32(sha256(concat(utf8('keyferry/v1/card-line\0'), Uint8Array.of(at), line))).slice(
-    0,
-    2,
-  )
+  const rest = [at, ...line].reduce((sum, byte) => (sum * 256 + byte) % 1021, 0)
+  return base32(Uint8Array.of(rest >> 2, (rest << 6) & 0xff)).slice(0, 2)
 }
 
 function malformed(message: string): KeyferryError {

@@ -1,10 +1,10 @@
-/** What relays hold against a database at its start: a head that a deriver of the tenant signed and that this database never knew ([deriver-7]). */
-import { equal, type Bytes } from '../shared/bytes.ts'
+/** What relays hold against a database: a head that a deriver of the tenant signed and that this database never knew ([deriver-7]). */
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { verifyHeadSignature, type Head } from '../shared/release.ts'
 import { type TrustDocument } from '../shared/trust.ts'
 import { type Conditions } from './conditions.ts'
 import { parsedCrls } from './crls.ts'
+import { isOwnHead } from './heads.ts'
 import { fetchHead, type RelayAccess } from './relay.ts'
 import { type Store } from './store.ts'
 
@@ -47,39 +47,42 @@ async function findForeign(
   if (head === null || head === undefined) return head
   const { incarnation, version } = head.body
   if (incarnation < store.counter('incarnation')) return null
-  const own = store.get<{ hash: Bytes | null }>(
-    'SELECT hash FROM heads WHERE version = ? AND incarnation = ?',
-    version,
-    incarnation,
-  )
   // PROTOCOL [deriver-7]
-  if (own?.hash != null && equal(own.hash, head.hash)) return null
+  if (isOwnHead(store, head.body, head.hash)) return null
   const message = `${access.url} holds head ${incarnation}.${version}, which is not one of this database: was it restored? it needs a new incarnation`
   const hint =
     'where a signing key may be stolen, keyferry deriver revoke first; then keyferry trust propose --raise-incarnation, trust sign and trust publish'
   return { incarnation, error: new KeyferryError('ERR_ROLLBACK', message, { hint }) }
 }
 
-/**
- * Makes what is asked before a process signs heads: relays may know that its database went back. One that does not answer is asked again, since whoever restored it may
- * have kept the relay away. Throws `ERR_ROLLBACK`.
- */
-export function createWitnesses(
-  store: Store,
-  conditions: Conditions,
-): (relays: readonly RelayAccess[], trust: TrustDocument) => Promise<void> {
+/** The relays as witnesses against a database. */
+export interface Witnesses {
+  /**
+   * Before heads are signed: relays may know that the database went back. One that does not answer is asked again, since whoever restored it may have kept the relay
+   * away. Throws `ERR_ROLLBACK`.
+   */
+  ask(relays: readonly RelayAccess[], trust: TrustDocument): Promise<void>
+  /** One that refused a push for the head that it holds is asked again: another deriver may have been at work since. */
+  askAgain(url: string): void
+}
+
+export function createWitnesses(store: Store, conditions: Conditions): Witnesses {
   let foreign: Foreign | null = null
   const answered = new Set<string>()
-  return async (relays, trust) => {
-    for (const access of relays) {
-      const { url } = access
-      if (answered.has(url)) continue
-      const found = await findForeign(store, access, trust)
-      if (found === undefined) continue
-      conditions.set(`unknown ${url}`, found?.error ?? null)
-      answered.add(url)
-      foreign ??= found
-    }
-    if (foreign !== null && foreign.incarnation >= store.counter('incarnation')) throw foreign.error
+  return {
+    async ask(relays, trust) {
+      for (const access of relays) {
+        const { url } = access
+        if (answered.has(url)) continue
+        const found = await findForeign(store, access, trust)
+        if (found === undefined) continue
+        conditions.set(`unknown ${url}`, found?.error ?? null)
+        answered.add(url)
+        foreign ??= found
+      }
+      if (foreign !== null && foreign.incarnation >= store.counter('incarnation'))
+        throw foreign.error
+    },
+    askAgain: (url) => void answered.delete(url),
   }
 }

@@ -7,9 +7,11 @@ import { issueClient } from '../../deriver/ca.ts'
 import { createKeyring, openDeriver, rotateKeyring, type Deriver } from '../../deriver/index.ts'
 import { exportKey, readAuthorityKeys, readCa } from '../../deriver/key-files.ts'
 import { emptyLog } from '../../deriver/log.ts'
+import { latestHead } from '../../deriver/heads.ts'
 import { currentCrls, publish } from '../../deriver/publish.ts'
 import { createRoot } from '../../deriver/root.ts'
 import { issueDeriver } from '../../deriver/ca.ts'
+import { type ServiceEvent } from '../../deriver/service.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { newestTrust } from '../../deriver/trust.ts'
@@ -48,8 +50,12 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-async function during(work: (deriver: Deriver) => Promise<unknown>): Promise<void> {
-  const deriver = await openDeriver({ directory: tenant, passphrase: null, invite: 'invite' })
+async function during(
+  work: (deriver: Deriver) => Promise<unknown>,
+  report: (event: ServiceEvent) => void = () => {},
+): Promise<void> {
+  const options = { directory: tenant, passphrase: null, invite: 'invite', report }
+  const deriver = await openDeriver(options)
   try {
     await work(deriver)
   } finally {
@@ -216,6 +222,52 @@ it(
       })
       expect(await headCount()).toBe(heads)
     })
+  },
+  LONG,
+)
+
+it(
+  '[deriver-7] a database replaces no head of its incarnation that another one signed while it was cut off, and signs nothing more',
+  async () => {
+    const copy = join(directory, 'copy')
+    cpSync(tenant, copy, { recursive: true })
+    const { port } = relay
+    const relayDown = async (work: () => Promise<void>): Promise<void> => {
+      await relay.kill()
+      await work()
+      relay = await spawnRelay(join(directory, 'relay'), 'invite', port)
+    }
+    const rotate = (deriver: Deriver): void => {
+      rotateKeyring(deriver.store, 'notes', now())
+    }
+    const reports: ServiceEvent[] = []
+    await during(
+      async (deriver) => {
+        await deriver.step()
+        const other = await openDeriver({ directory: copy, passphrase: null })
+        rotate(other)
+        await other.step()
+        const theirs = latestHead(other.store)!
+        other.close()
+        await relayDown(async () => {
+          rotate(deriver)
+          await deriver.step()
+        })
+        // By its number the next one could follow.
+        rotate(deriver)
+        await deriver.step()
+        expect(latestHead(deriver.store)!.version).toBe(theirs.version + 1)
+        const last = reports.at(-1)!
+        expect(last).toMatchObject({ type: 'relay-error', code: 'ERR_CONFLICT' })
+        rotate(deriver)
+        await expect(deriver.step()).rejects.toMatchObject({ code: 'ERR_ROLLBACK' })
+        expect(latestHead(deriver.store)!.version).toBe(theirs.version + 1)
+      },
+      (report) => reports.push(report),
+    )
+    // All that the relay keeps is of the other one.
+    const kept = await keyferryIn(copy)('audit', 'verify')
+    expect([kept.status, kept.stdout]).toEqual([0, expect.stringContaining(': 2 heads')])
   },
   LONG,
 )

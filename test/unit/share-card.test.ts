@@ -54,18 +54,32 @@ describe('a card', () => {
     expect(page).not.toMatch(/<script|src=|href=|https?:/)
   })
 
-  it('names the line in which any one character is another', () => {
+  const wrongLine = (lines: string[], at: number, wrong: string): void =>
+    expect([wrong, errorOf(lines.with(at, wrong).join('\n'))]).toEqual([
+      wrong,
+      `ERR_MALFORMED line ${at + 1} of the card is mistyped`,
+    ])
+
+  it('names the line in which any one character is any other one', () => {
     const lines = cardLines(first)
     for (const [at, line] of lines.entries())
-      for (let i = 4; i < line.length; i++) {
-        if (line[i] === ' ') continue
-        const wrong = line.slice(0, i) + (line[i] === 'q' ? 'r' : 'q') + line.slice(i + 1)
-        const text = lines.with(at, wrong).join('\n')
-        expect([i, errorOf(text)]).toEqual([
-          i,
-          `ERR_MALFORMED line ${at + 1} of the card is mistyped`,
-        ])
-      }
+      for (let i = 4; i < line.length; i++)
+        for (const other of line[i] === ' ' ? '' : 'abcdefghijklmnopqrstuvwxyz234567')
+          if (other !== line[i]) wrongLine(lines, at, line.slice(0, i) + other + line.slice(i + 1))
+  })
+
+  it('names the line in which two neighbours changed places', () => {
+    const lines = cardLines(first)
+    for (const [at, line] of lines.entries()) {
+      const typed = line.slice(4).replaceAll(' ', '')
+      for (let i = 1; i < typed.length; i++)
+        if (typed[i] !== typed[i - 1])
+          wrongLine(
+            lines,
+            at,
+            `${line.slice(0, 4)}${typed.slice(0, i - 1)}${typed[i]}${typed[i - 1]}${typed.slice(i + 1)}`,
+          )
+    }
   })
 
   it('refuses lines of two cards, in another order, left out, or of a later version', () => {
