@@ -160,27 +160,51 @@ export type Member = Pick<
   | 'root'
 >
 
-/** Members by slot: who stays keeps the slot, and the last ones move into those that are free. Rows of the others are deleted. */
-function closeGaps(
-  store: Store,
-  id: Bytes,
-  members: readonly (Member & { slot: number })[],
-  leaving: ReadonlySet<Member>,
-): Member[] {
-  const size = members.length - leaving.size
-  const packed: Member[] = Array.from({ length: size })
-  for (const member of members) {
-    if (member.slot < size && !leaving.has(member)) packed[member.slot] = member
-    else store.run('DELETE FROM members WHERE keyring = ? AND slot = ?', id, member.slot)
+/** The leaves of a new generation while it is made, all in one place: a hundred thousand members are few buffers that way. */
+class Leaves {
+  #bytes: Bytes
+  #isTaken: Uint8Array
+  size = 0
+
+  constructor(slots: number) {
+    this.#bytes = new Uint8Array(slots * MEMBER_LEAF)
+    this.#isTaken = new Uint8Array(slots)
   }
-  let free = 0
-  for (const member of members) {
-    if (member.slot < size || leaving.has(member)) continue
-    while (packed[free] !== undefined) free++
-    packed[free] = member
-    store.run('INSERT INTO members VALUES (?, ?, ?, ?)', id, free, member.key_id, new Uint8Array())
+
+  set(slot: number, leaf: Bytes): void {
+    this.#bytes.set(leaf, slot * MEMBER_LEAF)
+    this.#isTaken[slot] = 1
+    this.size++
   }
-  return packed
+
+  /** Who stays keeps the slot, and the last ones move into those that are free. */
+  closeGaps(moved: (from: number, to: number) => void): void {
+    let free = 0
+    for (let slot = this.size; slot < this.#isTaken.length; slot++) {
+      if (this.#isTaken[slot] === 0) continue
+      while (this.#isTaken[free] === 1) free++
+      this.#bytes.copyWithin(free * MEMBER_LEAF, slot * MEMBER_LEAF, (slot + 1) * MEMBER_LEAF)
+      moved(slot, free++)
+    }
+  }
+
+  page(page: number): Bytes[] {
+    const first = page * PAGE_SIZE
+    return Array.from({ length: Math.min(PAGE_SIZE, this.size - first) }, (_, i) =>
+      this.#bytes.subarray((first + i) * MEMBER_LEAF, (first + i + 1) * MEMBER_LEAF),
+    )
+  }
+}
+
+/** The slots of one page. */
+function membersOf(store: Store, id: Bytes, page: number): (Member & { slot: number })[] {
+  return store.all(
+    `SELECT m.slot, d.key_id, d.uri, d.expires, d.package_hash, d.channel_salt, d.channel_id, d.welcome_hash, d.root
+       FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? AND m.slot >= ? AND m.slot < ? ORDER BY m.slot`,
+    id,
+    page * PAGE_SIZE,
+    (page + 1) * PAGE_SIZE,
+  )
 }
 
 /**
@@ -194,31 +218,39 @@ export function renewGeneration(
   now: number,
   stays: (member: Member) => boolean,
 ): number {
-  const members = store.all<Member & { slot: number }>(
-    `SELECT m.slot, d.key_id, d.uri, d.expires, d.package_hash, d.channel_salt, d.channel_id, d.welcome_hash, d.root
-       FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? ORDER BY m.slot`,
-    id,
-  )
-  const leaving = new Set<Member>(members.filter((member) => !stays(member)))
   addGeneration(store, id, now)
+  const kek = currentKek(store, deriving, id)
+  const last = 'SELECT max(slot) AS slot FROM members WHERE keyring = ?'
+  const slots = (store.get<{ slot: number | null }>(last, id)!.slot ?? -1) + 1
+  const leaves = new Leaves(slots)
+  const leaving: Pick<Member, 'key_id' | 'uri'>[] = []
+  for (let page = 0; page * PAGE_SIZE < slots; page++)
+    for (const member of membersOf(store, id, page)) {
+      const { slot, key_id, uri } = member
+      if (!stays(member)) {
+        leaving.push({ key_id, uri })
+        store.run('DELETE FROM members WHERE keyring = ? AND slot = ?', id, slot)
+        continue
+      }
+      const leaf = leafOf(deriving, kek, member)
+      store.run('UPDATE members SET leaf = ? WHERE keyring = ? AND slot = ?', leaf, id, slot)
+      leaves.set(slot, leaf)
+    }
+  leaves.closeGaps((from, to) => {
+    store.run('UPDATE members SET slot = ? WHERE keyring = ? AND slot = ?', to, id, from)
+  })
   // PROTOCOL [deriver-3]
-  if (leaving.size > 0) {
+  if (leaving.length > 0) {
     skipBundled(store, id)
     moveOn(store, id, now, true)
   }
-  const kek = currentKek(store, deriving, id)
-  const leaves = closeGaps(store, id, members, leaving).map((member, slot) => {
-    const leaf = leafOf(deriving, kek, member)
-    store.run('UPDATE members SET leaf = ? WHERE keyring = ? AND slot = ?', leaf, id, slot)
-    return leaf
-  })
   for (const { key_id, uri } of leaving)
     appendLog(store, 'member-removed', now, { keyring: id, device: key_id, uri })
   store.run('DELETE FROM pages WHERE keyring = ?', id)
-  for (let page = 0; page * PAGE_SIZE < leaves.length; page++)
-    writePage(store, id, page, leaves.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
-  writeIndex(store, id, leaves.length)
-  return leaving.size
+  for (let page = 0; page * PAGE_SIZE < leaves.size; page++)
+    writePage(store, id, page, leaves.page(page))
+  writeIndex(store, id, leaves.size)
+  return leaving.length
 }
 
 /** Takes devices out of every keyring they are in. Call it in a transaction. Returns how many keyrings were re-keyed. */

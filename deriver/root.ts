@@ -3,7 +3,7 @@
  * (docs/PROTOCOL.md, "Derivation"); and AES key wrap (RFC 3394) under keys made from it.
  */
 import { createCipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
-import { concat, hex, type Bytes } from '../shared/bytes.ts'
+import { hex, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { commitInput, type VersionContext } from '../shared/kdf.ts'
 import { drawAgain, newDraws } from './random.ts'
@@ -51,7 +51,12 @@ const ATTEMPTS = 16
 
 /** HMAC-SHA-256: 32 bytes. A KeyObject keeps node:crypto from importing the key on each call. */
 function hmac(key: ReturnType<typeof createSecretKey>, input: Bytes): Bytes {
-  return new Uint8Array(createHmac('sha256', key).update(input).digest())
+  return viewOf(createHmac('sha256', key).update(input).digest())
+}
+
+/** A Buffer's `slice` and `toString` are others; its bytes, secrets among them, stay where they are. */
+function viewOf({ buffer, byteOffset, length }: Buffer<ArrayBuffer>): Bytes {
+  return new Uint8Array(buffer, byteOffset, length)
 }
 
 /** A master secret held in memory: 32 bytes. */
@@ -205,5 +210,7 @@ const DEFAULT_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex')
 export function wrapKey(wrapping: Bytes | KeyObject, secret: Bytes): Bytes {
   const key = wrapping instanceof Uint8Array ? createSecretKey(wrapping) : wrapping
   const cipher = createCipheriv('id-aes256-wrap', key, DEFAULT_IV)
-  return concat(cipher.update(secret), cipher.final())
+  const wrapped = viewOf(cipher.update(secret))
+  cipher.final()
+  return wrapped
 }

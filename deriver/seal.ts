@@ -23,6 +23,7 @@ const ML_KEM_PUBLIC = 1_184
 const LABEL = utf8('\\.//^\\')
 const VERSION = utf8('HPKE-v1')
 const EMPTY = new Uint8Array()
+const NO_SALT = createSecretKey(EMPTY)
 const BASE_MODE = Uint8Array.of(0)
 const ONE = Uint8Array.of(1)
 
@@ -34,22 +35,22 @@ interface Encapsulation {
   secret: Uint8Array
 }
 
-/** HMAC-SHA-256 of parts behind one another. */
-function mac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  return createHmac('sha256', createSecretKey(key))
+/** HMAC-SHA-256 of parts behind one another. A key is imported once: that takes longer than the HMAC. */
+function mac(key: KeyObject, ...parts: readonly Uint8Array[]): Uint8Array {
+  return createHmac('sha256', key)
     .update(concat(...parts))
     .digest()
 }
 
 /** `LabeledExtract` (RFC 9180 §4): 32 bytes. */
-function extract(id: Bytes, salt: Uint8Array, label: string, ikm: Uint8Array): Uint8Array {
+function extract(id: Bytes, salt: KeyObject, label: string, ikm: Uint8Array): Uint8Array {
   return mac(salt, VERSION, id, utf8(label), ikm)
 }
 
 /** `LabeledExpand` (RFC 9180 §4) of at most 32 bytes: one block. */
 function expand(
   id: Bytes,
-  prk: Uint8Array,
+  prk: KeyObject,
   label: string,
   info: Uint8Array,
   length: number,
@@ -88,9 +89,15 @@ function agree(curve: Curve, peer: Uint8Array): Encapsulation {
 function encapsulateTo(curve: Curve, publicKey: Bytes): Encapsulation {
   const { encapsulated, secret } = agree(curve, publicKey)
   const id = concat(utf8('KEM'), u16(KEM_ID[curve]))
-  const prk = extract(id, EMPTY, 'eae_prk', secret)
+  const prk = extract(id, NO_SALT, 'eae_prk', secret)
   secret.fill(0)
-  const shared = expand(id, prk, 'shared_secret', concat(encapsulated, publicKey), 32)
+  const shared = expand(
+    id,
+    createSecretKey(prk),
+    'shared_secret',
+    concat(encapsulated, publicKey),
+    32,
+  )
   return { encapsulated, secret: shared }
 }
 
@@ -106,19 +113,26 @@ function encapsulateXWing(publicKey: Bytes): Encapsulation {
   return { encapsulated: concat(m.ciphertext, x.encapsulated), secret }
 }
 
+/** What is the same in all key schedules of a suite: its id, and the hash of a pre-shared key's name, where there is none. */
+const schedules = new Map<Suite, { id: Bytes; noName: Uint8Array }>()
+
+function scheduleOf(suite: Suite): { id: Bytes; noName: Uint8Array } {
+  const known = schedules.get(suite)
+  if (known !== undefined) return known
+  const id = concat(utf8('HPKE'), u16(KEM_ID[suite]), u16(1), u16(2))
+  const made = { id, noName: extract(id, NO_SALT, 'psk_id_hash', EMPTY) }
+  schedules.set(suite, made)
+  return made
+}
+
 /** Key and nonce of the first message (RFC 9180 §5.1). Wipes the secret. */
 function keySchedule(suite: Suite, shared: Uint8Array, info: Bytes): [Uint8Array, Uint8Array] {
-  const id = concat(utf8('HPKE'), u16(KEM_ID[suite]), u16(1), u16(2))
-  const context = concat(
-    BASE_MODE,
-    extract(id, EMPTY, 'psk_id_hash', EMPTY),
-    extract(id, EMPTY, 'info_hash', info),
-  )
-  const secret = extract(id, shared, 'secret', EMPTY)
-  const key = expand(id, secret, 'key', context, 32)
-  const nonce = expand(id, secret, 'base_nonce', context, 12)
+  const { id, noName } = scheduleOf(suite)
+  const context = concat(BASE_MODE, noName, extract(id, NO_SALT, 'info_hash', info))
+  const secret = extract(id, createSecretKey(shared), 'secret', EMPTY)
+  const prk = createSecretKey(secret)
   for (const one of [shared, secret]) one.fill(0)
-  return [key, nonce]
+  return [expand(id, prk, 'key', context, 32), expand(id, prk, 'base_nonce', context, 12)]
 }
 
 /** Seals `plaintext` to a public key, with empty aad. Throws `ERR_KEY_PACKAGE` for a key that is not one. */

@@ -12,14 +12,18 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
 /** Beginnings, once encoded: a deriver needs the same few for every key. */
 const LABELS: Record<string, Bytes> = {}
 
+function parts(label: string, fields: readonly Uint8Array[]): Uint8Array[] {
+  const prefixed = fields.flatMap((field) => [u16(field.length), field])
+  return [(LABELS[label] ??= utf8(`keyferry/v1/${label}\0`)), ...prefixed]
+}
+
 /** `"keyferry/v1/" || label || 0x00 || LP(field) …` */
 export function labelInfo(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  const prefixed = fields.flatMap((field) => [u16(field.length), field])
-  return concat((LABELS[label] ??= utf8(`keyferry/v1/${label}\0`)), ...prefixed)
+  return concat(...parts(label, fields))
 }
 
 function expand(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  return concat(labelInfo(label, ...fields), Uint8Array.of(1))
+  return concat(...parts(label, fields), Uint8Array.of(1))
 }
 
 /** A key version, as labels name it. */
