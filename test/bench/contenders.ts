@@ -5,11 +5,11 @@ import sodium, { ready } from 'libsodium-wrappers-sumo'
 import * as openpgp from 'openpgp'
 import { type Bytes } from '../../shared/bytes.ts'
 import { type Keyring } from '../../web/index.ts'
+import { makeLeast, makeRaw } from './contender-raw.ts'
+import { drain, streamOf } from './streams.ts'
 
 /** Bytes of plaintext in a chunk, where there are chunks. */
 const CHUNK = 16_384
-const LANES = 16
-const TAG = 16
 
 /** One way. `encrypt` gives what `decrypt` takes. */
 export interface Contender {
@@ -30,6 +30,8 @@ export const NOTES: Readonly<Record<string, string>> = {
     'AES-256-GCM in chunks of 16 KiB, 16 at once, into one buffer: no key derivation, no commitment, no format. Nobody can be faster in such chunks.',
   'raw WebCrypto, let go':
     'the same without the buffer: each chunk is let go as soon as it is made, as whoever streams does. What streams are compared with.',
+  'raw WebCrypto, stream':
+    'the same through the platform’s own streams: 64 KiB at a time go in, chunks come out, as they are made. What a stream costs that nobody can leave out who offers one.',
   'least calls':
     'What the format of Keyferry asks of WebCrypto for one short message, and nothing else: HMAC-SHA-512 twice, an import and AES-256-GCM, of which three wait for one another. With keys that cannot be exported nobody can do with less: what others do in JavaScript alone, such as the CFB mode of openpgp for a short message, waits for nothing.',
   'keyferry one-shot':
@@ -52,110 +54,6 @@ export const NOTES: Readonly<Record<string, string>> = {
     'for JavaScript, in Node, under a raw AES key: AES-256-GCM in frames of 16 KiB with key commitment. Its default is frames of 4 KiB and an ECDSA signature of each message, which the others do not make. A page would take another build of it.',
   'AWS Encryption SDK stream':
     'the same as a stream that is fed 64 KiB at a time and read piece by piece.',
-}
-
-/** The bare cipher: into one buffer, and with every chunk let go as soon as it is made, as a stream's are. */
-async function makeRaw(): Promise<Contender[]> {
-  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
-    'encrypt',
-    'decrypt',
-  ])
-  const run = async (
-    usage: 'encrypt' | 'decrypt',
-    input: Bytes,
-    take: (made: Bytes, index: number) => void,
-  ): Promise<void> => {
-    const size = usage === 'encrypt' ? CHUNK : CHUNK + TAG
-    const count = Math.max(1, Math.ceil(input.length / size))
-    let next = 0
-    const lane = async (): Promise<void> => {
-      while (next < count) {
-        const index = next++
-        const iv = new Uint8Array(12)
-        new DataView(iv.buffer).setUint32(8, index)
-        const chunk = input.subarray(index * size, (index + 1) * size)
-        const made = await crypto.subtle[usage]({ name: 'AES-GCM', iv }, key, chunk)
-        take(new Uint8Array(made), index)
-      }
-    }
-    await Promise.all(Array.from({ length: Math.min(LANES, count) }, lane))
-  }
-  const keep = async (usage: 'encrypt' | 'decrypt', input: Bytes): Promise<Bytes> => {
-    const [from, to] = usage === 'encrypt' ? [CHUNK, CHUNK + TAG] : [CHUNK + TAG, CHUNK]
-    const count = Math.max(1, Math.ceil(input.length / from))
-    const output = new Uint8Array(input.length + count * (to - from))
-    await run(usage, input, (made, index) => output.set(made, index * to))
-    return output
-  }
-  const drop = async (usage: 'encrypt' | 'decrypt', input: Bytes): Promise<Bytes> => {
-    let [last, end] = [new Uint8Array(), -1]
-    await run(usage, input, (made, index) => {
-      if (index > end) [last, end] = [made, index]
-    })
-    return last
-  }
-  return [
-    {
-      name: 'raw WebCrypto',
-      encrypt: (data) => keep('encrypt', data),
-      decrypt: (message: Bytes) => keep('decrypt', message),
-    },
-    {
-      name: 'raw WebCrypto, let go',
-      least: CHUNK + 1,
-      opens: 'raw WebCrypto',
-      encrypt: (data) => drop('encrypt', data),
-      decrypt: (message: Bytes) => drop('decrypt', message),
-    },
-  ]
-}
-
-/** The WebCrypto calls of one short message, with what can run beside one another doing so. */
-async function makeLeast(): Promise<Contender> {
-  const mac: HmacKeyGenParams = { name: 'HMAC', hash: 'SHA-512', length: 256 }
-  const key = await crypto.subtle.generateKey(mac, false, ['sign'])
-  const [info, iv] = [new Uint8Array(120), new Uint8Array(12)]
-  const run = async (usage: 'encrypt' | 'decrypt', data: Bytes): Promise<Bytes> => {
-    const first = new Uint8Array(await crypto.subtle.sign('HMAC', key, info))
-    const second = crypto.subtle.sign('HMAC', key, new Uint8Array(185))
-    // What the HMAC gave is not used: a message is to be opened again.
-    const raw = new Uint8Array(first.length / 2)
-    const aead = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, [usage])
-    // A commitment is compared before anything is opened.
-    if (usage === 'decrypt') await second
-    const made = await crypto.subtle[usage]({ name: 'AES-GCM', iv }, aead, data)
-    await second
-    return new Uint8Array(made)
-  }
-  return {
-    name: 'least calls',
-    most: CHUNK - 1,
-    encrypt: (data) => run('encrypt', data),
-    decrypt: (message: Bytes) => run('decrypt', message),
-  }
-}
-
-/** Reads a stream to its end and lets go of every piece, as whoever writes it elsewhere does. Returns the last piece. */
-async function drain(stream: ReadableStream<Uint8Array>): Promise<Bytes> {
-  const reader = stream.getReader()
-  let last = new Uint8Array()
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return last
-    last = value as Bytes
-  }
-}
-
-/** Bytes as a stream of 64 KiB at a time. */
-function streamOf(data: Bytes): ReadableStream<Uint8Array> {
-  let at = 0
-  return new ReadableStream({
-    pull(controller) {
-      if (at >= data.length) return controller.close()
-      controller.enqueue(data.subarray(at, at + 65_536))
-      at += 65_536
-    },
-  })
 }
 
 function makeOwn(keyring: Keyring): Contender[] {
