@@ -2,15 +2,15 @@
  * A log as a file that stands for itself (docs/audit.md): lines of canonical JSON, read and written without holding the log in memory. First what
  * follows, then trust documents, revocation lists, heads, and the entries as they are hashed.
  */
-import { closeSync, openSync, readSync } from 'node:fs'
 import { base64url, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { MAX_CRL } from '../shared/crl.ts'
-import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { canonicalJson, decodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { bytes, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
+import { readLines } from './lines.ts'
 import { logLeaves, logOf, logSize } from './log.ts'
 import { type Store } from './store.ts'
 import { loadTrust } from './trust.ts'
@@ -18,7 +18,6 @@ import { loadTrust } from './trust.ts'
 const FORMAT = 'keyferry-audit-1'
 /** Bytes of a line at most: a revocation list as base64url, in quotes, or an entry. */
 const MAX_LINE = 2_097_152
-const CHUNK = 65_536
 /** Heads and lists are held in memory: more than a deriver signs in centuries. */
 const MOST = 1_000_000
 
@@ -97,38 +96,9 @@ export function* writeAudit(source: AuditSource): Generator<Uint8Array, void, un
   for (const leaf of source.leaves()) yield line(fromUtf8(leaf))
 }
 
-/** Lines of a file. Throws `ERR_IO`, `ERR_TOO_LARGE`, and `ERR_MALFORMED` for a last line without an end. */
-function* readLines(path: string): Generator<Bytes, void, undefined> {
-  let file: number | undefined
-  try {
-    file = openSync(path, 'r')
-    const chunk = new Uint8Array(CHUNK)
-    let rest = new Uint8Array()
-    const more = (from: number): number => readSync(from, chunk, 0, CHUNK, null)
-    for (let read = more(file); read > 0; read = more(file)) {
-      const data = new Uint8Array(rest.length + read)
-      data.set(rest)
-      data.set(chunk.subarray(0, read), rest.length)
-      let from = 0
-      for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, from)) {
-        yield data.slice(from, end)
-        from = end + 1
-      }
-      rest = data.slice(from)
-      if (rest.length > MAX_LINE) throw new KeyferryError('ERR_TOO_LARGE', 'a line is too long')
-    }
-    if (rest.length > 0) throw new KeyferryError('ERR_MALFORMED', 'the file ends within a line')
-  } catch (cause) {
-    if (isKeyferryError(cause)) throw cause
-    throw new KeyferryError('ERR_IO', `${path} cannot be read`, { cause })
-  } finally {
-    if (file !== undefined) closeSync(file)
-  }
-}
-
 /** Reads the file of a log, up to its entries. Throws `ERR_IO`, `ERR_TOO_LARGE` and the codes of decoding. */
 export function readAudit(path: string): AuditSource {
-  const lines = readLines(path)
+  const lines = readLines(path, MAX_LINE)
   const next = (): Bytes => {
     const { value, done } = lines.next()
     if (done === true) throw new KeyferryError('ERR_MALFORMED', 'the file ends too early')
@@ -159,7 +129,7 @@ function* entriesOf(
   count: number,
 ): Generator<Bytes, void, undefined> {
   let at = 0
-  for (const line of readLines(path)) {
+  for (const line of readLines(path, MAX_LINE)) {
     if (at >= skipped + count) throw new KeyferryError('ERR_MALFORMED', 'more entries than it says')
     if (at >= skipped) yield line
     at++

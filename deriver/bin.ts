@@ -10,7 +10,8 @@ if (major > NEEDED[0] || (major === NEEDED[0] && minor >= NEEDED[1])) {
 } else {
   const needed = NEEDED.join('.')
   process.stderr.write(
-    `keyferry: error: this is Node ${process.versions.node}, and keyferry needs ${needed} or newer\n`,
+    `keyferry: error: this is Node ${process.versions.node}, and keyferry needs ${needed} or newer\n` +
+      `keyferry: hint: npm install --save-dev node@${NEEDED[0]}, then npx keyferry takes that one\n`,
   )
   process.exitCode = 3
 }

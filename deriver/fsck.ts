@@ -2,6 +2,7 @@
  * Looks through everything that a relay stores of a tenant, and verifies it again: nothing but the tenant id and the newest trust document of the own database is taken for
  * granted. Changes nothing, here or there.
  */
+import { type Documents } from '../shared/api.ts'
 import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
 import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
 import { verifyCatalog } from '../shared/catalog.ts'
@@ -168,31 +169,33 @@ async function checkMailbox(
   }
 }
 
+/** What was found of everything but the mailbox. */
+type StoredReport = Omit<RelayReport, 'relay' | 'requests'>
+
 /**
- * Checks a relay. `newest` is the newest trust document of the own database, `progress` is told how many objects were read. Throws what reading throws: then nothing is
- * known. What is wrong with what was read stands in `problems`.
+ * Checks what is stored as of `now`, in seconds. `trusts` are the own trust documents; with `isNewest` the newest is to be there, else any of them. What is wrong is
+ * added to `problems`.
  */
-export async function checkRelay(
-  access: RelayAccess,
-  newest: TrustDocument,
-  progress: (objects: number) => void = () => {},
-): Promise<RelayReport> {
-  const { tenant } = access
-  const now = access.now()
-  const problems: string[] = []
-  const documents = await fetchDocuments(access)
-  const { crls, head, catalog } = documents
+export async function checkStored(
+  tenant: string,
+  { trust: envelopes, crls, head, catalog }: Documents,
+  stored: Stored,
+  { trusts, isNewest, now }: { trusts: readonly TrustDocument[]; isNewest: boolean; now: number },
+  problems: string[],
+): Promise<{ report: StoredReport; context: VerifyContext }> {
+  const newest = trusts.at(-1)!
   let trust = newest
   await note(problems, 'trust documents', async () => {
-    trust = await followTrust(tenant, null, documents.trust, null, null)
-    if (!equal(trust.hash, newest.hash))
+    trust = await followTrust(tenant, null, envelopes, null, null)
+    const { number } = trust.body
+    const known = isNewest ? newest : trusts[number - 1]
+    if (known === undefined || !equal(trust.hash, known.hash))
       throw new KeyferryError(
         'ERR_ROLLBACK',
-        `the relay has number ${trust.body.number}, the deriver ${newest.body.number}`,
+        `number ${number} is there, and the deriver has ${newest.body.number}`,
       )
   })
   const context: VerifyContext = { trust, now, crls }
-  const stored = await readObjects(access, problems, progress)
   let standing: RelayReport['head'] = null
   if (head === null || catalog === null) problems.push('head: none was pushed')
   else {
@@ -210,17 +213,26 @@ export async function checkRelay(
       await checkObjects(stored, body, named.manifests, problems)
     })
   }
+  const { size: objects, bytes, unreferenced } = stored
+  const counts = { crls: crls.length, objects, bytes, unreferenced }
+  const report = { tenant, trust: trust.body.number, head: standing, ...counts, problems }
+  return { report, context }
+}
+
+/**
+ * Checks a relay. `newest` is the newest trust document of the own database, `progress` is told how many objects were read. Throws what reading throws: then nothing is
+ * known. What is wrong with what was read stands in `problems`.
+ */
+export async function checkRelay(
+  access: RelayAccess,
+  newest: TrustDocument,
+  progress: (objects: number) => void = () => {},
+): Promise<RelayReport> {
+  const problems: string[] = []
+  const documents = await fetchDocuments(access)
+  const stored = await readObjects(access, problems, progress)
+  const own = { trusts: [newest], isNewest: true, now: access.now() }
+  const { report, context } = await checkStored(access.tenant, documents, stored, own, problems)
   const requests = await checkMailbox(access, context, problems)
-  return {
-    relay: access.url,
-    tenant,
-    trust: trust.body.number,
-    head: standing,
-    crls: crls.length,
-    objects: stored.size,
-    bytes: stored.bytes,
-    unreferenced: stored.unreferenced,
-    requests,
-    problems,
-  }
+  return { relay: access.url, requests, ...report }
 }

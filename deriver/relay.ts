@@ -25,7 +25,7 @@ import { signTicket } from '../shared/ticket.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_BATCH, MAX_ENVELOPE, MAX_HEADS_ANSWER } from '../shared/limits.ts'
 
-const MAX_ANSWER = 16_777_216
+export const MAX_ANSWER = 16_777_216
 const DEADLINE = 30_000
 /** Refusals in one call: some 3 kB each. */
 const ANSWERS = 256

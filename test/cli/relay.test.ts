@@ -59,7 +59,9 @@ it('fsck verifies all that a relay stores, and names what is wrong', async () =>
 
 it('fsck of what cannot be read is exit status 3', async () => {
   expect(await keyferry('fsck', 'http://127.0.0.1:9')).toMatchObject({ status: 3, stdout: '' })
-  expect(await keyferry('fsck', 'nonsense')).toMatchObject({ status: 2 })
+  expect(await keyferry('fsck', 'https://relay.example/path')).toMatchObject({ status: 2 })
+  const absent = await keyferry('fsck', 'nonsense')
+  expect([absent.status, absent.stderr]).toEqual([3, expect.stringContaining('ERR_IO')])
 })
 
 it('the operator lists, shows, limits, suspends and resumes a tenant', async () => {
@@ -101,6 +103,7 @@ it('exports a tenant to a file, deletes it, and its deriver brings it back', asy
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
   expect(JSON.parse(lines[0]!)).toMatchObject({ tenant, documents: { trust: [{}] } })
   expect(lines.length).toBeGreaterThan(5)
+  expect(await keyferry('fsck', file)).toMatchObject({ status: 0 })
   expect(await keyferry('relay', 'delete', tenant, ...access)).toMatchObject({ status: 2 })
   expect(await keyferry('relay', 'delete', tenant, '--yes', ...access)).toMatchObject({ status: 0 })
   expect((await keyferry('relay', 'list', ...access)).stdout).not.toContain(tenant)
@@ -108,4 +111,40 @@ it('exports a tenant to a file, deletes it, and its deriver brings it back', asy
   await keyferry('rotate', 'notes')
   expect(await keyferry('run', '--once', '--invite', INVITE)).toMatchObject({ status: 0 })
   expect(await keyferry('fsck', url)).toMatchObject({ status: 0 })
+  // The file is of its time: what came after it does not make it wrong.
+  expect(await keyferry('fsck', file)).toMatchObject({ status: 0 })
+
+  const fsckOf = async (changed: string): Promise<[unknown, string]> => {
+    const other = join(directory, 'changed.jsonl')
+    writeFileSync(other, changed)
+    const { status, stdout, stderr } = await keyferry('fsck', other)
+    return [status, stdout + stderr]
+  }
+  const linesOf = (some: string[]): string => `${some.join('\n')}\n`
+  for (const at of [1, lines.length - 1])
+    expect(await fsckOf(linesOf(lines.toSpliced(at, 1)))).toEqual([
+      1,
+      expect.stringContaining('is not there'),
+    ])
+  const stranger = lines[0]!.replace(tenant, 'a'.repeat(52))
+  expect(await fsckOf(linesOf([stranger, ...lines.slice(1)]))).toEqual([
+    1,
+    expect.stringContaining('ERR_TENANT'),
+  ])
+  expect(await fsckOf(lines.join('\n').slice(0, -1))).toEqual([
+    1,
+    expect.stringContaining('ERR_MALFORMED'),
+  ])
+  expect(await fsckOf('')).toEqual([1, expect.stringContaining('ERR_MALFORMED')])
+  const first = JSON.parse(lines[0]!) as { documents: { head: { payload: string } } }
+  const { head } = first.documents
+  head.payload = Buffer.from(
+    Buffer.from(head.payload, 'base64url')
+      .toString()
+      .replace(/"version":\d+/, '"version":9'),
+  ).toString('base64url')
+  expect(await fsckOf(linesOf([JSON.stringify(first), ...lines.slice(1)]))).toEqual([
+    1,
+    expect.stringContaining('ERR_SIGNATURE'),
+  ])
 })

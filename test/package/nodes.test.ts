@@ -49,7 +49,9 @@ describe.skipIf(!isHere)('Node 22.12, which `npm run nodes` brings', () => {
     await expect(run(older, [bin, 'status'])).rejects.toMatchObject({
       code: 3,
       stdout: '',
-      stderr: 'keyferry: error: this is Node 22.12.0, and keyferry needs 24.7 or newer\n',
+      stderr: expect.stringMatching(
+        /^keyferry: error: this is Node 22\.12\.0, and keyferry needs 24\.7 or newer\nkeyferry: hint: npm install /,
+      ) as string,
     })
   })
 })

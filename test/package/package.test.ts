@@ -232,7 +232,8 @@ describe('the command', () => {
     const { code, stdout, stderr } = await node(['--import', older, bin, '--help'])
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
     expect(stderr).toBe(
-      `keyferry: error: this is Node ${version}, and keyferry needs 24.7 or newer\n`,
+      `keyferry: error: this is Node ${version}, and keyferry needs 24.7 or newer\n` +
+        'keyferry: hint: npm install --save-dev node@24, then npx keyferry takes that one\n',
     )
   })
 })
