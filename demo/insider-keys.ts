@@ -13,7 +13,8 @@ import { KEYRING_LEAF } from '../shared/manifest.ts'
 import { type HeadBody } from '../shared/release.ts'
 import { generateSigningKey } from '../shared/signature.ts'
 import { buildTree } from '../shared/tree.ts'
-import { SUITES, tenantId, type TrustBody } from '../shared/trust.ts'
+import { SUITES, type TrustBody } from '../shared/trust.ts'
+import { tenantId } from '../shared/document-hash.ts'
 
 /** Seconds. */
 const DAY = 86_400

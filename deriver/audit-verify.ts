@@ -1,7 +1,8 @@
 /** Checks a log from end to end, offline: signatures of heads, the tree that they commit to, and whether its entries fit each other (docs/audit.md). */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { rememberSignatures } from '../shared/certificate-signature.ts'
-import { documentHash, type Envelope } from '../shared/envelope.ts'
+import { type Envelope } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { compareVersions } from '../shared/manifest.ts'

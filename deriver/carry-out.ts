@@ -4,7 +4,8 @@
  */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { destructionEnd, verifyDestruction } from '../shared/destruction.ts'
-import { documentHash, encodeEnvelope, signWithCertificate } from '../shared/envelope.ts'
+import { encodeEnvelope, signWithCertificate } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type TrustDocument } from '../shared/trust.ts'

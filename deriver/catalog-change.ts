@@ -6,12 +6,12 @@ import { base64url, equal, fromBase32, type Bytes } from '../shared/bytes.ts'
 import { verifyCatalog, type CatalogBody } from '../shared/catalog.ts'
 import { requireNotBelow } from '../shared/numbered.ts'
 import {
-  documentHash,
   encodeEnvelope,
   payloadType,
   signWithAuthority,
   type Envelope,
 } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { decodeJson, encodeJson, parseJson } from '../shared/json.ts'

@@ -3,12 +3,8 @@
  * places that it goes to in this step: evidence, by key id, of what is where.
  */
 import { equal, fromBase32, type Bytes } from '../shared/bytes.ts'
-import {
-  documentHash,
-  encodeEnvelope,
-  signWithAuthority,
-  type Envelope,
-} from '../shared/envelope.ts'
+import { encodeEnvelope, signWithAuthority, type Envelope } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { verifyByAuthorities } from '../shared/authority.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { versionContext } from '../shared/manifest.ts'

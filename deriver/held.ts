@@ -5,7 +5,7 @@
 import { decodeBundle, decodeMember, MEMBER_LEAF, type Bundle } from '../shared/bundle.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { verifyCatalog } from '../shared/catalog.ts'
-import { documentHash } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeManifest, KEYRING_LEAF, type Manifest } from '../shared/manifest.ts'
 import {

@@ -1,7 +1,7 @@
 /** RFC 6962 trees over more leaves than fit into memory: what is kept of them while they go by. */
 import { hash } from 'node:crypto'
 import { concat, type Bytes } from '../shared/bytes.ts'
-import { type Proof } from '../shared/tree.ts'
+import { type Proof } from '../shared/tree-proof.ts'
 
 /** Roots of the perfect subtrees over the leaves so far, largest first. */
 export interface Frontier {

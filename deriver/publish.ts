@@ -3,12 +3,12 @@ import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { verifyCatalog } from '../shared/catalog.ts'
 import {
   decodeEnvelope,
-  documentHash,
   encodeEnvelope,
   signWithAuthority,
   signWithCertificate,
   type Envelope,
 } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { type AnySigner } from '../shared/http-signature.ts'

@@ -1,6 +1,7 @@
 /** One relay brought up to the newest head: objects first, then the head that names them; safe to repeat from any point. */
 import { base64url, equal, type Bytes } from '../shared/bytes.ts'
-import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
+import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE } from '../shared/limits.ts'

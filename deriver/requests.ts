@@ -4,7 +4,8 @@
  */
 import { type RequestBody } from '../shared/api.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
-import { decodeEnvelope, documentHash, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { decodeEnvelope, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { type Crl } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import {

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bytes, utf8 } from '../shared/bytes.ts'
 import { CRL_SIGN, KEY_CERT_SIGN, parseAnchor } from '../shared/x509.ts'
-import { documentHash, encodeEnvelope, signWithAuthority } from '../shared/envelope.ts'
+import { encodeEnvelope, signWithAuthority } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { encodePem } from '../shared/pem.ts'
 import {
@@ -12,7 +13,8 @@ import {
   type SignatureAlgorithm,
   type SigningKey,
 } from '../shared/signature.ts'
-import { SUITES, tenantId, verifyGenesis, type Suite } from '../shared/trust.ts'
+import { SUITES, verifyGenesis, type Suite } from '../shared/trust.ts'
+import { tenantId } from '../shared/document-hash.ts'
 import { makeIssuingCa, makeRootCa, type Issuer } from '../shared/issue.ts'
 import { OID_CLIENT_AUTH, issueRoleCrl } from './ca.ts'
 import { encodeCa, exportKey, keyPath } from './key-files.ts'

@@ -6,7 +6,7 @@ import {
   signWithAuthority,
   type Envelope,
 } from '../shared/envelope.ts'
-import { documentHash } from '../shared/envelope.ts'
+import { documentHash } from '../shared/document-hash.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { decodeJson, encodeJson } from '../shared/json.ts'
 import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'

@@ -2,7 +2,8 @@
 import { type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import { tenantId, verifyGenesis, verifySuccessor, type TrustDocument } from '../shared/trust.ts'
+import { verifyGenesis, verifySuccessor, type TrustDocument } from '../shared/trust.ts'
+import { tenantId } from '../shared/document-hash.ts'
 import { type Store } from './store.ts'
 
 /** The tenant's trust documents, verified from genesis on; never taken from a relay ([deriver-2]). */

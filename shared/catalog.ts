@@ -1,5 +1,5 @@
 /** The catalog: the authority's one signature over all manifests (docs/PROTOCOL.md, "Manifest and catalog"). A client loads it with the first new one. */
-import { documentHash, peekPayload, type Envelope, type Verified } from './envelope.ts'
+import { documentDigest, peekPayload, type Envelope, type Verified } from './envelope.ts'
 import { verifyByAuthorities } from './authority.ts'
 import { KeyferryError } from './errors.ts'
 import { MAX_AUTHORITY_LIFETIME } from './limits.ts'
@@ -28,5 +28,5 @@ export async function verifyCatalog(envelope: Envelope, trust: TrustDocument): P
   if (body.expiresAt <= body.issuedAt || body.expiresAt - body.issuedAt > MAX_AUTHORITY_LIFETIME) {
     throw new KeyferryError('ERR_LIFETIME', 'a catalog lives at most 400 days')
   }
-  return { body, envelope, hash: documentHash(envelope) }
+  return { body, envelope, hash: await documentDigest(envelope) }
 }

@@ -6,7 +6,7 @@ import { concat, equal, utf8, type Bytes } from './bytes.ts'
 import { type Crl } from './crl.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { decodeJson, encodeJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_ENVELOPE } from './limits.ts'
 import { matchesSanRule, validatePath, type VerifiedPath } from './path.ts'
@@ -72,9 +72,11 @@ export function preAuthenticationEncoding(type: string, payload: Bytes): Bytes {
   return concat(utf8(`DSSEv1 ${typeLength} ${type} ${payload.length} `), payload)
 }
 
-/** The document hash: 32 bytes that name a signed document, whoever signed it and how often. */
-export function documentHash(envelope: Pick<Envelope, 'payload' | 'payloadType'>): Bytes {
-  return sha256(preAuthenticationEncoding(envelope.payloadType, envelope.payload))
+/** The document hash: 32 bytes that name a signed document, whoever signed it and how often. Where nobody can wait, it is in document-hash.ts. */
+export function documentDigest(
+  envelope: Pick<Envelope, 'payload' | 'payloadType'>,
+): Promise<Bytes> {
+  return digest(preAuthenticationEncoding(envelope.payloadType, envelope.payload))
 }
 
 /** Signs a body with a certificate's key; `certificates` are DER, end-entity first. */
@@ -90,7 +92,7 @@ export async function signWithCertificate(
     certificates,
     payload,
     payloadType: payloadType(type),
-    signatures: [{ keyid: sha256(certificates[0]!), sig }],
+    signatures: [{ keyid: await digest(certificates[0]!), sig }],
   }
 }
 
@@ -216,5 +218,5 @@ export async function verifyWithPath<T extends { signer: Bytes }>(
   // PROTOCOL [env-7]
   const body = schema(unverified, '')
   if (!equal(body.signer, path.fingerprint)) throw new KeyferryError('ERR_SIGNER')
-  return { body, envelope, hash: sha256(pae), path }
+  return { body, envelope, hash: await digest(pae), path }
 }

@@ -1,6 +1,7 @@
 /** Records of exports: the authority's word on where copies of a key version went (docs/PROTOCOL.md, "Export record"). */
 import { type Bytes } from './bytes.ts'
-import { documentHash, peekPayload, type Envelope, type Verified } from './envelope.ts'
+import { peekPayload, type Envelope, type Verified } from './envelope.ts'
+import { documentHash } from './document-hash.ts'
 import { verifyByAuthorities } from './authority.ts'
 import { bytes, int, list, object, text, type Schema } from './schema.ts'
 import type { TrustDocument } from './trust.ts'

@@ -4,7 +4,7 @@
  */
 import { base64url, equal, fromBase64url, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
 import {
   importVerifyKey,
@@ -75,14 +75,17 @@ export function unauthorized<T>(what: string, read: () => T): T {
 }
 
 /** `Content-Digest` of a body: `sha-256=:…:`. */
-export function contentDigest(body: Bytes): string {
-  return `sha-256=:${toBase64(sha256(body))}:`
+export async function contentDigest(body: Bytes): Promise<string> {
+  return `sha-256=:${toBase64(await digest(body))}:`
 }
 
 /** Throws `ERR_UNAUTHORIZED` unless the body of this SHA-256 is the one that was signed. */
-export function requireDigest({ digest }: Pick<CallSignature, 'digest'>, hash: Bytes): void {
+export function requireDigest(
+  { digest: signed }: Pick<CallSignature, 'digest'>,
+  hash: Bytes,
+): void {
   // PROTOCOL [relay-2]
-  if (digest !== `sha-256=:${toBase64(hash)}:`)
+  if (signed !== `sha-256=:${toBase64(hash)}:`)
     throw new KeyferryError('ERR_UNAUTHORIZED', 'digest of another body')
 }
 
@@ -91,35 +94,35 @@ export function signatureBase(
   components: string,
   parameters: string,
   { method, url }: Pick<Call, 'method' | 'url'>,
-  digest: string,
+  content: string,
 ): Bytes {
   const lines = [`"@method": ${method}`, `"@authority": ${url.host}`, `"@path": ${url.pathname}`]
   if (components === CALL)
-    lines.push(`"@query": ${url.search || '?'}`, `"content-digest": ${digest}`)
+    lines.push(`"@query": ${url.search || '?'}`, `"content-digest": ${content}`)
   return utf8([...lines, `"@signature-params": ${parameters}`].join('\n'))
 }
 
 /** How the certificates of a signer stand in its calls: the same in every one, for as long as the list is the same. */
 const spelled = new WeakMap<readonly Bytes[], { keyid: string; header: string }>()
 
-function spell(certificates: readonly Bytes[]): { keyid: string; header: string } {
+async function spell(certificates: readonly Bytes[]): Promise<{ keyid: string; header: string }> {
   const known = spelled.get(certificates)
   if (known !== undefined) return known
-  const keyid = base64url(sha256(certificates[0]!))
+  const keyid = base64url(await digest(certificates[0]!))
   const made = { keyid, header: certificates.map(base64url).join(',') }
   spelled.set(certificates, made)
   return made
 }
 
 /** The signature's parameters, from `now` (seconds) on; `nonce`, 16 bytes, where one is to count once. */
-export function makeInput(
+export async function makeInput(
   components: string,
   tag: string,
   signer: AnySigner,
   now: number,
   nonce?: Bytes,
-): string {
-  const { keyid } = spell(signer.certificates)
+): Promise<string> {
+  const { keyid } = await spell(signer.certificates)
   const once = nonce === undefined ? '' : `;nonce="${base64url(nonce)}"`
   return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}"${once};tag="${tag}"`
 }
@@ -130,14 +133,14 @@ export async function signCall(
   signer: AnySigner,
   now: number,
 ): Promise<Record<string, string>> {
-  const parameters = makeInput(CALL, 'keyferry', signer, now)
-  const digest = contentDigest(call.body)
-  const signature = await signBytes(signer.key, signatureBase(CALL, parameters, call, digest))
+  const parameters = await makeInput(CALL, 'keyferry', signer, now)
+  const content = await contentDigest(call.body)
+  const signature = await signBytes(signer.key, signatureBase(CALL, parameters, call, content))
   return {
-    'content-digest': digest,
+    'content-digest': content,
     'signature-input': `keyferry=${parameters}`,
     signature: `keyferry=:${toBase64(signature)}:`,
-    'keyferry-certificates': spell(signer.certificates).header,
+    'keyferry-certificates': (await spell(signer.certificates)).header,
   }
 }
 
@@ -147,7 +150,7 @@ export function readInput(
   components: string,
   tag: string,
   call: Pick<Call, 'method' | 'url'>,
-  digest: string,
+  content: string,
 ): Omit<CallSignature, 'certificates' | 'signature'> {
   // PROTOCOL [relay-2]
   const match = PARAMETERS.exec(input)
@@ -160,10 +163,10 @@ export function readInput(
   ) {
     throw new KeyferryError('ERR_UNAUTHORIZED', 'signature input of another form')
   }
-  const base = signatureBase(components, input.slice('keyferry='.length), call, digest)
+  const base = signatureBase(components, input.slice('keyferry='.length), call, content)
   return {
     base,
-    digest,
+    digest: content,
     created: Number(match[2]),
     expires: Number(match[3]),
     keyid: unauthorized('no fingerprint', () => fromBase64url(match[4]!)),
@@ -184,9 +187,9 @@ export function readCallHead(
       throw new KeyferryError('ERR_UNAUTHORIZED', `no ${name}`)
     return value
   }
-  const digest = field('content-digest')
-  if (!DIGEST.test(digest)) throw new KeyferryError('ERR_UNAUTHORIZED', 'no SHA-256 digest')
-  const input = readInput(field('signature-input'), CALL, 'keyferry', call, digest)
+  const content = field('content-digest')
+  if (!DIGEST.test(content)) throw new KeyferryError('ERR_UNAUTHORIZED', 'no SHA-256 digest')
+  const input = readInput(field('signature-input'), CALL, 'keyferry', call, content)
   const certificates = field('keyferry-certificates').split(',')
   if (certificates.length > MAX_CERTIFICATES)
     throw new KeyferryError('ERR_UNAUTHORIZED', 'too many certificates')
@@ -198,16 +201,6 @@ export function readCallHead(
     certificates: unauthorized('no certificates', () => certificates.map(fromBase64url)),
     signature: unauthorized('no signature', () => fromSfBytes(signature.slice('keyferry='.length))),
   }
-}
-
-/** Reads the signature of a call. Throws `ERR_UNAUTHORIZED` if it has none of the right form or the digest is not that of the body. */
-export function readCall(
-  call: Call,
-  header: (name: string) => string | null | undefined,
-): CallSignature {
-  const signature = readCallHead(call, header)
-  requireDigest(signature, sha256(call.body))
-  return signature
 }
 
 /** Throws `ERR_UNAUTHORIZED` unless now is within the time of a signature, give or take `skew`. Times in seconds. */

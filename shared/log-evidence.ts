@@ -22,7 +22,7 @@ import { releaseLeaf } from './log.ts'
 import { keyringLeaf } from './manifest.ts'
 import { decodeRelease, verifyHeadSignature, type Head } from './release.ts'
 import { bytes, int, list, object, oneOf, type Infer } from './schema.ts'
-import { verifyLeaf } from './tree.ts'
+import { verifyLeaf } from './tree-proof.ts'
 
 const statementSchema = object({
   head: envelopeSchema,
@@ -70,11 +70,11 @@ async function proveStatement(
   const head = await verifyHeadSignature(envelope, context)
   const { log, releases, incarnation, tenant } = head.body
   if (of === 'log') {
-    verifyLeaf(leaf, proof, log.size, log.root)
+    await verifyLeaf(leaf, proof, log.size, log.root)
     return { head, index: proof.index, leaf, of }
   }
   const release = decodeRelease(leaf)
-  verifyLeaf(keyringLeaf(release.keyring, sha256(leaf)), proof, releases.size, releases.root)
+  await verifyLeaf(keyringLeaf(release.keyring, sha256(leaf)), proof, releases.size, releases.root)
   if (release.tenant !== tenant) throw new KeyferryError('ERR_TENANT')
   if (release.incarnation !== incarnation) throw new KeyferryError('ERR_INCARNATION')
   return { head, index: release.log, leaf: releaseLeaf(release), of }

@@ -10,9 +10,8 @@ import { parseCrl, type Crl } from './crl.ts'
 import { type Envelope } from './envelope.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { lazily } from './lazy.ts'
-import { sha256 as digest } from './signature.ts'
 import { type DeliveredKeyring, type Delivery } from './api.ts'
 import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
 import {
@@ -25,7 +24,7 @@ import {
   type LastHead,
   type Release,
 } from './release.ts'
-import { verifyLeaf } from './tree.ts'
+import { verifyLeaf } from './tree-proof.ts'
 import type { TrustDocument } from './trust.ts'
 import { followTrust, type TrustFloor } from './trust-following.ts'
 
@@ -175,8 +174,8 @@ async function openKeyring(
   if (item.member === null) return null
   // PROTOCOL [open-10]
   const releaseBytes = item.release
-  verifyLeaf(
-    keyringLeaf(keyring, sha256(releaseBytes)),
+  await verifyLeaf(
+    keyringLeaf(keyring, await digest(releaseBytes)),
     item.releaseProof,
     releases.size,
     releases.root,
@@ -189,7 +188,7 @@ async function openKeyring(
   requireLogged(release, head.body)
   // PROTOCOL [open-12]
   const manifestBytes = await object(item.manifest, release.manifest, context.kept, 'manifest')
-  verifyLeaf(
+  await verifyLeaf(
     keyringLeaf(keyring, release.manifest),
     item.manifestProof,
     catalog.manifests.size,
@@ -206,7 +205,12 @@ async function openKeyring(
   )
   // PROTOCOL [open-14]
   const member = decodeMember(item.member.leaf)
-  verifyLeaf(encodeMember(member), item.member.proof, release.members.size, release.members.root)
+  await verifyLeaf(
+    encodeMember(member),
+    item.member.proof,
+    release.members.size,
+    release.members.root,
+  )
   if (!equal(member.packageHash, context.packageHash)) throw new KeyferryError('ERR_NOT_RECIPIENT')
   // PROTOCOL [open-18]
   const bundleBytes = await object(item.bundle, release.bundle, context.kept, 'bundle')

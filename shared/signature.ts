@@ -10,7 +10,7 @@
 import { type Bytes, concat, equal, fromHex, hex } from './bytes.ts'
 import { derBits, derInteger, derSequence, readDer, type DerReader, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 as smallSha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { subtle } from './platform.ts'
 
 export type SignatureAlgorithm = 'Ed25519' | 'ES256'
@@ -142,18 +142,9 @@ export async function generateSigningKey(
   return { alg, key: pair.privateKey, spki }
 }
 
-/** Octets up to which a hash costs less than a call into WebCrypto. */
-const SMALL = 4_096
-
-/** SHA-256 of what may be large: by the platform then. */
-export async function sha256(bytes: Bytes): Promise<Bytes> {
-  if (bytes.length <= SMALL) return smallSha256(bytes)
-  return new Uint8Array(await subtle().digest('SHA-256', bytes))
-}
-
 /** Key id: SHA-256 of the DER SubjectPublicKeyInfo. */
 export function keyId(spki: Bytes): Promise<Bytes> {
-  return Promise.resolve(smallSha256(spki))
+  return digest(spki)
 }
 
 /** `r || s` of a strict DER ECDSA-Sig-Value (RFC 3279 §2.2.3), of P-256 or another curve of this many octets. Throws `ERR_MALFORMED`. */

@@ -13,12 +13,12 @@
 import { concat, Reader, u16, u64, type Bytes } from './bytes.ts'
 import { CHUNK_LENGTH, SALT_LENGTH } from './chunk.ts'
 import { KeyferryError } from './errors.ts'
+import { digest } from './digest.ts'
 import { createSha256 } from './hash.ts'
 import { lengthPrefixed } from './kdf.ts'
 import { MAX_CERTIFICATES } from './limits.ts'
 import { MESSAGE_HEADER_LENGTH, parseMessageHeader } from './message.ts'
 import type { Claim, ClaimedSender, MessageStatement, Sender } from './sender.ts'
-import { sha256 } from './signature.ts'
 
 /** Bytes of a signature. */
 export const SIGNATURE_LENGTH = 64
@@ -70,7 +70,7 @@ export async function openFrame(
   if (end < start) throw new KeyferryError('ERR_MALFORMED', 'no signature')
   const claimed = await open(decodeClaim(plaintext))
   const data = plaintext.slice(start, end)
-  return { data, sender: await claimed.confirm(await sha256(data), plaintext.slice(end)) }
+  return { data, sender: await claimed.confirm(await digest(data), plaintext.slice(end)) }
 }
 
 /** The same for plaintext that comes chunk by chunk. */
@@ -107,28 +107,4 @@ export function createFrameReader(open: (claim: Claim) => Promise<ClaimedSender>
       return claimed!.confirm(hash.digest(), kept)
     },
   }
-}
-
-/**
- * Puts a claim before what is written to it and a signature behind, for a stream that encrypts. Fails with what `begun` rejects with, and with
- * `TypeError` for pieces that are no `Uint8Array`.
- */
-export function createFrameStream(
-  begun: Promise<{ claim: Bytes; sign: (content: Bytes) => Promise<Bytes> }>,
-): TransformStream<Bytes, Bytes> {
-  const hash = createSha256()
-  return new TransformStream<Bytes, Bytes>({
-    async start(controller) {
-      controller.enqueue((await begun).claim)
-    },
-    transform(piece, controller) {
-      // What is encrypted is what was hashed, whatever the caller does with its buffer.
-      const copy = piece.slice()
-      hash.update(copy)
-      controller.enqueue(copy)
-    },
-    async flush(controller) {
-      controller.enqueue(await (await begun).sign(hash.digest()))
-    },
-  })
 }

@@ -23,7 +23,7 @@ export async function signTicket(
   now: number,
   nonce: Bytes = crypto.getRandomValues(new Uint8Array(16)),
 ): Promise<string> {
-  const parameters = makeInput(TICKET, 'keyferry-ticket', signer, now, nonce)
+  const parameters = await makeInput(TICKET, 'keyferry-ticket', signer, now, nonce)
   const base = signatureBase(TICKET, parameters, { method: 'GET', url }, '')
   const signature = await signBytes(signer.key, base)
   return base64url(

@@ -5,18 +5,13 @@
 import { concat, equal, Reader, u32, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { sha256 } from './hash.ts'
+import { leafOf, nodeOf, type Proof } from './tree-proof.ts'
 
 /** Leaves of a full page. */
 export const PAGE_SIZE = 256
 
 const PAGE_MAGIC = utf8('KFTPAGE\x01')
 const INDEX_MAGIC = utf8('KFTINDX\x01')
-
-/** An RFC 6962 audit path: `path` lists the siblings from the leaf up. */
-export interface Proof {
-  index: number
-  path: Bytes[]
-}
 
 /** Root and size of a tree, and the hash of its index object. */
 export interface TreeHead {
@@ -33,11 +28,11 @@ export interface PagedTree {
 }
 
 export function leafHash(leaf: Uint8Array): Bytes {
-  return sha256(concat(Uint8Array.of(0), leaf))
+  return sha256(leafOf(leaf))
 }
 
 function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
-  return sha256(concat(Uint8Array.of(1), left, right))
+  return sha256(nodeOf(left, right))
 }
 
 /** All levels from these nodes up to one node; the last node of an odd level is carried up. */
@@ -87,25 +82,6 @@ export function proveLeaf(leaves: readonly Bytes[], index: number): Proof {
   if (!Number.isInteger(index) || index < 0 || index >= leaves.length)
     throw new RangeError(`no leaf ${index}`)
   return { index, path: path(levels(leaves.map(leafHash)), index) }
-}
-
-/** Checks that `leaf` is at `proof.index` of the tree with this size and root. Throws `ERR_HASH`. */
-export function verifyLeaf(leaf: Bytes, proof: Proof, size: number, root: Bytes): void {
-  // PROTOCOL [tree-1]
-  if (proof.index >= size) throw new KeyferryError('ERR_HASH', 'index beyond the tree')
-  let hash = leafHash(leaf)
-  let used = 0
-  let i = proof.index
-  for (let n = size; n > 1; n = Math.ceil(n / 2)) {
-    if ((i ^ 1) >>> 0 < n) {
-      const sibling = proof.path[used++]
-      if (sibling === undefined) throw new KeyferryError('ERR_HASH', 'audit path too short')
-      hash = i % 2 === 0 ? nodeHash(hash, sibling) : nodeHash(sibling, hash)
-    }
-    i >>>= 1
-  }
-  if (used !== proof.path.length) throw new KeyferryError('ERR_HASH', 'audit path too long')
-  if (!equal(hash, root)) throw new KeyferryError('ERR_HASH', 'not a leaf of the signed tree')
 }
 
 /** One page object over 1 to 256 leaves of equal length. */

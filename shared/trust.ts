@@ -1,6 +1,6 @@
 /** The trust document: a tenant's root of trust (docs/PROTOCOL.md, "Trust document"; after TUF's root role). */
 import { base32, equal, hex, type Bytes } from './bytes.ts'
-import { documentHash, payloadType, type Envelope, type Verified } from './envelope.ts'
+import { documentDigest, payloadType, type Envelope, type Verified } from './envelope.ts'
 import { verifyByAuthorities } from './authority.ts'
 import { KeyferryError } from './errors.ts'
 import { decodeJson } from './json.ts'
@@ -48,11 +48,6 @@ export interface TrustDocument extends Verified<TrustBody> {
   tenant: string
 }
 
-/** The tenant id that a genesis trust document makes: 52 characters. */
-export function tenantId(genesis: Envelope): string {
-  return base32(documentHash(genesis))
-}
-
 /** Whether some URI matches both SAN rules. */
 function overlaps(a: string, b: string): boolean {
   if (!a.endsWith('/*')) return matchesSanRule(a, b)
@@ -95,14 +90,15 @@ async function requireStrongKeys({ authority }: TrustBody): Promise<void> {
 /** Verifies number 1 against the pinned tenant id. Throws `ERR_TENANT` and the codes of decoding and signatures. */
 export async function verifyGenesis(envelope: Envelope, tenant: string): Promise<TrustDocument> {
   const body = decodeTrust(envelope)
+  const hash = await documentDigest(envelope)
   // PROTOCOL [trust-1]
-  if (tenantId(envelope) !== tenant)
+  if (base32(hash) !== tenant)
     throw new KeyferryError('ERR_TENANT', 'not the genesis trust document of this tenant')
   if (body.number !== 1 || body.tenant !== '' || body.previous.length !== 0)
     throw new KeyferryError('ERR_TRUST_DOCUMENT')
   await requireStrongKeys(body)
   await verifyByAuthorities(envelope, [body.authority])
-  return { body, envelope, hash: documentHash(envelope), tenant }
+  return { body, envelope, hash, tenant }
 }
 
 /** Throws `ERR_TENANT`, `ERR_TRUST_DOCUMENT` where a body is not the next one after a trust document, whoever signs it. */
@@ -136,7 +132,8 @@ export async function verifySuccessor(
   await requireStrongKeys(body)
   // PROTOCOL [trust-3]
   await verifyByAuthorities(envelope, [current.body.authority, body.authority])
-  return { body, envelope, hash: documentHash(envelope), tenant: current.tenant }
+  const hash = await documentDigest(envelope)
+  return { body, envelope, hash, tenant: current.tenant }
 }
 
 /** Verifies what comes after a trust document, or the genesis where none is known. Throws as {@link verifyGenesis} and {@link verifySuccessor}. */

@@ -5,7 +5,7 @@
 import { decodeName, type Bundle, type BundleEntry } from './bundle.ts'
 import { equal, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { commitInput, importInfo, messageInfo } from './kdf.ts'
 import {
   compareVersions,
@@ -103,7 +103,7 @@ export async function checkVersion(
   const isCommitted =
     sealed === undefined || version.importHash === undefined
       ? sealed === version.importHash
-      : equal(sha256(sealed), version.importHash)
+      : equal(await digest(sealed), version.importHash)
   if (!isCommitted) throw new KeyferryError('ERR_COMMITMENT', 'another sealed import')
   return version
 }

@@ -2,7 +2,7 @@
 import { decodeWelcome, welcomeInfo } from './bundle.ts'
 import { equal, fromBase32, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { createHpke, type RecipientKey } from './hpke.ts'
 import { channelIdInput } from './kdf.ts'
 import type { MlKem } from './ml-kem.ts'
@@ -31,7 +31,7 @@ export async function openWelcome(
   recipient: WelcomeRecipient,
 ): Promise<Channel> {
   // PROTOCOL [open-15]
-  if (!equal(sha256(bytes), leaf.welcomeHash))
+  if (!equal(await digest(bytes), leaf.welcomeHash))
     throw new KeyferryError('ERR_HASH', 'not the welcome that was signed')
   const welcome = decodeWelcome(bytes)
   const { suite } = recipient.key

@@ -17,7 +17,7 @@ import {
   TAG_EMAIL,
   TAG_URI,
 } from './names.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { readSigned } from './signature.ts'
 
 export const MAX_CERTIFICATE = 16_384
@@ -268,5 +268,5 @@ export function parseAnchor(der: Bytes): Certificate {
 
 /** SHA-256 of the DER certificate. */
 export function certificateFingerprint(der: Bytes): Promise<Bytes> {
-  return Promise.resolve(sha256(der))
+  return digest(der)
 }

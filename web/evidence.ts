@@ -3,12 +3,12 @@ import { type Delivery } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
-import { decodeEnvelope, documentHash, type Envelope } from '../shared/envelope.ts'
+import { digest } from '../shared/digest.ts'
+import { decodeEnvelope, documentDigest, type Envelope } from '../shared/envelope.ts'
 import { decodeEvidence, encodeEvidence, verifyEvidence } from '../shared/evidence.ts'
 import { type KeyferryError } from '../shared/errors.ts'
 import { type Accepted } from '../shared/open.ts'
 import { verifyHeadSignature } from '../shared/release.ts'
-import { sha256 } from '../shared/signature.ts'
 import type { TrustDocument } from '../shared/trust.ts'
 import { followTrust } from '../shared/trust-following.ts'
 import { type StoredState } from './store.ts'
@@ -33,7 +33,7 @@ async function neededCrls(
   { delivery, now, verify }: Refused,
 ): Promise<Bytes[]> {
   const lists = new Map<string, Bytes>()
-  for (const der of delivery.crls) lists.set(hex(await sha256(der)), der)
+  for (const der of delivery.crls) lists.set(hex(await digest(der)), der)
   const crls = [...lists.values()].map((der) => parseCrl(der))
   const needed = new Set<string>()
   for (const head of heads) {
@@ -84,7 +84,7 @@ async function proveContradiction(
  */
 export async function withEvidence(state: StoredState, refused: Refused): Promise<StoredState> {
   const { accepted, evidence } = state
-  const head = documentHash(refused.delivery.head)
+  const head = await documentDigest(refused.delivery.head)
   if (accepted === null || evidence.length >= MOST || equal(accepted.head.hash, head)) return state
   if (evidence.some((one) => equal(one.head, head))) return state
   const proven = await proveContradiction(state, accepted, refused)

@@ -1,6 +1,7 @@
 /** A keyring in the hands of the app: encrypts and decrypts by the rules of "Using a key" and "Messages" (docs/PROTOCOL.md). */
 import { concat, equal, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { SALT_LENGTH } from '../shared/chunk.ts'
+import { digest } from '../shared/digest.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { lazily } from '../shared/lazy.ts'
 import type { MessageSource } from '../shared/message-range.ts'
@@ -13,8 +14,7 @@ import {
   startMessage,
 } from '../shared/message.ts'
 import type { Sender } from '../shared/sender.ts'
-import { createFrameStream } from '../shared/signed-message.ts'
-import { sha256 } from '../shared/signature.ts'
+import { createFrameStream } from '../shared/frame-stream.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
 import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
 import { bytesOf, isData, ownOf, pipe, sourceOf, type Data, type StreamData } from './data.ts'
@@ -94,7 +94,7 @@ export class Keyring {
     const [own, { key, entry }] = await Promise.all([bytesOf(data), this.#keyToEncrypt()])
     if (!sign) return encryptMessage(key, entry.keyId, context, salt, own)
     const begun = await (await this.#senders.work()).begin(entry.keyId, salt, context)
-    const framed = concat(begun.claim, own, await begun.sign(await sha256(own)))
+    const framed = concat(begun.claim, own, await begun.sign(await digest(own)))
     return encryptMessage(key, entry.keyId, context, salt, framed, true)
   }
 

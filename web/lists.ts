@@ -5,7 +5,7 @@ import type { AppConfig } from '../shared/config.ts'
 import { MAX_CRL, parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import { sha256 } from '../shared/hash.ts'
+import { digest } from '../shared/digest.ts'
 import { decodeHead, type HeadBody } from '../shared/release.ts'
 import { type StoredList, type StoredState } from './store.ts'
 import { type Transport } from './transport.ts'
@@ -37,7 +37,7 @@ async function fetchLists(
     const der = await transport.attempt(async (_post, get) => {
       const bytes = await get(path, MAX_CRL)
       // PROTOCOL [sign-6]
-      if (!equal(sha256(bytes), hash))
+      if (!equal(await digest(bytes), hash))
         throw new KeyferryError('ERR_HASH', 'not the list that the head names')
       return bytes
     }, signal)

@@ -1,7 +1,7 @@
 /** Deliveries that a relay sends unasked (docs/PROTOCOL.md, "HTTP"): which are worth a look. Loaded with the first one. */
 import { deliverySchema } from '../shared/api.ts'
 import { equal } from '../shared/bytes.ts'
-import { documentHash } from '../shared/envelope.ts'
+import { documentDigest } from '../shared/envelope.ts'
 import { isKeyferryError, type KeyferryError } from '../shared/errors.ts'
 import { isCurrent } from './state.ts'
 import { type StoredState } from './store.ts'
@@ -10,10 +10,10 @@ import { type StoredState } from './store.ts'
  * False under the head that was accepted already, since it would only keep the client from asking other relays, and where a keyring is left out that the client holds
  * under that head, since it would only take that away. Nothing is verified here. Throws `ERR_SCHEMA`, `ERR_NOT_CANONICAL`.
  */
-function isWelcome(offered: unknown, state: StoredState): boolean {
+async function isWelcome(offered: unknown, state: StoredState): Promise<boolean> {
   const { head, keyrings } = deliverySchema(offered, '')
   const { accepted } = state
-  if (accepted !== null && equal(documentHash(head), accepted.head.hash)) return false
+  if (accepted !== null && equal(await documentDigest(head), accepted.head.hash)) return false
   const held = Object.values(state.keyrings).filter(({ id }) => isCurrent(state, id))
   return held.every(({ id }) =>
     keyrings.some(({ keyring, member }) => member !== null && equal(keyring, id)),
@@ -28,7 +28,7 @@ export async function takeOffered(
   warn: (error: KeyferryError) => void,
 ): Promise<boolean> {
   try {
-    return isWelcome(offered, state) && (await take())
+    return (await isWelcome(offered, state)) && (await take())
   } catch (error) {
     if (isKeyferryError(error, 'ERR_FORK')) warn(error)
     return false

@@ -1,8 +1,8 @@
 /** Key packages and key requests of a client: made and signed (docs/PROTOCOL.md, "Key package and request"). With HPKE it is loaded when it is needed. */
 import { hex, type Bytes } from '../shared/bytes.ts'
-import { documentHash, signWithCertificate, type Envelope } from '../shared/envelope.ts'
+import { digest } from '../shared/digest.ts'
+import { documentDigest, signWithCertificate, type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { sha256 } from '../shared/hash.ts'
 import { createHpke, type RecipientKey } from '../shared/hpke.ts'
 import { MAX_PACKAGE_LIFETIME, MAX_REQUEST_LIFETIME } from '../shared/limits.ts'
 import type { Suite, TrustDocument } from '../shared/trust.ts'
@@ -46,7 +46,7 @@ export async function createPackage(
   extractable: boolean,
 ): Promise<StoredPackage> {
   const key = await generateRecipient(trust.body.suites, extractable)
-  const fingerprint = sha256(certificates[0]!)
+  const fingerprint = await digest(certificates[0]!)
   const expiresAt = now + MAX_PACKAGE_LIFETIME
   const body = {
     expiresAt,
@@ -58,7 +58,7 @@ export async function createPackage(
     version,
   }
   const envelope = await signWithCertificate('package', body, signingKey, certificates)
-  const hash = documentHash(envelope)
+  const hash = await documentDigest(envelope)
   return { hash, envelope, version, issuedAt: now, expiresAt, fingerprint, key, channel: null }
 }
 
@@ -69,7 +69,7 @@ export async function withPackage(
   now: number,
   extractable: boolean,
 ): Promise<StoredState> {
-  if (!needsPackage(state, identity, now)) return state
+  if (!(await needsPackage(state, identity, now))) return state
   const version = state.packageVersion + 1
   const made = await createPackage(identity, state.accepted!.trust, version, now, extractable)
   const { current, next } = packagesOf(state)
@@ -81,7 +81,7 @@ export async function withPackage(
 }
 
 /** Signs a request for keyrings (at most 64 ids) that names a package. `nonce` is 16 random bytes, `now` seconds. */
-export function signRequest(
+export async function signRequest(
   { key, certificates }: Identity,
   tenant: string,
   keyrings: readonly Bytes[],
@@ -95,7 +95,7 @@ export function signRequest(
     keyrings,
     nonce,
     package: packageHash,
-    signer: sha256(certificates[0]!),
+    signer: await digest(certificates[0]!),
     tenant,
   }
   return signWithCertificate('request', body, key, certificates)

@@ -3,7 +3,7 @@ import { equal, fromBase64url, type Bytes } from '../shared/bytes.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
-import { sha256 } from '../shared/hash.ts'
+import { digest } from '../shared/digest.ts'
 import { lowestCrl } from '../shared/numbered.ts'
 import { type Accepted } from '../shared/open.ts'
 import { decodeHead } from '../shared/release.ts'
@@ -39,5 +39,5 @@ export async function readRevocationList(
   })
   return found === undefined
     ? null
-    : { certificate: sha256(certificates[0]!), list: sha256(crl.der), at: now }
+    : { certificate: certificates[0]!, list: await digest(crl.der), at: now }
 }

@@ -1,6 +1,8 @@
 /** What a client does where a message or data are signed: made and verified (docs/PROTOCOL.md, "Sender signatures"). It is loaded when it is needed. */
 import { type Bytes } from '../shared/bytes.ts'
+import { digest } from '../shared/digest.ts'
 import { KeyferryError } from '../shared/errors.ts'
+import { type Begun } from '../shared/frame-stream.ts'
 import { createSha256 } from '../shared/hash.ts'
 import {
   openClaim,
@@ -13,7 +15,6 @@ import {
   type SenderContext,
   type Statement,
 } from '../shared/sender.ts'
-import { sha256 } from '../shared/signature.ts'
 import {
   boundOf,
   createFrameReader,
@@ -30,7 +31,7 @@ import type { SenderHost } from './senders.ts'
 /** SHA-256 of data of any length. Throws `TypeError` for pieces that are no `Uint8Array`, and the signal's reason. */
 async function digestOf(data: StreamData, signal?: AbortSignal): Promise<Bytes> {
   const isStream = data instanceof ReadableStream
-  if (!isStream && !(data instanceof Blob)) return sha256(await bytesOf(data))
+  if (!isStream && !(data instanceof Blob)) return digest(await bytesOf(data))
   const hash = createSha256()
   const sink = new WritableStream<Uint8Array>({
     write: (piece) => void hash.update(piece),
@@ -51,7 +52,7 @@ export class SenderWork {
 
   async #statement(context: Bytes): Promise<Omit<Statement, 'content'>> {
     const { tenant, keyring } = this.#host
-    return { tenant, keyring, context: await sha256(context) }
+    return { tenant, keyring, context: await digest(context) }
   }
 
   /** Who signs, now. Throws `ERR_CERT_EXPIRED`: nobody would take the signature. */
@@ -93,15 +94,12 @@ export class SenderWork {
   }
 
   /** What stands before the data of a message, and how to make what stands behind. Throws `ERR_CERT_EXPIRED`, `ERR_TOO_LARGE`. */
-  async begin(
-    key: Bytes,
-    salt: Bytes,
-    context: Bytes,
-  ): Promise<{ claim: Bytes; sign: (content: Bytes) => Promise<Bytes> }> {
+  async begin(key: Bytes, salt: Bytes, context: Bytes): Promise<Begun> {
     const claim = this.#claim()
     const statement = { ...(await this.#statement(context)), key, salt }
     return {
       claim: encodeClaim(claim),
+      hash: createSha256(),
       sign: (content) => signMessage({ ...statement, content }, claim, claim.key),
     }
   }

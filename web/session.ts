@@ -7,7 +7,7 @@ import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import type { AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
-import { sha256 } from '../shared/hash.ts'
+import { digest } from '../shared/digest.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { lazily } from '../shared/lazy.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
@@ -264,7 +264,7 @@ export class Session {
   /** Makes a package where one is due. Its version is stored before it leaves. */
   async #preparePackage(): Promise<void> {
     const { identity, now, store } = this.#options
-    if (!needsPackage(this.#state, identity, now())) return
+    if (!(await needsPackage(this.#state, identity, now()))) return
     const { withPackage } = await lazily(() => import('./package.ts'))
     await this.#update((state) => withPackage(state, identity, now(), store.exportsKeys))
   }
@@ -310,7 +310,7 @@ export class Session {
   /** Whether the CA revoked the certificate in use. */
   get isRevoked(): boolean {
     const { revoked } = this.#state
-    return revoked !== null && equal(revoked.certificate, sha256(this.identity.certificates[0]!))
+    return revoked !== null && equal(revoked.certificate, this.identity.certificates[0]!)
   }
 
   /** Throws `ERR_CERT_REVOKED` for a client with a revoked certificate. */
@@ -384,7 +384,7 @@ export class Session {
       if (!isBase) return state
       const context = {
         ...this.#options,
-        fingerprint: sha256(this.#options.identity.certificates[0]!),
+        fingerprint: await digest(this.identity.certificates[0]!),
         keyrings,
         used,
         now: this.#options.now(),

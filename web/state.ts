@@ -1,7 +1,7 @@
 /** Questions to a client's stored state, and the one way it grows. Pure: nothing is fetched or stored here. */
 import { type DeliveryRequest } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { sha256 } from '../shared/hash.ts'
+import { digest } from '../shared/digest.ts'
 import { decodeBundle } from '../shared/bundle.ts'
 import { decodeManifest } from '../shared/manifest.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
@@ -112,7 +112,7 @@ export function writeView(
 
 /** What names the keys of a view: the same cell, bundle and manifest give the same keys. */
 export function keysId({ member, bundleHash, manifestHash }: StoredView): string {
-  return hex(bundleHash) + hex(manifestHash) + hex(sha256(member.cell)) + hex(member.welcomeHash)
+  return hex(bundleHash) + hex(manifestHash) + hex(member.cell) + hex(member.welcomeHash)
 }
 
 /** The package in use, and the one on its way to replace it. */
@@ -134,21 +134,25 @@ export function newestPackage(state: StoredState): StoredPackage | undefined {
 /**
  * Whether a package is to be replaced: half of its life is over, the certificate is a new one, or its suite is no longer allowed.
  */
-export function isPackageDue(
+export async function isPackageDue(
   { issuedAt, expiresAt, fingerprint, key }: StoredPackage,
   identity: Identity,
   trust: TrustDocument,
   now: number,
-): boolean {
+): Promise<boolean> {
   return (
     now > (issuedAt + expiresAt) / 2 ||
-    !equal(fingerprint, sha256(identity.certificates[0]!)) ||
+    !equal(fingerprint, await digest(identity.certificates[0]!)) ||
     !trust.body.suites.includes(key.suite)
   )
 }
 
 /** Whether a client with an accepted head needs a new package. `now` in seconds. */
-export function needsPackage(state: StoredState, identity: Identity, now: number): boolean {
+export async function needsPackage(
+  state: StoredState,
+  identity: Identity,
+  now: number,
+): Promise<boolean> {
   const newest = newestPackage(state)
   return newest === undefined || isPackageDue(newest, identity, state.accepted!.trust, now)
 }

@@ -15,9 +15,9 @@ import {
   proveFromPages,
   type Index,
   type Page,
-  type Proof,
   type TreeHead,
 } from '../shared/tree.ts'
+import { type Proof } from '../shared/tree-proof.ts'
 import { HashSet, keyOf, Recent } from './bounded.ts'
 import { type Hot } from './hot.ts'
 import { type Objects } from './objects.ts'

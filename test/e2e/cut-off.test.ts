@@ -15,7 +15,7 @@ import { createKeyring, initTenant, rotateKeyring } from '../../deriver/index.ts
 import { readCa } from '../../deriver/key-files.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { decodeJson } from '../../shared/json.ts'
 import { MAX_ENVELOPE } from '../../shared/limits.ts'
 import {

@@ -10,7 +10,7 @@ import {
   type DeliveryRequest,
 } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { parseJson } from '../../shared/json.ts'
 import { createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'

@@ -6,8 +6,8 @@ import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { compareVersions } from '../../shared/manifest.ts'
 
 export const RUNS = process.env['SLOW'] ? 4_000 : 200
-export const check = <T>(property: fc.IProperty<T> | fc.IAsyncProperty<T>, numRuns = RUNS) =>
-  fc.assert(property as fc.IProperty<T>, { numRuns })
+export const check = <T>(property: fc.IProperty<T>, numRuns = RUNS) =>
+  fc.assert(property, { numRuns })
 
 export const bytesOf = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((b) => Uint8Array.from(b))

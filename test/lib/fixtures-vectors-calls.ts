@@ -1,7 +1,8 @@
 /** Vectors of what a client signs to be let in: key packages, key requests and HTTP messages. */
 import { base64url, hex, utf8 } from '../../shared/bytes.ts'
-import { documentHash } from '../../shared/envelope.ts'
-import { readCall, signCall, type Call } from '../../shared/http-signature.ts'
+import { documentHash } from '../../shared/document-hash.ts'
+import { signCall, type Call } from '../../shared/http-signature.ts'
+import { readCall } from '../vectors/read-call.ts'
 import { signTicket } from '../../shared/ticket.ts'
 import { KEYRINGS, type World } from './fixtures-delivery.ts'
 import { seeded } from './fixtures-keys.ts'

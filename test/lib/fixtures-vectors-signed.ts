@@ -1,12 +1,12 @@
 /** Vectors of envelopes, and what vectors of other signed documents share. */
 import { base64url, hex, utf8 } from '../../shared/bytes.ts'
 import {
-  documentHash,
   encodeEnvelope,
   payloadType,
   preAuthenticationEncoding,
   type Envelope,
 } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { type TrustDocument } from '../../shared/trust.ts'
 import { parseCertificate } from '../../shared/x509.ts'

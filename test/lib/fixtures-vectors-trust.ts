@@ -1,7 +1,9 @@
 /** Vectors of trust documents: genesis, succession, floors. */
 import { base64url, hex, type Bytes } from '../../shared/bytes.ts'
-import { documentHash, signWithAuthority, type Envelope } from '../../shared/envelope.ts'
-import { tenantId, verifySuccessor } from '../../shared/trust.ts'
+import { signWithAuthority, type Envelope } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
+import { verifySuccessor } from '../../shared/trust.ts'
+import { tenantId } from '../../shared/document-hash.ts'
 import { type World } from './fixtures-delivery.ts'
 import { makeEd25519, seeded } from './fixtures-keys.ts'
 import { toJson } from './fixtures-vectors-signed.ts'

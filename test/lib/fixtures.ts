@@ -15,12 +15,12 @@ import { type RecipientKey } from '../../shared/hpke.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
 import { type SigningKey } from '../../shared/signature.ts'
 import {
-  tenantId,
   verifyGenesis,
   type Suite,
   type TrustBody,
   type TrustDocument,
 } from '../../shared/trust.ts'
+import { tenantId } from '../../shared/document-hash.ts'
 import { makeEd25519, makeRecipient, seededRandom } from './fixtures-keys.ts'
 
 /** The present. */

@@ -21,7 +21,8 @@ import { sha256 } from '../../shared/hash.ts'
 import { parseJson } from '../../shared/json.ts'
 import { KEYRING_LEAF } from '../../shared/manifest.ts'
 import { decodeRelease } from '../../shared/release.ts'
-import { parseIndex, parsePage, proveFromPages, type Proof } from '../../shared/tree.ts'
+import { parseIndex, parsePage, proveFromPages } from '../../shared/tree.ts'
+import { type Proof } from '../../shared/tree-proof.ts'
 import { toJson } from './calls.ts'
 
 /** What comes with a head. */

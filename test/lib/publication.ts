@@ -10,12 +10,8 @@ import {
 } from '../../shared/bundle.ts'
 import { compare, equal, fromBase32, type Bytes } from '../../shared/bytes.ts'
 import { type CatalogBody } from '../../shared/catalog.ts'
-import {
-  documentHash,
-  signWithAuthority,
-  signWithCertificate,
-  type Envelope,
-} from '../../shared/envelope.ts'
+import { signWithAuthority, signWithCertificate, type Envelope } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { createHpke } from '../../shared/hpke.ts'
 import { KEM_ID } from '../../shared/suites.ts'

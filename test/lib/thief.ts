@@ -3,18 +3,19 @@ import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
 import { decodeMember, encodeMember, MEMBER_LEAF, type MemberLeaf } from '../../shared/bundle.ts'
 import { fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import {
-  documentHash,
   preAuthenticationEncoding,
   signWithCertificate,
   type Envelope,
 } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { KEYRING_LEAF, keyringLeaf } from '../../shared/manifest.ts'
 import { decodeRelease, type HeadBody, type Release } from '../../shared/release.ts'
 import { signBytes } from '../../shared/signature.ts'
-import { buildTree, proveLeaf, type Proof } from '../../shared/tree.ts'
+import { buildTree, proveLeaf } from '../../shared/tree.ts'
+import { type Proof } from '../../shared/tree-proof.ts'
 
 /** What is forged; everything else stays honest. Objects take the place of the true ones, with their hashes where those belong. */
 export interface Forgery {

@@ -4,18 +4,19 @@
  */
 import { type Bytes } from '../../shared/bytes.ts'
 import {
-  documentHash,
   signWithAuthority,
   signWithCertificate,
   type Envelope,
   type Role,
 } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { createHpke, type RecipientKey } from '../../shared/hpke.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { type KeyPackageBody } from '../../shared/key-package.ts'
 import { generateSigningKey, keyId, type SigningKey } from '../../shared/signature.ts'
-import { tenantId, type Suite, type TrustBody } from '../../shared/trust.ts'
+import { type Suite, type TrustBody } from '../../shared/trust.ts'
+import { tenantId } from '../../shared/document-hash.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { issueCrl, issueLeaf, makeIssuingCa, type Issuer } from '../../shared/issue.ts'
 

@@ -35,7 +35,7 @@ import {
 } from '../../shared/bytes.ts'
 import { parseAppConfig } from '../../shared/config.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
-import { readCall } from '../../shared/http-signature.ts'
+import { readCall } from '../vectors/read-call.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import { canonicalJson, decodeJson, encodeJson } from '../../shared/json.ts'
 import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'

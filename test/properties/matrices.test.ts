@@ -14,13 +14,13 @@ import { verifyCatalog } from '../../shared/catalog.ts'
 import { verifyExport } from '../../shared/export.ts'
 import {
   decodeEnvelope,
-  documentHash,
   encodeEnvelope,
   payloadType,
   signWithAuthority,
   type DocumentType,
   type Envelope,
 } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest, type KeyPackage } from '../../shared/key-package.ts'

@@ -1,6 +1,6 @@
 // The event stream: hints to fetch, from whoever is at the other end of a socket.
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import { base64url } from '../../shared/bytes.ts'

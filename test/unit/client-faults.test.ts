@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { equal, hex, type Bytes } from '../../shared/bytes.ts'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { compareVersions } from '../../shared/manifest.ts'
 import {
   isKeyferryError,

@@ -149,10 +149,10 @@ describe('a key package', () => {
     const made = await createPackage(identity, trust, 1, now, false)
     const renewed = await issueSigner(world.cas.client, uriOf('client', 'kim'), now)
     const body = { ...trust.body, suites: ['P-256' as const] }
-    expect(isPackageDue(made, identity, trust, now + 15 * DAY)).toBe(false)
-    expect(isPackageDue(made, identity, trust, now + 15 * DAY + 1)).toBe(true)
-    expect(isPackageDue(made, renewed, trust, now)).toBe(true)
-    expect(isPackageDue(made, identity, { ...trust, body }, now)).toBe(true)
+    expect(await isPackageDue(made, identity, trust, now + 15 * DAY)).toBe(false)
+    expect(await isPackageDue(made, identity, trust, now + 15 * DAY + 1)).toBe(true)
+    expect(await isPackageDue(made, renewed, trust, now)).toBe(true)
+    expect(await isPackageDue(made, identity, { ...trust, body }, now)).toBe(true)
   })
 })
 

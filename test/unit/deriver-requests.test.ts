@@ -11,7 +11,7 @@ import { issueCrl } from '../../shared/issue.ts'
 import { keyId } from '../../shared/signature.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { decodeMember } from '../../shared/bundle.ts'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { makeClient, makePackage, makeRequest, makeTenant } from '../lib/tenant.ts'
 import { ask, codeOf, leaves, notes, tenant, useTenant } from '../lib/deriver.ts'
 

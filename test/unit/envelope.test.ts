@@ -3,7 +3,6 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { base64url, hex, utf8 } from '../../shared/bytes.ts'
 import {
   decodeEnvelope,
-  documentHash,
   encodeEnvelope,
   envelopeSchema,
   payloadType,
@@ -14,6 +13,7 @@ import {
   type CertificateContext,
   type Envelope,
 } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'

@@ -1,7 +1,8 @@
 /** Evidence: what a client keeps of a contradiction, and what a stranger makes of it with nothing but the tenant id. */
 import { describe, expect, it } from 'vitest'
 import { type Bytes } from '../../shared/bytes.ts'
-import { documentHash, type Envelope } from '../../shared/envelope.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import {
   decodeEvidence,
   encodeEvidence,

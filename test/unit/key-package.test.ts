@@ -7,7 +7,8 @@ import {
   type KeyPackage,
 } from '../../shared/key-package.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
-import { verifyGenesis, tenantId } from '../../shared/trust.ts'
+import { verifyGenesis } from '../../shared/trust.ts'
+import { tenantId } from '../../shared/document-hash.ts'
 import { signWithAuthority } from '../../shared/envelope.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeRecipient, seeded } from '../lib/fixtures-keys.ts'

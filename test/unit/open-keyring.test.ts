@@ -3,13 +3,13 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
 import { encodeBundle } from '../../shared/bundle.ts'
 import { hex, type Bytes } from '../../shared/bytes.ts'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeManifest } from '../../shared/manifest.ts'
 import { openDelivery, type Accepted, type OpenContext } from '../../shared/open.ts'
 import { type Release } from '../../shared/release.ts'
-import { type Proof } from '../../shared/tree.ts'
+import { type Proof } from '../../shared/tree-proof.ts'
 import {
   bundleOf,
   KEYRINGS,

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { revokeClient } from '../../deriver/revocation.ts'
 import { dueDemands, finishRekeys, listRekeys, orderRekey } from '../../deriver/rekey.ts'
-import { documentHash } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { hex } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { keyId } from '../../shared/signature.ts'

@@ -4,7 +4,8 @@ import { concat, u16, u64, utf8, type Bytes } from '../../shared/bytes.ts'
 import { CHUNK_LENGTH } from '../../shared/chunk.ts'
 import { errorOf } from '../../shared/error-codes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
-import { sha256 } from '../../shared/hash.ts'
+import { createFrameStream } from '../../shared/frame-stream.ts'
+import { createSha256, sha256 } from '../../shared/hash.ts'
 import { lengthPrefixed } from '../../shared/kdf.ts'
 import { decryptMessageRange, type MessageSource } from '../../shared/message-range.ts'
 import { createDecryptStream, createStartedStream } from '../../shared/message-stream.ts'
@@ -26,7 +27,6 @@ import {
   boundOf,
   claimLength,
   createFrameReader,
-  createFrameStream,
   decodeClaim,
   encodeClaim,
   openFrame,
@@ -196,6 +196,7 @@ describe('streams of messages', () => {
     const statement = messageStatement(tenant)
     const begun = Promise.resolve({
       claim: encodeClaim(claim),
+      hash: createSha256(),
       sign: (content: Bytes) => signMessage({ ...statement, content }, claim, alice.key),
     })
     const chunks = createStartedStream(startMessage(key, KEY_ID, CONTEXT, SALT, true))
@@ -262,7 +263,9 @@ describe('streams of messages', () => {
   })
 
   it('pieces that are no bytes are refused, and what a signer fails with', async () => {
-    const begun = Promise.resolve({ claim: utf8('c'), sign: () => Promise.resolve(utf8('s')) })
+    const hash = createSha256()
+    const sign = () => Promise.resolve(utf8('s'))
+    const begun = Promise.resolve({ claim: utf8('c'), hash, sign })
     for (const piece of [
       'text',
       DATA.buffer,
@@ -282,7 +285,9 @@ describe('streams of messages', () => {
   it('a piece that its owner changes afterwards was signed and encrypted as it was', async () => {
     const digests: Bytes[] = []
     const sign = (content: Bytes) => (digests.push(content), Promise.resolve(utf8('s')))
-    const stream = createFrameStream(Promise.resolve({ claim: utf8('c'), sign }))
+    const stream = createFrameStream(
+      Promise.resolve({ claim: utf8('c'), hash: createSha256(), sign }),
+    )
     const writer = stream.writable.getWriter()
     const out = whole(stream.readable)
     const own = DATA.slice()

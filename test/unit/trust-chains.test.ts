@@ -1,7 +1,8 @@
 // Chains of trust documents as real clients follow them: long ones, ones that replace everything, forks, and heads of an incarnation that is over.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
-import { documentHash, type Envelope } from '../../shared/envelope.ts'
+import { type Envelope } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { generateSigningKey, type SigningKey } from '../../shared/signature.ts'
 import { type TrustBody } from '../../shared/trust.ts'

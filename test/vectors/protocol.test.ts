@@ -16,14 +16,11 @@ import {
   utf8,
   type Bytes,
 } from '../../shared/bytes.ts'
-import {
-  documentHash,
-  envelopeSchema,
-  preAuthenticationEncoding,
-  type Envelope,
-} from '../../shared/envelope.ts'
+import { envelopeSchema, preAuthenticationEncoding, type Envelope } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { readCall, verifyCall } from '../../shared/http-signature.ts'
+import { verifyCall } from '../../shared/http-signature.ts'
+import { readCall } from './read-call.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import { decodeJson, encodeJson } from '../../shared/json.ts'
 import {
@@ -47,7 +44,8 @@ import { decryptMessageRange } from '../../shared/message-range.ts'
 import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { sourceOf } from '../../web/data.ts'
 import { decodeRelease, verifyHead } from '../../shared/release.ts'
-import { buildTree, checkIndex, checkPage, verifyLeaf } from '../../shared/tree.ts'
+import { buildTree, checkIndex, checkPage } from '../../shared/tree.ts'
+import { verifyLeaf } from '../../shared/tree-proof.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
 import { followTrust } from '../../shared/trust-following.ts'
 import { unwrapCell } from '../../shared/unwrap.ts'

@@ -2,12 +2,8 @@
 import { enrolmentSchema, JSON_TYPE } from '../../shared/api.ts'
 import { concat, equal, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { checkCrl, MAX_CRL, parseCrl } from '../../shared/crl.ts'
-import {
-  documentHash,
-  encodeEnvelope,
-  envelopeSchema,
-  type Envelope,
-} from '../../shared/envelope.ts'
+import { encodeEnvelope, envelopeSchema, type Envelope } from '../../shared/envelope.ts'
+import { documentHash } from '../../shared/document-hash.ts'
 import { verifyByAuthorities, type Authority } from '../../shared/authority.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
@@ -15,12 +11,12 @@ import { canonicalJson, parseJson } from '../../shared/json.ts'
 import { MAX_ENVELOPE, MAX_PUSH } from '../../shared/limits.ts'
 import { keyId } from '../../shared/signature.ts'
 import {
-  tenantId,
   verifyGenesis,
   verifySuccessor,
   type TrustBody,
   type TrustDocument,
 } from '../../shared/trust.ts'
+import { tenantId } from '../../shared/document-hash.ts'
 import { parseAnchor, type Certificate } from '../../shared/x509.ts'
 import { registryOf, tenantOf, type Call, type Route } from '../call.ts'
 import { empty, json, requireCode } from '../problem.ts'

@@ -2,7 +2,8 @@
 import merkle from 'virtual:suite/merkle/merkle'
 import { fromHex, type Bytes } from '../../../shared/bytes.ts'
 import { isKeyferryError } from '../../../shared/errors.ts'
-import { leafHash, verifyLeaf } from '../../../shared/tree.ts'
+import { leafHash } from '../../../shared/tree.ts'
+import { verifyLeaf } from '../../../shared/tree-proof.ts'
 import { conform } from './support.ts'
 
 interface Case {
@@ -35,12 +36,12 @@ conform<Case[], Case>(
   '[tree-1] RFC 6962 inclusion proofs',
   merkle,
   (all) => all.filter(({ kind }) => kind === 'inclusion'),
-  (one) => {
+  async (one) => {
     const leaf = known.get(one.leafHash)
     if (leaf === undefined) return undefined
     const proof = { index: one.leafIdx, path: (one.proof ?? []).map(decode) }
     try {
-      verifyLeaf(leaf, proof, one.treeSize, decode(one.root))
+      await verifyLeaf(leaf, proof, one.treeSize, decode(one.root))
       return !one.wantErr
     } catch (error) {
       return one.wantErr && isKeyferryError(error, 'ERR_HASH')

@@ -9,7 +9,8 @@ import {
   type MemberLeaf,
 } from '../../../shared/bundle.ts'
 import { fromBase32, fromBase64url, fromUtf8, type Bytes } from '../../../shared/bytes.ts'
-import { documentHash, type Envelope } from '../../../shared/envelope.ts'
+import { type Envelope } from '../../../shared/envelope.ts'
+import { documentHash } from '../../../shared/document-hash.ts'
 import { sha256 } from '../../../shared/hash.ts'
 import { createHpke } from '../../../shared/hpke.ts'
 import { KEM_ID } from '../../../shared/suites.ts'
