@@ -84,8 +84,9 @@ function createChunkStream(
   let buffer = new Uint8Array(prefixLength)
   let filled = 0
   let count = 0
-  let inFlight = 0
-  let released: Promise<void> = Promise.resolve()
+  /** Chunks in flight, in their order. */
+  const queue: Promise<Bytes>[] = []
+  let released: Promise<void> | undefined
 
   const fail = (reason: unknown): void => {
     stopped.abort(reason)
@@ -111,22 +112,22 @@ function createChunkStream(
     buffer = new Uint8Array(size)
     filled = 0
   }
+  const releaseAll = async (): Promise<void> => {
+    for (let made; (made = queue[0]); wake()) {
+      const bytes = await made
+      release(frame === undefined ? bytes : await frame.take(bytes))
+      void queue.shift()
+    }
+  }
   const submit = async (chunk: Bytes): Promise<void> => {
     // The reader's free places, less those that the chunks in flight will take.
-    while (!stopped.signal.aborted && output.desiredSize! - inFlight <= 0) {
+    while (!stopped.signal.aborted && output.desiredSize! <= queue.length)
       await new Promise<void>((resolve) => (wake = resolve))
-    }
     stopped.signal.throwIfAborted()
-    inFlight++
-    const deliver = (data: Bytes): void => {
-      inFlight--
-      release(data)
-      wake()
-    }
-    released = Promise.all([step!(chunk, count++), released]).then(([bytes]) =>
-      frame === undefined ? deliver(bytes) : frame.take(bytes).then(deliver),
-    )
-    released.catch(fail)
+    const made = step!(chunk, count++)
+    // Whichever fails first, also if it is not its turn yet.
+    made.catch(fail)
+    if (queue.push(made) === 1) (released = releaseAll()).catch(fail)
   }
   const write = async (piece: Bytes): Promise<void> => {
     // Anything else has another length, or none, and would be lost without a word.
@@ -134,19 +135,17 @@ function createChunkStream(
     for (let at = 0; at < piece.length;) {
       const part = piece.subarray(at, at + buffer.length - filled)
       at += part.length
-      // Not copied first.
-      if (part.length === size) {
-        await submit(part)
-        continue
+      let chunk = part
+      // A whole chunk is not copied first.
+      if (part.length !== size) {
+        buffer.set(part, filled)
+        filled += part.length
+        if (filled < buffer.length) continue
+        chunk = buffer
       }
-      buffer.set(part, filled)
-      filled += part.length
-      if (filled < buffer.length) continue
-      if (!step) await begin()
-      else {
-        await submit(buffer)
-        filled = 0
-      }
+      if (step) await submit(chunk)
+      else await begin()
+      filled = 0
     }
   }
   const close = async (): Promise<void> => {

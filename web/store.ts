@@ -68,7 +68,7 @@ export interface StoredList {
 
 /** That the CA revoked a certificate of this client. */
 export interface StoredRevocation {
-  /** Fingerprint of the certificate: of another one it says nothing. */
+  /** DER of the certificate: of another one it says nothing. */
   certificate: Bytes
   /** Hash of the list that proved it. */
   list: Bytes

@@ -10,13 +10,19 @@ export interface Load {
   rounds: number
 }
 
+export type Operation = 'encrypt' | 'decrypt'
+const OPERATIONS: readonly Operation[] = ['encrypt', 'decrypt']
+
 /** Milliseconds of one operation, round after round. */
 export interface Result {
   size: number
-  operation: 'encrypt' | 'decrypt'
+  operation: Operation
   name: string
   rounds: number[]
 }
+
+/** Does an operation as often as the load says. Returns milliseconds of one. */
+export type Turn = (operation: Operation) => Promise<number>
 
 /** What others have just left is collected, where it can be: else it is paid for by whoever comes next. All garbage of a page would take compiled code along. */
 function collect(): void {
@@ -41,33 +47,55 @@ async function makeMessage(one: Contender, all: readonly Contender[], data: Byte
   return message
 }
 
-async function runLoad(all: readonly Contender[], load: Load): Promise<Result[]> {
-  const { size, times, rounds } = load
-  const contenders = all.filter(({ least = 0, most = Infinity }) => least <= size && size <= most)
-  const data = fill(size)
-  const messages: never[] = []
-  for (const one of contenders) messages.push(await makeMessage(one, contenders, data))
-  const measured = contenders.map(() => ({ encrypt: [] as number[], decrypt: [] as number[] }))
-  // The first round only warms up.
-  for (let round = -1; round < rounds; round++) {
-    for (const [i, one] of contenders.entries()) {
-      for (const operation of ['encrypt', 'decrypt'] as const) {
-        collect()
-        const began = performance.now()
-        for (let n = 0; n < times; n++)
-          await (operation === 'encrypt' ? one.encrypt(data) : one.decrypt(messages[i]!))
-        const spent = (performance.now() - began) / times
-        if (round >= 0) measured[i]![operation].push(spent)
-      }
-    }
+const fits = ({ least = 0, most = Infinity }: Contender, { size }: Load): boolean =>
+  least <= size && size <= most
+
+async function prepare(
+  one: Contender,
+  all: readonly Contender[],
+  data: Bytes,
+  { times }: Load,
+): Promise<Turn> {
+  const message = await makeMessage(one, all, data)
+  return async (operation) => {
+    collect()
+    const began = performance.now()
+    for (let n = 0; n < times; n++)
+      await (operation === 'encrypt' ? one.encrypt(data) : one.decrypt(message))
+    return (performance.now() - began) / times
   }
-  return contenders.flatMap(({ name }, i) =>
-    (['encrypt', 'decrypt'] as const).map((operation) => ({
-      size,
-      operation,
-      name,
-      rounds: measured[i]![operation],
-    })),
+}
+
+/** Every way in turn, round after round. */
+export async function takeTurns(
+  turns: ReadonlyMap<string, Turn>,
+  { size, rounds }: Load,
+): Promise<Result[]> {
+  const results = [...turns.keys()].flatMap((name) =>
+    OPERATIONS.map((operation): Result => ({ size, operation, name, rounds: [] })),
+  )
+  // The first round only warms up.
+  for (let round = -1; round < rounds; round++)
+    for (const { name, operation, rounds: seen } of results) {
+      const spent = await turns.get(name)!(operation)
+      if (round >= 0) seen.push(spent)
+    }
+  return results
+}
+
+/** The names of those that say something of a load. */
+export async function namesOf(keyring: Keyring, load: Load): Promise<string[]> {
+  return (await makeContenders(keyring)).filter((one) => fits(one, load)).map(({ name }) => name)
+}
+
+/** One way alone, for a page of its own. */
+export async function prepareOne(keyring: Keyring, load: Load, name: string): Promise<Turn> {
+  const all = await makeContenders(keyring)
+  return prepare(
+    all.find((one) => one.name === name)!,
+    all,
+    fill(load.size),
+    load,
   )
 }
 
@@ -77,8 +105,14 @@ export async function contest(
   loads: readonly Load[],
   more: readonly Contender[] = [],
 ): Promise<Result[]> {
-  const contenders = [...(await makeContenders(keyring)), ...more]
+  const all = [...(await makeContenders(keyring)), ...more]
   const results: Result[] = []
-  for (const load of loads) results.push(...(await runLoad(contenders, load)))
+  for (const load of loads) {
+    const data = fill(load.size)
+    const turns = new Map<string, Turn>()
+    for (const one of all)
+      if (fits(one, load)) turns.set(one.name, await prepare(one, all, data, load))
+    results.push(...(await takeTurns(turns, load)))
+  }
   return results
 }

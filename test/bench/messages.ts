@@ -1,13 +1,21 @@
 /** Messages beside other libraries and beside the bare cipher, in Node and in Chromium, with the sizes of all of them in a bundle. */
 import { gzipSync } from 'node:zlib'
-import { chromium as playwright } from 'playwright-core'
+import { chromium as playwright, type Page } from 'playwright-core'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { type Keyring } from '../../web/index.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { bundle } from '../lib/page-app.ts'
 import { LIBRARY, startRelayPage, type Library } from '../lib/relay-page.ts'
 import { makeAws } from './contender-aws.ts'
-import { contest, type Load, type Result } from './contest.ts'
+import {
+  contest,
+  takeTurns,
+  type Load,
+  type namesOf,
+  type prepareOne,
+  type Result,
+  type Turn,
+} from './contest.ts'
 import { COLLECTING, lineOf, type Line } from './measure.ts'
 
 const MEBIBYTE = 1_048_576
@@ -72,13 +80,17 @@ async function inNode(quick: boolean): Promise<Result[]> {
 
 interface InPage {
   library: Library
-  contest: (keyring: Keyring, loads: readonly Load[]) => Promise<Result[]>
+  contest: typeof contest
+  namesOf: typeof namesOf
+  prepareOne: typeof prepareOne
+  keyring: Keyring
+  turn: Turn
 }
 
 /** Runs in the page: a client with its keys in IndexedDB, as an app has it. */
-async function runInPage([config, wanted]: [unknown, Load[]]): Promise<Result[]> {
+async function openInPage([config, name]: [unknown, string]): Promise<void> {
   const page = globalThis as unknown as InPage
-  const store = await page.library.openIndexedDbStore('bench')
+  const store = await page.library.openIndexedDbStore(name)
   const enroll = async (csr: string): Promise<string> =>
     (await fetch('/certify', { method: 'POST', body: csr })).text()
   const identity = await page.library.createIdentity({ name: 'kim', store, enroll })
@@ -88,25 +100,56 @@ async function runInPage([config, wanted]: [unknown, Load[]]): Promise<Result[]>
     store,
     WebSocket: null,
   })
-  try {
-    return await page.contest(await client.keyring('notes'), wanted)
-  } finally {
-    client.close()
+  page.keyring = await client.keyring('notes')
+}
+
+/** Of long messages each way has a page of its own: the memory that one leaves behind is no other's to collect. */
+async function takePages(open: (name: string) => Promise<Page>, load: Load): Promise<Result[]> {
+  const first = await open('names')
+  const names = await first.evaluate((wanted) => {
+    const page = globalThis as unknown as InPage
+    return page.namesOf(page.keyring, wanted)
+  }, load)
+  await first.close()
+  const turns = new Map<string, Turn>()
+  for (const name of names) {
+    const tab = await open(name)
+    const prepareIn = async ([wanted, way]: [Load, string]): Promise<void> => {
+      const page = globalThis as unknown as InPage
+      page.turn = await page.prepareOne(page.keyring, wanted, way)
+    }
+    await tab.evaluate(prepareIn, [load, name] as [Load, string])
+    turns.set(name, async (operation) => {
+      await tab.bringToFront()
+      return tab.evaluate((one) => (globalThis as unknown as InPage).turn(one), operation)
+    })
   }
+  return takeTurns(turns, load)
 }
 
 async function inChromium(quick: boolean): Promise<Result[]> {
-  const script = `${LIBRARY}; import { contest } from './test/bench/contest.ts'; Object.assign(globalThis, { contest })`
+  const script = `${LIBRARY}; import * as contest from './test/bench/contest.ts'; Object.assign(globalThis, contest)`
   const app = await startRelayPage(await ClientRelay.start(), script, true)
   const browser = await playwright.launch({
     executablePath: chromium,
     args: [...chromiumArgs, COLLECTING],
   })
-  try {
+  const open = async (name: string): Promise<Page> => {
     const page = await browser.newPage()
     page.on('pageerror', (error) => process.stderr.write(`${error.message}\n`))
     await page.goto(app.origin)
-    return await page.evaluate(runInPage, [app.config, loads(quick)] as [unknown, Load[]])
+    await page.evaluate(openInPage, [app.config, name] as [unknown, string])
+    return page
+  }
+  try {
+    const [short, long] = [loads(quick).slice(0, -1), loads(quick).at(-1)!]
+    const page = await open('short')
+    const results = await page.evaluate((wanted) => {
+      const { contest: run, keyring } = globalThis as unknown as InPage
+      return run(keyring, wanted)
+    }, short)
+    await page.close()
+    return [...results, ...(await takePages(open, long))]
   } finally {
     await browser.close()
     await app.close()

@@ -1,12 +1,9 @@
 /** A client in a browser: enrolled into IndexedDB, and loaded out of it again as a page would. */
 import { onTestFinished } from 'vitest'
-import { parseCsr } from '../../shared/csr.ts'
-import { issueLeaf } from '../../shared/issue.ts'
-import { decodePem, encodePem } from '../../shared/pem.ts'
 import { createIdentity } from '../../web/enroll.ts'
 import { openIndexedDbStore, type Keyferry, type Store } from '../../web/index.ts'
+import { certifyKim } from './certify.ts'
 import { type ClientRelay } from './client-relay.ts'
-import { CLIENT_AUTH, DAY, random, uriOf } from './world.ts'
 
 /** Makes an identity in a new database, or in the store that is given. */
 export async function enrolled(
@@ -15,20 +12,7 @@ export async function enrolled(
 ): Promise<{ name: string; store: Store }> {
   const name = crypto.randomUUID()
   const store = given ?? (await openIndexedDbStore(name))
-  const enroll = async (csrPem: string): Promise<string> => {
-    const { spki } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
-    const certificate = await issueLeaf({
-      issuer: relay.world.cas.client,
-      spki,
-      commonName: 'kim',
-      uri: uriOf('client', 'kim'),
-      eku: [CLIENT_AUTH],
-      notBefore: relay.now - 60,
-      notAfter: relay.now + 30 * DAY,
-      random,
-    })
-    return encodePem('CERTIFICATE', certificate)
-  }
+  const enroll = (csrPem: string): Promise<string> => certifyKim(relay, csrPem)
   await createIdentity({ name: 'kim', store, enroll })
   return { name, store }
 }

@@ -13,7 +13,7 @@ import { type Envelope } from '../../shared/envelope.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { parseJson } from '../../shared/json.ts'
 import { requireListed } from './openapi.ts'
-import { type Publication } from './publication.ts'
+import { makeKeyring, publish, type Keyring, type Publication } from './publication.ts'
 import { crlsOf, seconds, type Client, type World } from './world.ts'
 
 export const INVITE = 'correct horse battery staple'
@@ -156,4 +156,17 @@ export function askDelivery(
 /** The decoded delivery of an answer. */
 export function readDelivery(answer: Answer): Delivery {
   return deliverySchema(answer.json, '')
+}
+
+/** A tenant of its own at a relay, with a first head: one keyring with these members. */
+export async function pushFirst(
+  relay: Relay,
+  world: World,
+  members: Client[] = [],
+): Promise<{ keyring: Keyring; first: Publication }> {
+  const keyring = makeKeyring('one', members)
+  await enrol(relay, world)
+  const first = await publish(world, [keyring])
+  await pushAll(relay, world, first, null)
+  return { keyring, first }
 }

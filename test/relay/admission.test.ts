@@ -4,7 +4,7 @@ import { OCTETS_TYPE, paths } from '../../shared/api.ts'
 import { base64url, utf8 } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
-import { enrol, pushAll, send, toJson, type Answer } from '../lib/calls.ts'
+import { enrol, send, toJson, type Answer, pushFirst } from '../lib/calls.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -29,8 +29,7 @@ beforeAll(async () => {
   relay = await startRelay()
   world = await makeWorld()
   alice = await makeClient(world, 'alice')
-  await enrol(relay, world)
-  await pushAll(relay, world, await publish(world, [makeKeyring('one', [alice])]), null)
+  await pushFirst(relay, world, [alice])
 })
 afterAll(() => relay.close())
 

@@ -14,6 +14,7 @@ import {
   toJson,
   upload,
   type Answer,
+  pushFirst,
 } from '../lib/calls.ts'
 import {
   makeHead,
@@ -46,10 +47,7 @@ beforeAll(async () => {
 afterAll(() => relay.close())
 beforeEach(async () => {
   world = await makeWorld()
-  keyring = makeKeyring('one')
-  await enrol(relay, world)
-  first = await publish(world, [keyring])
-  await pushAll(relay, world, first, null)
+  ;({ keyring, first } = await pushFirst(relay, world))
 })
 
 /** A head that differs from the second one in its body only. */

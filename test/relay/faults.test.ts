@@ -9,10 +9,10 @@ import { encodeBatch, OCTETS_TYPE, paths, SUBPROTOCOL } from '../../shared/api.t
 import { base64url } from '../../shared/bytes.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { signTicket } from '../../shared/ticket.ts'
-import { enrol, INVITE, pushAll, pushHead, send } from '../lib/calls.ts'
+import { enrol, INVITE, pushAll, pushHead, send, pushFirst } from '../lib/calls.ts'
 import { LIMIT, SLOW } from '../lib/commands.ts'
 import { spawnRelay } from '../lib/processes.ts'
-import { makeKeyring, publish, type Publication } from '../lib/publication.ts'
+import { publish, type Publication } from '../lib/publication.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
 import { address, startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
@@ -35,9 +35,7 @@ beforeAll(async () => {
   relay = await startRelay()
   world = await makeWorld()
   alice = await makeClient(world, 'alice')
-  await enrol(relay, world)
-  first = await publish(world, [makeKeyring('one', [alice])])
-  await pushAll(relay, world, first, null)
+  ;({ first } = await pushFirst(relay, world, [alice]))
 })
 afterAll(() => relay.close())
 

@@ -5,8 +5,8 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { type HeadBody } from '../../shared/release.ts'
-import { enrol, pushAll, send } from '../lib/calls.ts'
-import { makeKeyring, publish, type Keyring, type Publication } from '../lib/publication.ts'
+import { enrol, pushAll, send, pushFirst } from '../lib/calls.ts'
+import { publish, type Keyring, type Publication } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 import { makeClient, makeWorld, random, type World } from '../lib/world.ts'
 import { type Signer } from '../../shared/http-signature.ts'
@@ -23,11 +23,8 @@ beforeAll(async () => {
 afterAll(() => relay.close())
 beforeEach(async () => {
   world = await makeWorld()
-  keyring = makeKeyring('one')
   version = 1
-  await enrol(relay, world)
-  last = await publish(world, [keyring])
-  await pushAll(relay, world, last, null)
+  ;({ keyring, first: last } = await pushFirst(relay, world))
 })
 
 async function kept(

@@ -15,6 +15,7 @@ import {
   toJson,
   upload,
   type Answer,
+  pushFirst,
 } from '../lib/calls.ts'
 import { makeKeyring, publish, type Keyring, type Publication } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -31,10 +32,7 @@ beforeAll(async () => {
 afterAll(() => relay.close())
 beforeEach(async () => {
   world = await makeWorld()
-  keyring = makeKeyring('one')
-  await enrol(relay, world)
-  first = await publish(world, [keyring])
-  await pushAll(relay, world, first, null)
+  ;({ keyring, first } = await pushFirst(relay, world))
 })
 
 async function storedHead(): Promise<Bytes> {

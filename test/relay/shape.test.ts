@@ -8,8 +8,7 @@ import { JSON_TYPE, OCTETS_TYPE, paths } from '../../shared/api.ts'
 import { utf8, type Bytes } from '../../shared/bytes.ts'
 import { MAX_BATCH, MAX_REQUEST } from '../../shared/limits.ts'
 import { signCall } from '../../shared/http-signature.ts'
-import { enrol, pushAll, send, type CallOptions } from '../lib/calls.ts'
-import { makeKeyring, publish } from '../lib/publication.ts'
+import { send, type CallOptions, pushFirst } from '../lib/calls.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 import { makeClient, makeWorld, seconds, type Client, type World } from '../lib/world.ts'
 
@@ -20,8 +19,7 @@ beforeAll(async () => {
   relay = await startRelay()
   world = await makeWorld()
   alice = await makeClient(world, 'alice')
-  await enrol(relay, world)
-  await pushAll(relay, world, await publish(world, [makeKeyring('one', [alice])]), null)
+  await pushFirst(relay, world, [alice])
 })
 afterAll(() => relay.close())
 

@@ -6,8 +6,7 @@ import { JSON_TYPE, paths, SUBPROTOCOL } from '../../shared/api.ts'
 import { utf8 } from '../../shared/bytes.ts'
 import { signCall } from '../../shared/http-signature.ts'
 import { signTicket } from '../../shared/ticket.ts'
-import { enrol, pushAll, send, type Answer } from '../lib/calls.ts'
-import { makeKeyring, publish } from '../lib/publication.ts'
+import { send, type Answer, pushFirst } from '../lib/calls.ts'
 import { address, startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
   issueSigner,
@@ -27,8 +26,7 @@ beforeAll(async () => {
   relay = await startRelay()
   world = await makeWorld()
   alice = await makeClient(world, 'alice')
-  await enrol(relay, world)
-  await pushAll(relay, world, await publish(world, [makeKeyring('one', [alice])]), null)
+  await pushFirst(relay, world, [alice])
 })
 afterAll(() => relay.close())
 
