@@ -19,6 +19,7 @@ export function* readLines(path: string, most: number): Generator<Bytes, void, u
       data.set(chunk.subarray(0, read), rest.length)
       let from = 0
       for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, from)) {
+        if (end - from > most) throw new KeyferryError('ERR_TOO_LARGE', 'a line is too long')
         yield data.slice(from, end)
         from = end + 1
       }

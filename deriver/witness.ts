@@ -78,7 +78,7 @@ export function createWitnesses(store: Store, conditions: Conditions): Witnesses
         if (found === undefined) continue
         conditions.set(`unknown ${url}`, found?.error ?? null)
         answered.add(url)
-        foreign ??= found
+        if (found !== null && found.incarnation >= (foreign?.incarnation ?? 0)) foreign = found
       }
       if (foreign !== null && foreign.incarnation >= store.counter('incarnation'))
         throw foreign.error

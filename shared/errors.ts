@@ -103,3 +103,10 @@ export function isKeyferryError(error: unknown, code?: ErrorCode): error is Keyf
     typeof own === 'string' && /^ERR_[A-Z_]+$/.test(own) && (code === undefined || own === code)
   )
 }
+
+/** What was thrown, or `ERR_INTERNAL` around it. */
+export function asKeyferryError(error: unknown): KeyferryError {
+  return isKeyferryError(error)
+    ? error
+    : new KeyferryError('ERR_INTERNAL', undefined, { cause: error })
+}

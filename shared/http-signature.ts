@@ -118,11 +118,11 @@ async function spell(certificates: readonly Bytes[]): Promise<{ keyid: string; h
 export async function makeInput(
   components: string,
   tag: string,
-  signer: AnySigner,
+  certificates: readonly Bytes[],
   now: number,
   nonce?: Bytes,
 ): Promise<string> {
-  const { keyid } = await spell(signer.certificates)
+  const { keyid } = await spell(certificates)
   const once = nonce === undefined ? '' : `;nonce="${base64url(nonce)}"`
   return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}"${once};tag="${tag}"`
 }
@@ -133,14 +133,16 @@ export async function signCall(
   signer: AnySigner,
   now: number,
 ): Promise<Record<string, string>> {
-  const parameters = await makeInput(CALL, 'keyferry', signer, now)
+  // Of one moment: a renewal changes them.
+  const { key, certificates } = signer
+  const parameters = await makeInput(CALL, 'keyferry', certificates, now)
   const content = await contentDigest(call.body)
-  const signature = await signBytes(signer.key, signatureBase(CALL, parameters, call, content))
+  const signature = await signBytes(key, signatureBase(CALL, parameters, call, content))
   return {
     'content-digest': content,
     'signature-input': `keyferry=${parameters}`,
     signature: `keyferry=:${toBase64(signature)}:`,
-    'keyferry-certificates': (await spell(signer.certificates)).header,
+    'keyferry-certificates': (await spell(certificates)).header,
   }
 }
 

@@ -15,7 +15,7 @@ import {
   verifyWithPath,
 } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
-import { sha256 } from './hash.ts'
+import { digest } from './digest.ts'
 import { encodeJson } from './json.ts'
 import { type Manifest } from './manifest.ts'
 import { makeBudget, readRevocation } from './path-rules.ts'
@@ -116,7 +116,8 @@ async function checkClaim(claim: Claim, context: SenderContext): Promise<Verifie
 
 async function standingOf(path: VerifiedPath, context: SenderContext): Promise<SenderStatus> {
   const { trust, now, allowRevoked, lists, verify } = context
-  const crls = await lists(path.chain.slice(1).map(({ spki }) => sha256(spki)))
+  const issuers = path.chain.slice(1).map(({ spki }) => digest(spki))
+  const crls = await lists(await Promise.all(issuers))
   const { lowestCrls } = trust.body
   const standing = await readRevocation(path.chain, crls, now, makeBudget(verify), (used) =>
     lowestCrls.every(
@@ -138,7 +139,7 @@ async function senderOf(
   signedAt: number,
   context: SenderContext,
 ): Promise<Sender> {
-  const device = hex(sha256(path.spki))
+  const device = hex(await digest(path.spki))
   return { uri: path.uri, device, signedAt, status: await standingOf(path, context) }
 }
 
@@ -149,7 +150,7 @@ export async function signData(
   now: number,
 ): Promise<Bytes> {
   const { key, certificates } = signer
-  const body = { ...statement, signedAt: now, signer: sha256(certificates[0]!) }
+  const body = { ...statement, signedAt: now, signer: await digest(certificates[0]!) }
   return encodeEnvelope(await signWithCertificate('signature', body, key, certificates))
 }
 
@@ -189,12 +190,12 @@ function statementBytes(statement: MessageStatement, signer: Bytes, signedAt: nu
 }
 
 /** The signature inside a message: 64 bytes. */
-export function signMessage(
+export async function signMessage(
   statement: MessageStatement,
   { certificates, signedAt }: Claim,
   key: SigningKey,
 ): Promise<Bytes> {
-  return signBytes(key, statementBytes(statement, sha256(certificates[0]!), signedAt))
+  return signBytes(key, statementBytes(statement, await digest(certificates[0]!), signedAt))
 }
 
 /** A sender whose claim holds, and whose signature is still to come. */

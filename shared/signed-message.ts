@@ -108,3 +108,34 @@ export function createFrameReader(open: (claim: Claim) => Promise<ClaimedSender>
     },
   }
 }
+
+/** A signature that was begun: what stands before the data, and what makes the signature of their SHA-256. */
+export interface Begun {
+  claim: Bytes
+  sign: (content: Bytes) => Promise<Bytes>
+}
+
+/** Makes a signed plaintext piece by piece. */
+export interface FrameWriter {
+  claim: Bytes
+  /** What is encrypted of a piece. Throws `TypeError` for what is no `Uint8Array`. */
+  take: (piece: Uint8Array) => Bytes
+  /** What stands behind the data. */
+  end: () => Promise<Bytes>
+}
+
+/** Writes a signed plaintext piece by piece. */
+export function createFrameWriter({ claim, sign }: Begun): FrameWriter {
+  const hash = createSha256()
+  return {
+    claim,
+    take(piece) {
+      if (!(piece instanceof Uint8Array)) throw new TypeError('a piece of a stream is a Uint8Array')
+      // What is encrypted is what was hashed, whatever the caller does with its buffer; of a Buffer, a slice would be a view.
+      const copy = concat(piece)
+      hash.update(copy)
+      return copy
+    },
+    end: () => sign(hash.digest()),
+  }
+}

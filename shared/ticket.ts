@@ -23,12 +23,11 @@ export async function signTicket(
   now: number,
   nonce: Bytes = crypto.getRandomValues(new Uint8Array(16)),
 ): Promise<string> {
-  const parameters = await makeInput(TICKET, 'keyferry-ticket', signer, now, nonce)
+  const { key, certificates } = signer
+  const parameters = await makeInput(TICKET, 'keyferry-ticket', certificates, now, nonce)
   const base = signatureBase(TICKET, parameters, { method: 'GET', url }, '')
-  const signature = await signBytes(signer.key, base)
-  return base64url(
-    encodeJson({ certificates: signer.certificates, input: `keyferry=${parameters}`, signature }),
-  )
+  const signature = await signBytes(key, base)
+  return base64url(encodeJson({ certificates, input: `keyferry=${parameters}`, signature }))
 }
 
 const ticketSchema = object({

@@ -4,7 +4,12 @@
  */
 import { type Event } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import {
+  asKeyferryError,
+  isKeyferryError,
+  KeyferryError,
+  type ErrorCode,
+} from '../shared/errors.ts'
 import { MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type ClientEvents, type Emitter } from './emitter.ts'
 import { type Keyring } from './keyring.ts'
@@ -30,14 +35,7 @@ export interface AgentOptions {
   warn: (error: KeyferryError) => void
 }
 
-function asKeyferryError(error: unknown): KeyferryError {
-  return isKeyferryError(error)
-    ? error
-    : new KeyferryError('ERR_INTERNAL', undefined, { cause: error })
-}
-
-const NOT_ADMITTED =
-  'no relay admits this certificate: it may be revoked, or none of them knows the tenant'
+const NOT_ADMITTED = 'no relay admits this certificate: it may be revoked, or none knows the tenant'
 const REFUSALS = { denied: 'ERR_DENIED', pending: 'ERR_PENDING', removed: 'ERR_REMOVED' } as const
 
 export class Agent {

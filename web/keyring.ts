@@ -1,7 +1,6 @@
 /** A keyring in the hands of the app: encrypts and decrypts by the rules of "Using a key" and "Messages" (docs/PROTOCOL.md). */
 import { concat, equal, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { SALT_LENGTH } from '../shared/chunk.ts'
-import { digest } from '../shared/digest.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { lazily } from '../shared/lazy.ts'
 import type { MessageSource } from '../shared/message-range.ts'
@@ -93,8 +92,7 @@ export class Keyring {
     const salt = makeSalt()
     const [own, { key, entry }] = await Promise.all([bytesOf(data), this.#keyToEncrypt()])
     if (!sign) return encryptMessage(key, entry.keyId, context, salt, own)
-    const begun = await (await this.#senders.work()).begin(entry.keyId, salt, context)
-    const framed = concat(begun.claim, own, await begun.sign(await digest(own)))
+    const framed = await (await this.#senders.work()).frame(entry.keyId, salt, context, own)
     return encryptMessage(key, entry.keyId, context, salt, framed, true)
   }
 
@@ -159,7 +157,7 @@ export class Keyring {
     if (!sign) return chunks
     const frame = createFrameStream(
       ready.then(async ({ entry }) =>
-        (await this.#senders.work()).begin(entry.keyId, salt, context),
+        (await this.#senders.work()).writer(entry.keyId, salt, context),
       ),
     )
     return { writable: frame.writable, readable: frame.readable.pipeThrough(chunks) }

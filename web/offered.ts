@@ -20,15 +20,15 @@ async function isWelcome(offered: unknown, state: StoredState): Promise<boolean>
   )
 }
 
-/** Whether `take` has taken a delivery. Where it refuses, what a relay answers counts: nobody asked for this one. Only a contradiction is told, since `take` has kept the proof. */
+/** Whether `take` has taken a delivery under the state by which it was judged. Where it refuses, what a relay answers counts: nobody asked for this one. Only a contradiction is told, since `take` has kept the proof. */
 export async function takeOffered(
   offered: unknown,
   state: StoredState,
-  take: () => Promise<boolean>,
+  take: (base: StoredState) => Promise<boolean>,
   warn: (error: KeyferryError) => void,
 ): Promise<boolean> {
   try {
-    return (await isWelcome(offered, state)) && (await take())
+    return (await isWelcome(offered, state)) && (await take(state))
   } catch (error) {
     if (isKeyferryError(error, 'ERR_FORK')) warn(error)
     return false

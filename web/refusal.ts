@@ -2,7 +2,7 @@
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
-import { sha256 } from '../shared/hash.ts'
+import { digest } from '../shared/digest.ts'
 import { compareVersions } from '../shared/manifest.ts'
 import { type Opened } from '../shared/open.ts'
 import { type VerifyContext } from '../shared/verify-context.ts'
@@ -26,6 +26,12 @@ export interface BoundRefusal {
   release: Bytes
 }
 
+/** Where a head showed the client a member, and the hash of that release. */
+interface Shown {
+  head: { incarnation: number; version: number }
+  release: Bytes
+}
+
 /** What a refusal can be bound to. `crls` are those that the accepted head names. */
 export interface RefusalContext extends VerifyContext {
   /** Fingerprint of the client's certificate. */
@@ -39,20 +45,18 @@ export interface RefusalContext extends VerifyContext {
   /** Whether a member leaf under the accepted head shows the client in the keyring. */
   isMember: (keyring: Bytes) => boolean
   /** Head and release hash that last showed the client a member; `undefined` if none did. */
-  lastShown: (
-    keyring: Bytes,
-  ) => { head: { incarnation: number; version: number }; release: Bytes } | undefined
+  lastShown: (keyring: Bytes) => Promise<Shown | undefined>
 }
 
-function isBound(
+async function isBound(
   { kind, keyring, nonce, head, release }: RefusalBody,
   context: RefusalContext,
-): boolean {
+): Promise<boolean> {
   // PROTOCOL [refusal-4]
   if (kind === 'package') return equal(release, context.packageHash)
   if (kind !== 'removed')
     return context.noncesOf(keyring)?.some((one) => equal(one, nonce)) === true
-  const last = context.lastShown(keyring)
+  const last = await context.lastShown(keyring)
   return (
     head.incarnation === context.head.incarnation &&
     head.version <= context.head.version &&
@@ -75,7 +79,7 @@ export async function openRefusal(
   // PROTOCOL [refusal-1]
   if (context.noncesOf(body.keyring) === undefined) throw new KeyferryError('ERR_KEYRING')
   // PROTOCOL [refusal-2]
-  if (!isBound(body, context))
+  if (!(await isBound(body, context)))
     throw new KeyferryError('ERR_UNPROVEN', 'a refusal of something else')
   const { keyring, reason, issuedAt, expiresAt, release } = body
   return { kind: body.kind as BoundRefusal['kind'], keyring, reason, issuedAt, expiresAt, release }
@@ -94,9 +98,9 @@ async function openRefusals(
 ): Promise<BoundRefusal[]> {
   const refusals: BoundRefusal[] = []
   const isAsked = (id: Bytes): boolean => keyrings.some((asked) => equal(asked, id))
-  const lastShown = (id: Bytes): ReturnType<RefusalContext['lastShown']> => {
+  const lastShown = async (id: Bytes): Promise<Shown | undefined> => {
     const view = keyringOf(state, id).view
-    return view === null ? undefined : { head: view.head, release: sha256(view.release) }
+    return view === null ? undefined : { head: view.head, release: await digest(view.release) }
   }
   for (const envelope of envelopes) {
     try {

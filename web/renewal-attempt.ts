@@ -8,9 +8,9 @@ const FIRST_GAP = 60
 const LONGEST_GAP = 3_600
 const EXPIRED_GAP = 5
 
-/** Asks for a new certificate and tells how that went. */
+/** Asks for a new certificate. */
 export async function attempt(
-  { session, emitter, now, renew }: RenewalOptions,
+  { session, now, renew }: RenewalOptions,
   { failures }: Attempts,
 ): Promise<Attempts> {
   let failure: KeyferryError | undefined
@@ -21,12 +21,9 @@ export async function attempt(
       ? cause
       : new KeyferryError('ERR_ENROLMENT', undefined, { cause })
   }
-  const expiresAt = parseCertificate(session.identity.certificates[0]!).notAfter
-  const told = failure === undefined ? null : { code: failure.code, message: failure.message }
-  emitter.emit('renewal', { expiresAt, failure: told })
   if (failure === undefined) return { failures: 0, notBefore: 0 }
   const gap = Math.min(FIRST_GAP * 2 ** failures, LONGEST_GAP)
-  const isOver = now() > expiresAt
+  const isOver = now() > parseCertificate(session.identity.certificates[0]!).notAfter
   const pause = isOver ? EXPIRED_GAP : gap * (0.75 + Math.random() / 4)
   return { failures: failures + 1, notBefore: now() + pause, failure }
 }

@@ -2,7 +2,7 @@
  * Keeps a client's certificate alive: a new one for the same key from two thirds of its life on. A failure is told and tried again; the
  * client goes on with what is still valid. What asks for the new one is loaded when it is time.
  */
-import { type KeyferryError } from '../shared/errors.ts'
+import { asKeyferryError, type KeyferryError } from '../shared/errors.ts'
 import { lazily } from '../shared/lazy.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { type ClientEvents, type Emitter } from './emitter.ts'
@@ -26,6 +26,9 @@ export interface Attempts {
   notBefore: number
   failure?: KeyferryError | undefined
 }
+
+/** Seconds until what renews is loaded again, where it did not load. */
+const LOAD_GAP = 60
 
 export class Renewal {
   readonly #options: RenewalOptions
@@ -71,7 +74,11 @@ export class Renewal {
       this.#attempts = await attempt(this.#options, this.#attempts)
     } catch (error) {
       // It did not load: that is no answer of an enrolment.
-      this.#attempts.failure = error as KeyferryError
+      const notBefore = this.#options.now() + LOAD_GAP
+      this.#attempts = { failures: 0, notBefore, failure: asKeyferryError(error) }
     }
+    const { failure } = this.#attempts
+    const told = failure && { code: failure.code, message: failure.message }
+    this.#options.emitter.emit('renewal', { expiresAt: this.#times()[1], failure: told ?? null })
   }
 }

@@ -1,8 +1,7 @@
 /** What a client does where a message or data are signed: made and verified (docs/PROTOCOL.md, "Sender signatures"). It is loaded when it is needed. */
-import { type Bytes } from '../shared/bytes.ts'
+import { concat, type Bytes } from '../shared/bytes.ts'
 import { digest } from '../shared/digest.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import { type Begun } from '../shared/frame-stream.ts'
 import { createSha256 } from '../shared/hash.ts'
 import {
   openClaim,
@@ -18,9 +17,12 @@ import {
 import {
   boundOf,
   createFrameReader,
+  createFrameWriter,
   encodeClaim,
   openFrame,
+  type Begun,
   type FrameReader,
+  type FrameWriter,
 } from '../shared/signed-message.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { bytesOf, type StreamData } from './data.ts'
@@ -94,14 +96,24 @@ export class SenderWork {
   }
 
   /** What stands before the data of a message, and how to make what stands behind. Throws `ERR_CERT_EXPIRED`, `ERR_TOO_LARGE`. */
-  async begin(key: Bytes, salt: Bytes, context: Bytes): Promise<Begun> {
+  async #begin(key: Bytes, salt: Bytes, context: Bytes): Promise<Begun> {
     const claim = this.#claim()
     const statement = { ...(await this.#statement(context)), key, salt }
     return {
       claim: encodeClaim(claim),
-      hash: createSha256(),
       sign: (content) => signMessage({ ...statement, content }, claim, claim.key),
     }
+  }
+
+  /** Data with what stands around them in a message that is signed. Throws `ERR_CERT_EXPIRED`, `ERR_TOO_LARGE`. */
+  async frame(key: Bytes, salt: Bytes, context: Bytes, data: Bytes): Promise<Bytes> {
+    const { claim, sign } = await this.#begin(key, salt, context)
+    return concat(claim, data, await sign(await digest(data)))
+  }
+
+  /** The same for a stream. */
+  async writer(key: Bytes, salt: Bytes, context: Bytes): Promise<FrameWriter> {
+    return createFrameWriter(await this.#begin(key, salt, context))
   }
 
   /** How the claim of the message that begins so is checked. Throws as `openClaim` and the host. */

@@ -355,9 +355,10 @@ export class Session {
     const offered = this.#offered
     this.#offered = undefined
     if (offered !== undefined) {
-      const take = (): Promise<boolean> => this.#take(offered, this.#state, keyrings, which)
       // Without it the relay is asked.
       const part = await import('./offered.ts').catch(() => null)
+      const take = (base: StoredState): Promise<boolean> =>
+        this.#take(offered, base, keyrings, which)
       const isTaken = await part?.takeOffered(offered, this.#state, take, this.#options.warn)
       if (isTaken && keyrings.every((id) => isCurrent(this.#state, id))) return true
     }

@@ -71,8 +71,10 @@ export async function openClient(
   const client = await connect({ config: json, store, signal, WebSocket: null, ...given })
   try {
     const [only, ...more] = client.keyrings
-    const name = options.keyring ?? (more.length === 0 ? only : undefined)
-    return { client, keyring: await client.keyring(required(name, 'keyring'), { signal }) }
+    if (options.keyring === undefined && more.length > 0)
+      usage(`--keyring is needed, one of ${client.keyrings.join(', ')}`)
+    const name = required(options.keyring ?? only, 'keyring')
+    return { client, keyring: await client.keyring(name, { signal }) }
   } catch (error) {
     client.close()
     throw error

@@ -44,7 +44,7 @@ const open = async (changes: Partial<RefusalBody>, context: Partial<RefusalConte
     noncesOf: () => [nonce],
     isMember: () => false,
     packageHash: new Uint8Array(),
-    lastShown: () => undefined,
+    lastShown: () => Promise.resolve(undefined),
     ...context,
   })
 
@@ -66,7 +66,7 @@ describe('a refusal', () => {
     expect((await open({ nonce })).kind).toBe('denied')
     expect((await open(removed)).kind).toBe('removed')
     const head = { incarnation: 1, version: 4 }
-    await open(removed, { lastShown: () => ({ head, release: random(32) }) })
+    await open(removed, { lastShown: () => Promise.resolve({ head, release: random(32) }) })
   })
 
   it('[refusal-1] of a keyring that was not asked for is ERR_KEYRING', async () => {
@@ -100,12 +100,16 @@ describe('a refusal', () => {
 
   it('[refusal-2] that names a release which has the client in it is ERR_UNPROVEN', async () => {
     const head = { incarnation: 1, version: 4 }
-    await expectCode(open(removed, { lastShown: () => ({ head, release }) }), 'ERR_UNPROVEN')
+    await expectCode(
+      open(removed, { lastShown: () => Promise.resolve({ head, release }) }),
+      'ERR_UNPROVEN',
+    )
   })
 
   it('[refusal-2] from before the last head that showed the client a member is ERR_UNPROVEN', async () => {
     for (const version of [5, 6]) {
-      const lastShown = () => ({ head: { incarnation: 1, version }, release: random(32) })
+      const lastShown = () =>
+        Promise.resolve({ head: { incarnation: 1, version }, release: random(32) })
       const context = { lastShown, head: { incarnation: 1, version: 9 } }
       await expectCode(open(removed, context), 'ERR_UNPROVEN')
     }

@@ -31,7 +31,8 @@ runCases<Partial<Context> & { envelope: unknown }, { kind: string }>(
         equal(keyring, fromHex(context.keyring)) ? [fromHex(context.nonce)] : undefined,
       isMember: () => isMember,
       packageHash: fromHex(context.package),
-      lastShown: () => (shown === null ? undefined : { ...shown, release: fromHex(shown.release) }),
+      lastShown: () =>
+        Promise.resolve(shown === null ? undefined : { ...shown, release: fromHex(shown.release) }),
     })
     return { kind }
   },
