@@ -1,4 +1,5 @@
 /** One relay brought up to the newest head: objects first, then the head that names them; safe to repeat from any point. */
+import { setTimeout } from 'node:timers/promises'
 import { base64url, equal, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { documentHash } from '../shared/document-hash.ts'
@@ -36,6 +37,8 @@ interface HeadRow {
 /** How many objects go into memory at once, and of how many bytes beside the first. */
 const UPLOAD_ROWS = 256
 const UPLOAD_BYTES = 8_388_608
+/** Milliseconds. */
+const ENROLMENT_PAUSE = 500
 
 /** The last of the objects after `serial` that go into memory at once. */
 function lastOfBatch(store: Store, serial: number): number {
@@ -187,6 +190,9 @@ export async function pushToRelay(
         )
         enrolled = true
         match = null
+      } else if (isKeyferryError(error, 'ERR_NOT_FOUND') && enrolled) {
+        // Where a relay runs in several places, those that were asked before remember for a second that there is no such tenant.
+        await setTimeout(ENROLMENT_PAUSE)
       } else if (isKeyferryError(error, 'ERR_INCOMPLETE') && !complete) {
         // The relay lost objects, or was set back: everything goes there once more.
         store.run('UPDATE relays SET uploaded = 0 WHERE url = ?', url)

@@ -73,3 +73,35 @@ it('that was cut off goes on where it was, and tells of what is left', async () 
   const { n } = tenant.store.get<{ n: number }>('SELECT count(*) AS n FROM objects')!
   expect(second.told.at(-1)).toBe(`${n - done} of ${n - done}`)
 })
+
+it('a relay of several places, one of which has not heard of the enrolment yet, is asked again', async () => {
+  const calls: string[] = []
+  let isHeard = false
+  const access = {
+    url: 'https://relay.example',
+    tenant: tenant.trust.tenant,
+    signer: () => tenant.keys.signer,
+    now: () => tenant.clock.now,
+    fetch: (input: unknown) => {
+      const path = new URL(String(input)).pathname.split('/').at(-1)!
+      calls.push(path)
+      if (path === 'tenants') return Promise.resolve(new Response(null, { status: 201 }))
+      const isAway = !isHeard
+      isHeard = calls.filter((one) => one !== 'tenants').length > 2
+      return Promise.resolve(
+        isAway
+          ? new Response('{"code":"ERR_NOT_FOUND"}', { status: 404 })
+          : new Response(null, { status: 204 }),
+      )
+    },
+  }
+  const documents = [tenant.trust.envelope]
+  const pushWith = (invite?: string): Promise<unknown> =>
+    pushToRelay(tenant.store, access, documents, invite, () => {}).catch((error: unknown) => error)
+  expect(await pushWith()).toMatchObject({ code: 'ERR_NOT_FOUND' })
+  calls.length = 0
+  isHeard = false
+  expect(await pushWith('invite')).toBe(1)
+  expect(calls.filter((one) => one === 'tenants')).toHaveLength(1)
+  expect(calls.at(-1)).toBe('push')
+})
