@@ -9,11 +9,11 @@ export async function certifyKim(
   { world, now }: { world: World; now: number },
   csrPem: string,
 ): Promise<string> {
-  const { spki } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
+  const { spki, commonName } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
   const certificate = await issueLeaf({
     issuer: world.cas.client,
     spki,
-    commonName: 'kim',
+    commonName,
     uri: uriOf('client', 'kim'),
     eku: [CLIENT_AUTH],
     notBefore: now - 60,

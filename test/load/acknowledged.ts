@@ -20,6 +20,7 @@ export class Acknowledged {
   readonly heads = new Map<number, HeadBody>()
   /** Signs that the relay had lost something, which the deriver then brought again: what is brought again would be found there. */
   readonly healed: string[] = []
+  #enrolments = 0
 
   /** A `fetch` that notes what is answered. */
   watch(call: typeof fetch = fetch): typeof fetch {
@@ -28,8 +29,7 @@ export class Acknowledged {
       const path = new URL(input instanceof Request ? input.url : input).pathname
       if (init?.method !== 'POST') return response
       if (response.status === 204) this.#note(path, init.body as Bytes)
-      // Before the first head another node may not have heard of the enrolment yet.
-      if (path === paths.tenants && response.ok && this.heads.size > 0)
+      if (path === paths.tenants && response.ok && this.#enrolments++ > 0)
         this.healed.push('the tenant was enrolled again')
       if (response.status === 422 && path.endsWith('/push'))
         this.healed.push('a push was refused: something that it names was not there')

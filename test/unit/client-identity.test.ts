@@ -9,7 +9,6 @@ import { KeyferryError } from '../../shared/errors.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { generateSigningKey, type SignatureAlgorithm } from '../../shared/signature.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
-import { issueLeaf } from '../../shared/issue.ts'
 import { subtle } from '../../shared/platform.ts'
 import { createIdentity, identityFromPem, loadIdentity, openIdentity } from '../../web/enroll.ts'
 import { connect, createMemoryStore } from '../../web/index.ts'
@@ -18,36 +17,16 @@ import { createPackage, signRequest } from '../../web/package.ts'
 import { isPackageDue } from '../../web/state.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import {
-  CLIENT_AUTH,
-  crlsOf,
-  DAY,
-  issueSigner,
-  makeWorld,
-  random,
-  uriOf,
-  type World,
-} from '../lib/world.ts'
+import { certifyKim } from '../lib/certify.ts'
+import { crlsOf, DAY, issueSigner, makeWorld, random, uriOf, type World } from '../lib/world.ts'
 
 const world = await makeWorld()
 const trust = await verifyGenesis(world.trusts[0]!, world.tenant)
 const { now } = world
 const context = { trust, now, crls: crlsOf(world) }
 
-async function certify({ cas }: World, csrPem: string): Promise<string> {
-  const { spki, commonName } = await parseCsr(decodePem(csrPem, 'CERTIFICATE REQUEST')[0]!)
-  const certificate = await issueLeaf({
-    issuer: cas.client,
-    spki,
-    commonName,
-    uri: uriOf('client', 'kim'),
-    eku: [CLIENT_AUTH],
-    notBefore: now - 60,
-    notAfter: now + 30 * DAY,
-    random,
-  })
-  return encodePem('CERTIFICATE', certificate)
-}
+const certify = (at: World, csrPem: string): Promise<string> =>
+  certifyKim({ world: at, now }, csrPem)
 
 async function pkcs8Pem(algorithm: SignatureAlgorithm) {
   const key = await generateSigningKey(algorithm, true)

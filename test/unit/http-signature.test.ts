@@ -382,3 +382,17 @@ describe('a ticket', () => {
     await expectCode(open(ticket), 'ERR_UNAUTHORIZED')
   })
 })
+
+it('carries one certificate, also when another one takes its place meanwhile', async () => {
+  const other = await makeIdentity(tenant.clients, 'client', 'ben')
+  const renewed = (): Identity => {
+    const signer = { ...alice }
+    // Whatever comes next runs after the first wait.
+    queueMicrotask(() => (signer.certificates = other.certificates))
+    return signer
+  }
+  const read = readCall(call, header(await signCall(call, renewed(), NOW)))
+  expect(read.keyid).toEqual(sha256(read.certificates[0]!))
+  const ticket = readTicket(await signTicket(call.url, renewed(), NOW), call.url)
+  expect(ticket.keyid).toEqual(sha256(ticket.certificates[0]!))
+})

@@ -6,6 +6,7 @@ import { putObject } from '../../deriver/objects.ts'
 import { publish } from '../../deriver/publish.ts'
 import { pushToRelay } from '../../deriver/push.ts'
 import { random } from '../../deriver/random.ts'
+import { type RelayAccess } from '../../deriver/relay.ts'
 import { type Store } from '../../deriver/store.ts'
 import { makeTenant, type TestTenant } from '../lib/tenant.ts'
 
@@ -18,6 +19,18 @@ beforeEach(async () => {
   await publish(store, keys, trust, emptyLog(), clock.now, 3_600)
 })
 afterEach(() => tenant.remove())
+
+/** A relay that answers so to the call of each name. */
+function relayThat(answer: (name: string) => Response): RelayAccess {
+  return {
+    url: 'https://relay.example',
+    tenant: tenant.trust.tenant,
+    signer: () => tenant.keys.signer,
+    now: () => tenant.clock.now,
+    fetch: (input) =>
+      Promise.resolve(answer(new URL(input as string | URL).pathname.split('/').at(-1)!)),
+  }
+}
 
 /** Pushes to what takes so many batches; returns the bytes of each look into the database, and what was told. */
 async function push(batches = Infinity) {
@@ -33,17 +46,10 @@ async function push(batches = Infinity) {
     },
   }
   let left = batches
-  const access = {
-    url: 'https://relay.example',
-    tenant: tenant.trust.tenant,
-    signer: () => tenant.keys.signer,
-    now: () => tenant.clock.now,
-    fetch: (input: unknown) => {
-      const isObjects = String(input).endsWith('/objects')
-      const status = isObjects && left-- <= 0 ? 503 : 204
-      return Promise.resolve(new Response(null, { status }))
-    },
-  }
+  const access = relayThat((name) => {
+    const status = name === 'objects' && left-- <= 0 ? 503 : 204
+    return new Response(null, { status })
+  })
   const result = await pushToRelay(store, access, [], undefined, (done, of) => {
     told.push(`${done} of ${of}`)
   }).catch((error: unknown) => error)
@@ -77,24 +83,15 @@ it('that was cut off goes on where it was, and tells of what is left', async () 
 it('a relay of several places, one of which has not heard of the enrolment yet, is asked again', async () => {
   const calls: string[] = []
   let isHeard = false
-  const access = {
-    url: 'https://relay.example',
-    tenant: tenant.trust.tenant,
-    signer: () => tenant.keys.signer,
-    now: () => tenant.clock.now,
-    fetch: (input: unknown) => {
-      const path = new URL(String(input)).pathname.split('/').at(-1)!
-      calls.push(path)
-      if (path === 'tenants') return Promise.resolve(new Response(null, { status: 201 }))
-      const isAway = !isHeard
-      isHeard = calls.filter((one) => one !== 'tenants').length > 2
-      return Promise.resolve(
-        isAway
-          ? new Response('{"code":"ERR_NOT_FOUND"}', { status: 404 })
-          : new Response(null, { status: 204 }),
-      )
-    },
-  }
+  const access = relayThat((name) => {
+    calls.push(name)
+    if (name === 'tenants') return new Response(null, { status: 201 })
+    const isAway = !isHeard
+    isHeard = calls.filter((one) => one !== 'tenants').length > 2
+    return isAway
+      ? new Response('{"code":"ERR_NOT_FOUND"}', { status: 404 })
+      : new Response(null, { status: 204 })
+  })
   const documents = [tenant.trust.envelope]
   const pushWith = (invite?: string): Promise<unknown> =>
     pushToRelay(tenant.store, access, documents, invite, () => {}).catch((error: unknown) => error)
