@@ -4,8 +4,9 @@
 import { createServer, request as call, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { type Duplex } from 'node:stream'
-import { deliveryRequestSchema, deliverySchema, JSON_TYPE } from '../shared/api.ts'
+import { deliverySchema, JSON_TYPE } from '../shared/api.ts'
 import { base64url, fromBase64url, utf8, type Bytes } from '../shared/bytes.ts'
+import { callSchema } from '../shared/calls.ts'
 import { parseJson } from '../shared/json.ts'
 import { MAX_BATCH, MAX_DELIVERY, MAX_REQUEST } from '../shared/limits.ts'
 import { parseCertificate } from '../shared/x509.ts'
@@ -80,9 +81,10 @@ async function bent(
   answer: Answer,
 ): Promise<Answer> {
   const { status } = answer
-  if (request.method !== 'POST' || request.url?.endsWith('/delivery') !== true) return answer
+  if (request.method !== 'POST' || request.url?.endsWith('/calls') !== true) return answer
   if (status !== 200 && status !== 204) return answer
-  const ask = deliveryRequestSchema(parseJson(new Uint8Array(asked), MAX_REQUEST), '')
+  const ask = callSchema(parseJson(new Uint8Array(asked), MAX_REQUEST), '')
+  if (ask.call !== 'delivery') return answer
   const honest = status === 204 ? null : deliverySchema(parseJson(answer.body, MAX_DELIVERY), '')
   const given = await insider.answer(nameOf(request), ask, honest)
   if (given === honest) return answer

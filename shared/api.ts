@@ -13,18 +13,7 @@ import {
   MAX_WELCOME,
 } from './limits.ts'
 import { MEMBER_LEAF } from './bundle.ts'
-import {
-  bytes,
-  bytesOrEmpty,
-  int,
-  list,
-  object,
-  orNull,
-  oneOf,
-  text,
-  type Infer,
-  type Schema,
-} from './schema.ts'
+import { bytes, int, list, object, orNull, oneOf, text, type Infer, type Schema } from './schema.ts'
 
 /** WebSocket subprotocol of the event stream. */
 export const SUBPROTOCOL = 'keyferry.v1'
@@ -46,11 +35,10 @@ export const paths = {
   push: (tenant: string): string => `/v1/${tenant}/push`,
   head: (tenant: string): string => `/v1/${tenant}/head`,
   heads: (tenant: string): string => `/v1/${tenant}/heads`,
-  delivery: (tenant: string): string => `/v1/${tenant}/delivery`,
+  calls: (tenant: string): string => `/v1/${tenant}/calls`,
   requests: (tenant: string): string => `/v1/${tenant}/requests`,
   answers: (tenant: string): string => `/v1/${tenant}/answers`,
   events: (tenant: string): string => `/v1/${tenant}/events`,
-  wait: (tenant: string): string => `/v1/${tenant}/wait`,
 } as const
 
 const crlList = list(bytes(1, 1_048_576), 0, 64)
@@ -70,7 +58,7 @@ export const documentsSchema = object({
   head: orNull(envelopeSchema),
   trust: list(envelopeSchema, 1, MAX_TRUST_STEPS),
 })
-/** Body of `POST /v1/{tenant}/requests`. */
+/** What a client asks a deriver with: an item of the mailbox. */
 export const requestSchema = object({ package: envelopeSchema, request: envelopeSchema })
 /** Answer of `GET /v1/{tenant}/requests`. */
 export const mailboxSchema = object({ next: int(), requests: list(requestSchema, 0, 100) })
@@ -78,19 +66,6 @@ export const mailboxSchema = object({ next: int(), requests: list(requestSchema,
 export const headsSchema = object({ heads: list(envelopeSchema, 0, MAX_HEADS_PAGE), next: int() })
 /** Body of `POST /v1/{tenant}/answers`: requests up to and including `done` are dealt with. */
 export const answersSchema = object({ done: int(), refusals: list(envelopeSchema, 0, 1_000) })
-
-/** Body of `POST /v1/{tenant}/delivery`. `slots` has one number per keyring. */
-export const deliveryRequestSchema = object({
-  have: object({
-    catalog: int(),
-    head: bytesOrEmpty(32),
-    objects: list(bytes(32), 0, 4 * MAX_KEYRINGS_PER_REQUEST),
-    trust: int(),
-  }),
-  keyrings: list(bytes(16), 0, MAX_KEYRINGS_PER_REQUEST),
-  package: bytesOrEmpty(32),
-  slots: list(int(0, 0xffffffff), 0, MAX_KEYRINGS_PER_REQUEST),
-})
 
 const proof = object({ index: int(0, 0xffffffff), path: list(bytes(32), 0, 32) })
 
@@ -105,7 +80,7 @@ const deliveredKeyring = object({
   welcome: bytes(0, MAX_WELCOME),
 })
 
-/** Answer of `POST /v1/{tenant}/delivery`. */
+/** Answer to the call `delivery`. */
 export const deliverySchema = object({
   catalog: orNull(envelopeSchema),
   crls: crlList,
@@ -116,7 +91,6 @@ export const deliverySchema = object({
 })
 
 export type Push = Infer<typeof pushSchema>
-export type DeliveryRequest = Infer<typeof deliveryRequestSchema>
 export type Delivery = Infer<typeof deliverySchema>
 export type DeliveredKeyring = Infer<typeof deliveredKeyring>
 export type Documents = Infer<typeof documentsSchema>

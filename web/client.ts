@@ -92,7 +92,7 @@ export class Keyferry {
       warned.add(error)
     }
     const call: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init))
-    const transport = createTransport({ relays, fetch: call, signer: identity, now, warn })
+    const transport = createTransport({ relays, tenant, fetch: call, signer: identity, now, warn })
     const { store } = options
     const { sessionOnly } = store
     this.#warnSession = () => sessionOnly && warn(sessionOnly)

@@ -6,7 +6,7 @@ import { eventSchema, paths, SUBPROTOCOL, type Event } from '../shared/api.ts'
 import { utf8 } from '../shared/bytes.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { signTicket } from '../shared/ticket.ts'
-import { encodeJson, parseJson } from '../shared/json.ts'
+import { parseJson } from '../shared/json.ts'
 import { MAX_WAIT, MAX_WHOLE } from '../shared/limits.ts'
 import { newsSchema } from '../shared/news.ts'
 import { abortable, sleep } from './bounded.ts'
@@ -98,7 +98,7 @@ const DEADLINE = 100_000
 
 /** Waits by calls for some minutes, or until one fails. Returns the milliseconds for which it worked. */
 async function waitAt(relay: string, options: ListenOptions): Promise<number> {
-  const { tenant, onHint, signal } = options
+  const { onHint, signal } = options
   const transport = createTransport({
     ...options,
     relays: [relay],
@@ -117,11 +117,8 @@ async function waitAt(relay: string, options: ListenOptions): Promise<number> {
       // The first answer only gives a position; a relay may go on giving none.
       if (!isFirst) notBefore = lasted() + FIRST_PAUSE
       isFirst = false
-      const body = encodeJson({ after, seconds: MAX_WAIT })
-      const answer = await transport.attempt(
-        (post) => post(paths.wait(tenant), body, MAX_NEWS),
-        signal,
-      )
+      const call = { after, call: 'wait', seconds: MAX_WAIT } as const
+      const answer = await transport.attempt((post) => post(call, MAX_NEWS), signal)
       if (answer === null) continue
       const news = newsSchema(parseJson(answer, MAX_NEWS), '')
       after = news.next

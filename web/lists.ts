@@ -1,7 +1,6 @@
 /** Revocation lists of the clients' CAs, with which senders are verified (docs/PROTOCOL.md [sign-6]): those that the accepted head names, and no other. */
-import { paths } from '../shared/api.ts'
-import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
-import type { AppConfig } from '../shared/config.ts'
+import { OCTETS_TYPE } from '../shared/api.ts'
+import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { MAX_CRL, parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
@@ -28,16 +27,15 @@ function replaceLists(kept: readonly StoredList[], fetched: readonly StoredList[
 /** Fetches lists from whichever relay has them. Throws `ERR_HASH` for other bytes, and what the transport throws. */
 async function fetchLists(
   named: Named,
-  { transport, config }: Pick<ListsOptions, 'transport' | 'config'>,
+  transport: Transport,
   signal: AbortSignal,
 ): Promise<StoredList[]> {
   const fetched: StoredList[] = []
   for (const { hash, issuer } of named) {
-    const path = paths.object(config.tenant, base64url(hash))
-    const der = await transport.attempt(async (_post, get) => {
-      const bytes = await get(path, MAX_CRL)
+    const der = await transport.attempt(async (post) => {
+      const bytes = await post({ call: 'object', hash }, MAX_CRL, OCTETS_TYPE)
       // PROTOCOL [sign-6]
-      if (!equal(await digest(bytes), hash))
+      if (bytes === null || !equal(await digest(bytes), hash))
         throw new KeyferryError('ERR_HASH', 'not the list that the head names')
       return bytes
     }, signal)
@@ -48,7 +46,6 @@ async function fetchLists(
 
 /** What it works with. */
 export interface ListsOptions {
-  config: AppConfig
   transport: Transport
   /** What is stored, as far as this session has seen it. */
   state: () => StoredState
@@ -72,14 +69,14 @@ export class Lists {
    * store throw.
    */
   async read(issuers: readonly Bytes[], signal: AbortSignal): Promise<Crl[]> {
-    const { state, update } = this.#options
+    const { state, transport, update } = this.#options
     // Another head may come in between.
     for (let left = 3; left > 0; left--) {
       const missing = namedIn(state(), issuers).filter(
         ({ hash }) => !state().lists.some((one) => equal(one.hash, hash)),
       )
       if (missing.length === 0) break
-      const fetched = await fetchLists(missing, this.#options, signal)
+      const fetched = await fetchLists(missing, transport, signal)
       await update((stored) => {
         // Another tab may have taken a newer head meanwhile, and the lists that it names.
         const used = namedIn(stored, issuers)

@@ -2,13 +2,13 @@
  * One client's state and the three things that move it on: a delivery, a key package, a key request. Each is read, verified and written under the
  * store's lock, so that no tab takes another one back.
  */
-import { deliverySchema, paths } from '../shared/api.ts'
+import { deliverySchema } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import type { AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
 import { digest } from '../shared/digest.ts'
-import { encodeJson, parseJson } from '../shared/json.ts'
+import { parseJson } from '../shared/json.ts'
 import { lazily } from '../shared/lazy.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
@@ -364,8 +364,8 @@ export class Session {
     }
     const base = this.#state
     const used = packagesOf(base)[which]
-    const body = encodeJson(deliveryRequest(base, keyrings, used?.hash, this.#absent))
-    const answer = await post(paths.delivery(this.#options.config.tenant), body, MAX_DELIVERY)
+    const call = deliveryRequest(base, keyrings, used?.hash, this.#absent)
+    const answer = await post(call, MAX_DELIVERY)
     return answer === null || this.#take(parseJson(answer, MAX_DELIVERY), base, keyrings, which)
   }
 
@@ -438,7 +438,7 @@ export class Session {
     const { current, next } = packagesOf(this.#state)
     const used = (next ?? current)!
     const request = await signRequest(identity, config.tenant, keyrings, used.hash, nonce, now())
-    const body = encodeJson({ package: used.envelope, request })
-    await transport.attempt((post) => post(paths.requests(config.tenant), body, 0), signal)
+    const call = { call: 'request', package: used.envelope, request } as const
+    await transport.attempt((post) => post(call, 0), signal)
   }
 }

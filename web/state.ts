@@ -1,11 +1,11 @@
 /** Questions to a client's stored state, and the one way it grows. Pure: nothing is fetched or stored here. */
-import { type DeliveryRequest } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { digest } from '../shared/digest.ts'
 import { decodeBundle } from '../shared/bundle.ts'
 import { decodeManifest } from '../shared/manifest.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { decodeRelease } from '../shared/release.ts'
+import type { DeliveryCall } from '../shared/calls.ts'
 import type { TrustDocument } from '../shared/trust.ts'
 import { type Identity } from './identity.ts'
 import {
@@ -226,7 +226,7 @@ export function deliveryRequest(
   keyrings: readonly Bytes[],
   packageHash: Bytes | undefined = new Uint8Array(),
   absent: ReadonlySet<string>,
-): DeliveryRequest {
+): DeliveryCall {
   const { accepted } = state
   const viewOf = (id: Bytes): StoredView | null => keyringOf(state, id).view
   const held = keyrings.filter((id) => !absent.has(hex(id)) && viewOf(id) !== null)
@@ -238,6 +238,7 @@ export function deliveryRequest(
   const isBehind = held.some((id) => !isCurrent(state, id))
   const named = new Map([...objects, ...welcomes].map((hash) => [hex(hash), hash]))
   return {
+    call: 'delivery',
     have: {
       catalog: accepted?.catalog.body.number ?? 0,
       head: accepted === null || isBehind ? new Uint8Array() : accepted.head.hash,

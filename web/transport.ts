@@ -2,13 +2,14 @@
  * All of a client's HTTP calls (docs/PROTOCOL.md, "HTTP"). An answer is bytes from a stranger: bounded in size and time, its status and media type
  * checked, its error documents taken as hints.
  */
-import { JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
+import { JSON_TYPE, paths, PROBLEM_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, type Signer } from '../shared/http-signature.ts'
-import { parseJson } from '../shared/json.ts'
+import { encodeJson, parseJson } from '../shared/json.ts'
 import { readBounded, abortable, sleep, withDeadline } from './bounded.ts'
+import type { ClientCall } from '../shared/calls.ts'
 
 /** Milliseconds that an operation takes at most, over all relays and repetitions. */
 const DEADLINE = 30_000
@@ -25,7 +26,6 @@ const WORTH_REPEATING: readonly ErrorCode[] = ['ERR_RELAY', 'ERR_TIMEOUT', 'ERR_
 /** As relays answer a certificate that they do not admit, and a tenant that they do not know. */
 const UNADMITTED: readonly ErrorCode[] = ['ERR_UNAUTHORIZED', 'ERR_NOT_FOUND']
 const OWN_CODES: readonly ErrorCode[] = [...WORTH_REPEATING, ...UNADMITTED]
-const NOTHING: Bytes = new Uint8Array()
 
 const LOCAL_CODES: readonly ErrorCode[] = ['ERR_IO', 'ERR_STATE']
 
@@ -40,13 +40,10 @@ export function isUnadmitted(error: unknown): error is KeyferryError {
 }
 
 /**
- * Sends a signed JSON body and returns the JSON answer's bytes, at most `limit`; `null` for an answer without content. Throws `ERR_RELAY`,
- * `ERR_TIMEOUT`, `ERR_NOT_FOUND`, `ERR_QUOTA`, `ERR_UNAUTHORIZED`, `ERR_TOO_LARGE`.
+ * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default JSON; `null` for an answer without content. Throws
+ * `ERR_RELAY`, `ERR_TIMEOUT`, `ERR_NOT_FOUND`, `ERR_QUOTA`, `ERR_UNAUTHORIZED`, `ERR_TOO_LARGE`.
  */
-export type Post = (path: string, body: Bytes, limit: number) => Promise<Bytes | null>
-
-/** Gets an object, of at most `limit` bytes. Throws as {@link Post}. */
-export type Get = (path: string, limit: number) => Promise<Bytes>
+export type Post = (call: ClientCall, limit: number, type?: string) => Promise<Bytes | null>
 
 /** The relays of a client. */
 export interface Transport {
@@ -56,7 +53,7 @@ export interface Transport {
    * With `isEnough` an honest answer that leaves something to wish is kept, and the relays after it are asked as well.
    */
   attempt<T>(
-    work: (post: Post, get: Get) => Promise<T>,
+    work: (post: Post) => Promise<T>,
     signal: AbortSignal,
     isEnough?: () => boolean,
   ): Promise<T>
@@ -66,6 +63,7 @@ export interface Transport {
 export interface TransportOptions {
   /** Origins, in order of preference. */
   relays: readonly string[]
+  tenant: string
   fetch: typeof fetch
   signer: Signer
   /** Seconds. */
@@ -154,39 +152,38 @@ function relayError(error: unknown, signal: AbortSignal): KeyferryError {
 
 /** The transport to these relays. */
 export function createTransport(options: TransportOptions): Transport {
-  const { relays, signer, now, warn } = options
+  const { relays, tenant, signer, now, warn } = options
 
-  /** A signed call of a relay; `sent` is a JSON body, or `null` to get an object. */
-  const call =
-    (relay: string, signal: AbortSignal) =>
-    async (path: string, sent: Bytes | null, limit: number): Promise<Bytes | null> => {
-      const url = new URL(path, relay)
-      const method = sent === null ? 'GET' : 'POST'
+  /** Calls a relay. */
+  const postTo =
+    (relay: string, signal: AbortSignal): Post =>
+    async (call, limit, type = JSON_TYPE) => {
+      const url = new URL(paths.calls(tenant), relay)
+      const [method, body] = ['POST', encodeJson(call)]
       // Made anew for every attempt: a signature lives for a minute.
-      const signed = await signCall({ method, url, body: sent ?? NOTHING }, signer, now())
+      const signed = await signCall({ method, url, body }, signer, now())
       try {
         const response = await abortable(
           options.fetch(url, {
             method,
-            ...(sent === null
-              ? { headers: signed, cache: 'no-store' }
-              : // Nothing keeps the answer to a POST; said so, Chromium would forget preflights, too.
-                { body: sent, headers: { 'content-type': JSON_TYPE, ...signed } }),
+            body,
+            headers: { 'content-type': JSON_TYPE, ...signed },
             signal,
+            // No `cache`: nothing keeps the answer to a POST, and with it Chromium would forget preflights, too.
             redirect: 'manual',
             credentials: 'omit',
             referrerPolicy: 'no-referrer',
           }),
           signal,
         )
-        return await readAnswer(response, sent === null ? OCTETS_TYPE : JSON_TYPE, limit, signal)
+        return await readAnswer(response, type, limit, signal)
       } catch (error) {
         throw relayError(error, signal)
       }
     }
 
   const attempt: Transport['attempt'] = async <T>(
-    work: (post: Post, get: Get) => Promise<T>,
+    work: (post: Post) => Promise<T>,
     signal: AbortSignal,
     isEnough = (): boolean => true,
   ): Promise<T> => {
@@ -203,10 +200,9 @@ export function createTransport(options: TransportOptions): Transport {
         if (left <= 0) break
         try {
           // A relay that hangs leaves the others half of the time that there is.
-          const answer = await withDeadline(isLast ? left : left / 2, signal, (inner) => {
-            const ask = call(relay, inner)
-            return work(ask, async (path, limit) => (await ask(path, null, limit)) ?? NOTHING)
-          })
+          const answer = await withDeadline(isLast ? left : left / 2, signal, (inner) =>
+            work(postTo(relay, inner)),
+          )
           if (isEnough()) return answer
           kept = { answer }
         } catch (error) {

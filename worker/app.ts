@@ -14,6 +14,7 @@ import { admittedOrigin, allowOrigin, preflight } from './cors.ts'
 import { observe, REQUEST_HEADER } from './observe.ts'
 import { fromTenant, json, problem, RelayError } from './problem.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { callRoutes } from './routes/calls.ts'
 import { deliveryRoutes } from './routes/delivery.ts'
 import { enrolmentRoutes } from './routes/enrolment.ts'
 import { mailboxRoutes } from './routes/mailbox.ts'
@@ -24,6 +25,7 @@ import { pushRoutes, readPushedCrls } from './routes/push.ts'
 export const routes: readonly Route[] = [
   ...enrolmentRoutes,
   ...pushRoutes,
+  ...callRoutes,
   ...deliveryRoutes,
   ...mailboxRoutes,
   ...auditRoutes,
@@ -101,11 +103,11 @@ app.use(async (c, next) => {
   const began = Date.now()
   c.set('id', id)
   await next()
-  const { method, path } = c.req
+  const { method, path, raw } = c.req
   // The headers of an opened socket are the platform's.
   if (c.res.status !== 101) c.res.headers.set(REQUEST_HEADER, id)
   const milliseconds = Date.now() - began
-  await observe(c.env, { id, method, path, milliseconds, response: c.res })
+  await observe(c.env, { id, method, path, request: raw, milliseconds, response: c.res })
 })
 
 // PROTOCOL [relay-1]

@@ -2,9 +2,10 @@
  * What a client is given (docs/PROTOCOL.md, "HTTP"): per keyring the release, the manifest, the bundle and the client's own leaf,
  * with proofs cut out of stored pages. Nothing is hashed here.
  */
-import { type DeliveredKeyring, type DeliveryRequest } from '../shared/api.ts'
+import { type DeliveredKeyring } from '../shared/api.ts'
 import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
 import { compare, equal, type Bytes } from '../shared/bytes.ts'
+import { type DeliveryRequest } from '../shared/calls.ts'
 import { MAX_DELIVERY } from '../shared/limits.ts'
 import { KEYRING_LEAF } from '../shared/manifest.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'

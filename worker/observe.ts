@@ -3,6 +3,7 @@
  * object in it, so that nobody reads out of a log who has which keys.
  */
 import { PROBLEM_TYPE } from '../shared/api.ts'
+import { type CallName } from '../shared/calls.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 
 /** Header of every answer with the id of its call, which log lines name. */
@@ -10,15 +11,24 @@ export const REQUEST_HEADER = 'keyferry-request'
 
 /** Where calls go: whatever else strangers ask for is one more word. */
 const NAMES =
-  'answers delivery documents events head heads healthz metrics objects operator push requests tenants trust wait'
+  'answers calls documents events head heads healthz metrics objects operator push requests tenants trust'
 const CALLS = new Set(NAMES.split(' '))
 const METHODS = new Set(['GET', 'OPTIONS', 'POST'])
+
+/** What calls of clients are, as far as their bodies were read. */
+const named = new WeakMap<Request, CallName>()
+
+/** From now on the call goes by this name, and no longer by that of its path. */
+export function nameCall(request: Request, name: CallName): void {
+  named.set(request, name)
+}
 
 /** A call that was answered. */
 export interface Answered {
   id: string
   method: string
   path: string
+  request: Request
   /** Milliseconds, as far as the platform's clock goes on within a call. */
   milliseconds: number
   response: Response
@@ -37,14 +47,14 @@ async function codeOf(response: Response): Promise<string | undefined> {
 
 /** Writes the line and the point of a call, where they are wanted. */
 export async function observe(env: Env, answered: Answered): Promise<void> {
-  const { id, path, response, milliseconds } = answered
+  const { id, path, request, response, milliseconds } = answered
   const { status } = response
   const isWanted = isSampled(env, status)
   if (!isWanted && env.ANALYTICS === undefined) return
   const method = METHODS.has(answered.method) ? answered.method : 'other'
   const [, first = '', second = '', third] = path.split('/')
   const name = first === 'v1' ? (third ?? second) : first
-  const call = CALLS.has(name) ? name : 'other'
+  const call = named.get(request) ?? (CALLS.has(name) ? name : 'other')
   const tenant = first === 'v1' && TENANT_ID.test(second) ? second : undefined
   const code = await codeOf(response)
   if (isWanted) {

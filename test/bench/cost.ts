@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from '../../tools/command.ts'
 import { startRelay } from '../../demo/relay.ts'
-import { deliverySchema, paths } from '../../shared/api.ts'
+import { deliverySchema } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import {
@@ -105,7 +105,7 @@ async function measure(members: number, count: number): Promise<Line[]> {
     const have = { catalog: 1, head: first.headHash, objects, trust: 1 }
     await meter('nothing new', count, 1, async () => {
       const { status } = await askDelivery(relay, world, client, [keyring.id], { slots, have })
-      if (status !== 204) throw new Error(`${paths.delivery(world.tenant)} answers ${status}`)
+      if (status !== 204) throw new Error(`the relay answers ${status}`)
     })
     let [version, last]: [number, Bytes] = [1, first.headHash]
     const next = async (catalogNumber: number): Promise<void> => {

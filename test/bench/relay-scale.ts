@@ -70,8 +70,9 @@ async function uploadAll(
 
 async function deliver(relay: Measured, { world, client, keyring }: Site): Promise<void> {
   const have = { catalog: 0, head: '', objects: [], trust: 1 }
-  const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
-  const url = new URL(paths.delivery(world.tenant), relay.url)
+  const ask = { have, keyrings: [keyring.id], package: client.packageHash, slots: [0] }
+  const body = toJson({ call: 'delivery', ...ask })
+  const url = new URL(paths.calls(world.tenant), relay.url)
   const signed = await signCall({ method: 'POST', url, body }, client.signer, seconds())
   const headers = { ...signed, 'content-type': 'application/json' }
   const response = await relay.fetch(url, { method: 'POST', body, headers })

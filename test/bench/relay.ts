@@ -48,8 +48,9 @@ async function benchFlood(
   await enrol(relay, world)
   await pushAll(relay, world, await publish(world, [keyring]), null)
   const have = { catalog: 0, head: '', objects: [], trust: 1 }
-  const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
-  const url = new URL(paths.delivery(world.tenant), relay.url)
+  const ask = { have, keyrings: [keyring.id], package: client.packageHash, slots: [0] }
+  const body = toJson({ call: 'delivery', ...ask })
+  const url = new URL(paths.calls(world.tenant), relay.url)
   const quiet: Send = async () => {
     const headers = await signCall({ method: 'POST', url, body }, client.signer, seconds())
     const type = { 'content-type': 'application/json' }
@@ -79,8 +80,9 @@ export async function benchRelay(members: number, rounds: number, count: number)
     await pushAll(relay, world, publication, null)
     const nothing = { catalog: 0, head: '', objects: [] as Bytes[], trust: 1 }
     const ask = (have: object = nothing): Send => {
-      const body = toJson({ have, keyrings: [keyring.id], package: client.packageHash, slots: [0] })
-      const url = new URL(paths.delivery(world.tenant), relay.url)
+      const of = { keyrings: [keyring.id], package: client.packageHash, slots: [0] }
+      const body = toJson({ call: 'delivery', have, ...of })
+      const url = new URL(paths.calls(world.tenant), relay.url)
       return async () => {
         const headers = await signCall({ method: 'POST', url, body }, client.signer, seconds())
         return fetch(url, {

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import * as api from '../../shared/api.ts'
+import { callName, callSchema } from '../../shared/calls.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
-import { newsSchema, waitSchema } from '../../shared/news.ts'
+import { newsSchema } from '../../shared/news.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import {
   MAX_BATCH,
@@ -21,7 +22,7 @@ import { TENANT_ID } from '../../shared/trust-following.ts'
 import { routes } from '../../worker/app.ts'
 import { operatorRoutes } from '../../worker/routes/operator.ts'
 import { DEFAULT_QUOTA, QUOTA_NAMES } from '../../worker/settings.ts'
-import { codesOf, document, operations, type JsonSchema } from '../lib/openapi.ts'
+import { codesOf, document, operations, resolve, type JsonSchema } from '../lib/openapi.ts'
 import { probesOf } from '../lib/openapi-probes.ts'
 
 const { schemas, parameters, securitySchemes } = document.components
@@ -96,8 +97,8 @@ describe('routes', () => {
       'GET /v1/{tenant}/heads': MAX_HEADS_ANSWER,
       'GET /v1/{tenant}/objects': MAX_BATCH,
       'GET /v1/{tenant}/objects/{name}': MAX_OBJECT,
-      'POST /v1/{tenant}/delivery': MAX_DELIVERY,
       'GET /v1/{tenant}/requests': MAX_PUSH,
+      'POST /v1/{tenant}/calls': MAX_DELIVERY,
     })
   })
 
@@ -122,13 +123,10 @@ describe('routes', () => {
       'POST /v1/tenants: Enrolled',
       'POST /v1/tenants: Enrolment',
       'POST /v1/{tenant}/answers: Answers',
-      'POST /v1/{tenant}/delivery: Delivery',
-      'POST /v1/{tenant}/delivery: DeliveryRequest',
+      'POST /v1/{tenant}/calls: Call',
+      'POST /v1/{tenant}/calls: CallAnswer',
       'POST /v1/{tenant}/push: Push',
-      'POST /v1/{tenant}/requests: KeyRequest',
       'POST /v1/{tenant}/trust: Envelope',
-      'POST /v1/{tenant}/wait: News',
-      'POST /v1/{tenant}/wait: Wait',
     ])
   })
 
@@ -166,8 +164,8 @@ const deliveryEvent: Schema<unknown> = (value, path) => {
 const real: Record<string, Schema<unknown>> = {
   Answers: api.answersSchema,
   Delivery: api.deliverySchema,
+  DeliveryCall: callSchema,
   DeliveryEvent: deliveryEvent,
-  DeliveryRequest: api.deliveryRequestSchema,
   Documents: api.documentsSchema,
   Enrolment: api.enrolmentSchema,
   Envelope: envelopeSchema,
@@ -176,10 +174,12 @@ const real: Record<string, Schema<unknown>> = {
   KeyRequest: api.requestSchema,
   News: newsSchema,
   Mailbox: api.mailboxSchema,
+  ObjectCall: callSchema,
   PlainEvent: api.eventSchema,
   Push: api.pushSchema,
+  RequestCall: callSchema,
   Ticket: ticket,
-  Wait: waitSchema,
+  WaitCall: callSchema,
 }
 
 /** The code with which a schema refuses a value, or "ok". */
@@ -214,12 +214,17 @@ describe('bodies', () => {
       ),
     ])
     const others = decoded.flatMap((name) => (name === undefined || name in real ? [] : [name]))
-    expect(new Set(others)).toEqual(new Set(['Enrolled', 'Health']))
-    expect(schemas['Event']?.oneOf?.map(componentOf)).toEqual([
-      'HeadEvent',
-      'DeliveryEvent',
-      'PlainEvent',
-    ])
+    expect(new Set(others)).toEqual(new Set(['Call', 'CallAnswer', 'Enrolled', 'Health']))
+    const parts = (name: string) => schemas[name]?.oneOf?.map(componentOf)
+    expect(parts('Event')).toEqual(['HeadEvent', 'DeliveryEvent', 'PlainEvent'])
+    expect(parts('Call')).toEqual(['DeliveryCall', 'ObjectCall', 'RequestCall', 'WaitCall'])
+    expect(parts('CallAnswer')).toEqual(['Delivery', 'News'])
+  })
+
+  it('a call is told by its name', () => {
+    const { oneOf, discriminator } = schemas['Call']!
+    const named = oneOf!.map(({ $ref }) => [callName(resolve({ $ref: $ref! }).example), $ref])
+    expect(discriminator).toEqual({ propertyName: 'call', mapping: Object.fromEntries(named) })
   })
 
   it.each(Object.entries(real))(

@@ -151,7 +151,7 @@ async function holdFirstAnswer(page: Page): Promise<() => Promise<string[]>> {
     return before > seen && before === served.length ? before : settle()
   }
   let settled: Promise<number> | undefined
-  await page.route('**/delivery', async (route) => {
+  await page.route('**/calls', async (route) => {
     settled ??= settle()
     await settled
     await route.continue()

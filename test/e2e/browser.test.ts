@@ -9,11 +9,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { issueClient } from '../../deriver/ca.ts'
 import { appConfig, createKeyring } from '../../deriver/index.ts'
 import { readCa } from '../../deriver/key-files.ts'
+import { paths } from '../../shared/api.ts'
 import { decodePem, encodePem } from '../../shared/pem.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
 import { createIdentity } from '../../web/enroll.ts'
 import { startAcme, type Acme } from '../lib/acme.ts'
+import { callOf } from '../lib/client-call.ts'
 
 const MEBIBYTES = 40
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -27,8 +29,10 @@ let page: Page
 let service: Keyferry
 const uploads = new Map<string, Buffer>()
 const consoleErrors: string[] = []
-/** The calls that Chromium asked the relay about first. */
+/** The paths that Chromium asked the relay about first. */
 const preflights: string[] = []
+/** What the page called. */
+const calls = new Set<string | undefined>()
 
 async function certify(csrPem: string, name: string): Promise<string> {
   const issuer = await readCa(join(acme.directory, 'keyferry'), 'ca-client', null)
@@ -111,9 +115,9 @@ beforeAll(async () => {
   const network = await context.newCDPSession(page)
   await network.send('Network.enable')
   network.on('Network.requestWillBeSent', ({ request }) => {
-    if (request.method === 'OPTIONS')
-      preflights.push(new URL(request.url).pathname.split('/').at(-1)!)
+    if (request.method === 'OPTIONS') preflights.push(new URL(request.url).pathname)
   })
+  page.on('request', (request) => calls.add(callOf(request.url(), { body: request.postData() })))
   page.on('console', (message) => {
     if (message.type() === 'error') consoleErrors.push(message.text())
   })
@@ -157,8 +161,9 @@ interface InPage {
   collect: (stream: ReadableStream<Uint8Array>) => Promise<Blob>
 }
 
-it('the first key costs two preflights, and further fetches and grants none', async () => {
-  expect(preflights.toSorted()).toEqual(['delivery', 'requests'])
+it('the first key costs one preflight, and further fetches, grants, objects and waiting calls none', async () => {
+  const { tenant } = await appConfig(acme.deriver.store)
+  expect(preflights).toEqual([paths.calls(tenant)])
   createKeyring(
     acme.deriver.store,
     { name: 'more', rules: ['keyferry://client.acme.example/*'] },
@@ -175,7 +180,40 @@ it('the first key costs two preflights, and further fetches and grants none', as
     },
     await appConfig(acme.deriver.store),
   )
-  expect(preflights).toHaveLength(2)
+  // Whoever verifies a sender fetches the list of the CA.
+  const signature = await (await service.keyring('files')).sign('data')
+  const sender = await page.evaluate(async (bytes) => {
+    const { keyring } = globalThis as unknown as InPage
+    return (await keyring.verify(new Uint8Array(bytes), 'data')).uri
+  }, Array.from(signature))
+  expect(sender).toBe('keyferry://client.acme.example/service')
+  await page.evaluate(
+    async (config) => {
+      const { keyferry, identity, store } = globalThis as unknown as InPage & { keyferry: Library }
+      // No socket gets through.
+      class Closed extends EventTarget {
+        constructor() {
+          super()
+          queueMicrotask(() => this.dispatchEvent(new Event('error')))
+        }
+        close(): void {}
+      }
+      const options = { config, identity, store, WebSocket: Closed } as unknown
+      const client = await keyferry.connect(options as Parameters<Library['connect']>[0])
+      await client.keyring('files')
+      Object.assign(globalThis, { waiting: client })
+    },
+    await appConfig(acme.deriver.store),
+  )
+  await expect.poll(() => calls.has('wait')).toBe(true)
+  await page.evaluate(() => (globalThis as unknown as { waiting: Keyferry }).waiting.close())
+  expect([...calls].filter((name) => name !== undefined).toSorted()).toEqual([
+    'delivery',
+    'object',
+    'request',
+    'wait',
+  ])
+  expect(preflights).toHaveLength(1)
 })
 
 it(`a file of ${MEBIBYTES} MiB is encrypted in Chromium and decrypted in Node`, async () => {

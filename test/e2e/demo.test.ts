@@ -235,7 +235,7 @@ async function startRelay(
 /** Only a relay that has the tenant's trust document answers a preflight. */
 async function knows(url: string, tenant: string): Promise<boolean> {
   const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST' }
-  const response = await fetch(`${url}/v1/${tenant}/delivery`, { method: 'OPTIONS', headers })
+  const response = await fetch(`${url}/v1/${tenant}/calls`, { method: 'OPTIONS', headers })
   return response.status === 204
 }
 

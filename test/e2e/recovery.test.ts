@@ -25,6 +25,7 @@ import { type Signer } from '../../shared/http-signature.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
 import { toJson } from '../lib/calls.ts'
+import { callOf } from '../lib/client-call.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
@@ -53,8 +54,8 @@ async function thief(): Promise<{ signer: string }> {
 
 const hostile: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
-  const address = input instanceof Request ? input.url : input.toString()
-  if (!isEvil || response.status !== 200 || !address.endsWith('/delivery')) return response
+  const isDelivery = callOf(input as URL, init) === 'delivery'
+  if (!isEvil || response.status !== 200 || !isDelivery) return response
   const json = parseJson(new Uint8Array(await response.arrayBuffer()), 8_388_608)
   const delivery = await twist(deliverySchema(json, ''))
   return new Response(toJson(delivery), { headers: { 'content-type': 'application/json' } })

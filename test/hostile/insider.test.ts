@@ -3,13 +3,9 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { makeOwnKeys, type OwnKeys } from '../../demo/insider-keys.ts'
 import { ATTACKS, bend, Insider, type Attack } from '../../demo/insider.ts'
 import { toJson } from '../../demo/front.ts'
-import {
-  deliveryRequestSchema,
-  deliverySchema,
-  type Delivery,
-  type DeliveryRequest,
-} from '../../shared/api.ts'
+import { deliverySchema, type Delivery } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
 import { parseJson } from '../../shared/json.ts'
@@ -41,8 +37,8 @@ beforeAll(async () => {
 function fetchOf(relay: ClientRelay, insider: Insider, name: string): typeof fetch {
   return async (input, init) => {
     const answer = await relay.fetch(input, init)
-    if (!new URL(input as URL).pathname.endsWith('/delivery')) return answer
-    const ask = deliveryRequestSchema(parseJson(init!.body as Bytes, 1_000_000), '')
+    const ask = callSchema(parseJson(init!.body as Bytes, 1_000_000), '')
+    if (ask.call !== 'delivery') return answer
     const honest =
       answer.status === 204
         ? null

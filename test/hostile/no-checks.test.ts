@@ -27,7 +27,8 @@ async function flood(): Promise<void> {
   await post('objects', encodeBatch([...made.objects, random(100)]))
   const push = { catalog: made.catalog, crls: made.crls, head: made.head }
   await post('push', toJson(push))
-  await post('requests', toJson({ package: mallory.package, request: mallory.package }))
+  const request = { call: 'request', package: mallory.package, request: mallory.package }
+  await post('calls', toJson(request))
   await post('trust', toJson((await makeTrust(world)).envelope))
   await post('answers', toJson({ done: 0, refusals: [made.head] }))
 }

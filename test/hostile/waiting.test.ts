@@ -13,7 +13,7 @@ it('[deriver-4] a client that was revoked while the relay kept the deriver waiti
   const [ada, ben] = [await makeClient(tenant, 'ada'), await makeClient(tenant, 'ben')]
   await ask(ben)
   const relay = new HidingRelay()
-  const request = toJson(await makeRequest(tenant, ada, [notes]))
+  const request = toJson({ call: 'request', ...(await makeRequest(tenant, ada, [notes])) })
   let heads = 0
   const slow: typeof fetch = async (input, init) => {
     const response = await relay.fetch(input, init)
@@ -35,7 +35,7 @@ it('[deriver-4] a client that was revoked while the relay kept the deriver waiti
     now: () => clock.now,
     fetch: slow,
   })
-  await relay.fetch('https://relay.example/requests', { method: 'POST', body: request })
+  await relay.fetch('https://relay.example/calls', { method: 'POST', body: request })
   await service.step()
   expect(relay.pushes.length).toBe(heads + 1)
   expect(members()).toEqual([ada.uri])

@@ -93,14 +93,11 @@ class Relay:
     def __init__(self, url, tenant, key, certificates):
         self.url, self.tenant, self.key, self.certificates = url, tenant, key, certificates
 
-    def post(self, path, value, now, limit):
-        body = json.dumps(value).encode()
-        return self.send('POST', path, body, now, limit)
-
-    def send(self, method, path, body, now, limit):
-        url = f'{self.url}/v1/{self.tenant}/{path}'
-        headers = {**self.sign(method, url, body, now), **(JSON if method == 'POST' else {})}
-        return call(method, url, headers, body or None, limit)
+    def post(self, name, value, now, limit):
+        """The call of this name."""
+        body = json.dumps({'call': name, **value}).encode()
+        url = f'{self.url}/v1/{self.tenant}/calls'
+        return call('POST', url, {**self.sign('POST', url, body, now), **JSON}, body, limit)
 
     def sign(self, method, url, body, now):
         keyid = b64url(sha256(self.certificates[0]))

@@ -38,8 +38,8 @@ async function hasCell(
   const client = await makeClient(tenant, name, 'X25519')
   const device = await keyId(client.key.spki)
   if (isDenied) denyKey(tenant.store, device, client.uri, now())
-  const body = toJson(await makeRequest(tenant, client, [keyring]))
-  await relay.fetch('https://relay.example/requests', { method: 'POST', body })
+  const body = toJson({ call: 'request', ...(await makeRequest(tenant, client, [keyring])) })
+  await relay.fetch('https://relay.example/calls', { method: 'POST', body })
   await service.step()
   const sql = 'SELECT 1 FROM members WHERE keyring = ? AND device = ?'
   return tenant.store.get(sql, keyring, device) !== undefined

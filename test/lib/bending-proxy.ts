@@ -1,13 +1,14 @@
 /** A hostile way between a client that is another program and a real relay: it changes what the relay answers. */
 import { createServer, request, type IncomingMessage } from 'node:http'
 import { type AddressInfo } from 'node:net'
+import { callOf } from './client-call.ts'
 
 /** Changes the body of an answer. */
 export type Bend = (body: Buffer) => Buffer
 
 export interface BendingProxy {
   url: string
-  /** For answers to `POST delivery` of status 200; null for none. */
+  /** For deliveries, answers of status 200; null for none. */
   bend: Bend | null
   /** The last delivery as the relay gave it. */
   last: Buffer | null
@@ -25,9 +26,10 @@ export async function startBendingProxy(relay: string): Promise<BendingProxy> {
   const { hostname, port } = new URL(relay)
   const server = createServer((incoming, outgoing) => {
     const { method = 'GET', url = '/', headers } = incoming
+    const asked = readAll(incoming)
     const onward = request({ hostname, port, path: url, method, headers }, (answer) => {
-      void readAll(answer).then((body) => {
-        const isDelivery = url.endsWith('/delivery') && answer.statusCode === 200
+      void Promise.all([asked, readAll(answer)]).then(([sent, body]) => {
+        const isDelivery = answer.statusCode === 200 && callOf(url, { body: sent }) === 'delivery'
         if (isDelivery) proxy.last = body
         const own = isDelivery && proxy.bend !== null ? proxy.bend(body) : body
         const type = answer.headers['content-type']
@@ -39,7 +41,7 @@ export async function startBendingProxy(relay: string): Promise<BendingProxy> {
       })
     })
     onward.once('error', () => outgoing.destroy())
-    incoming.pipe(onward)
+    void asked.then((body) => onward.end(body))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const proxy: BendingProxy = {

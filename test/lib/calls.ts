@@ -6,9 +6,9 @@ import {
   OCTETS_TYPE,
   paths,
   type Delivery,
-  type DeliveryRequest,
 } from '../../shared/api.ts'
 import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
+import { type ClientCall, type DeliveryRequest } from '../../shared/calls.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { parseJson } from '../../shared/json.ts'
@@ -135,6 +135,16 @@ export async function pushAll(
   }
 }
 
+/** A call of a client. */
+export function sendCall(
+  relay: Relay,
+  { tenant }: Pick<World, 'tenant'>,
+  signer: Signer,
+  call: ClientCall,
+): Promise<Answer> {
+  return send(relay, paths.calls(tenant), signer, { body: toJson(call) })
+}
+
 /** Asks for a delivery as a client that has nothing yet, but for what is given. */
 export function askDelivery(
   relay: Relay,
@@ -143,14 +153,14 @@ export function askDelivery(
   keyrings: Bytes[],
   ask: Partial<DeliveryRequest> = {},
 ): Promise<Answer> {
-  const request: DeliveryRequest = {
+  return sendCall(relay, world, client.signer, {
+    call: 'delivery',
     have: { catalog: 0, head: new Uint8Array(), objects: [], trust: 0 },
     keyrings,
     package: client.packageHash,
     slots: keyrings.map(() => 0),
     ...ask,
-  }
-  return send(relay, paths.delivery(world.tenant), client.signer, { body: toJson(request) })
+  })
 }
 
 /** The decoded delivery of an answer. */

@@ -4,16 +4,14 @@
  */
 import { onTestFinished } from 'vitest'
 import {
-  deliveryRequestSchema,
   deliverySchema,
-  requestSchema,
   type DeliveredKeyring,
   type Delivery,
-  type DeliveryRequest,
   type RequestBody,
 } from '../../shared/api.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
+import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
@@ -60,8 +58,8 @@ export class ClientRelay {
   deliveries: DeliveryRequest[] = []
   requests: RequestBody[] = []
   hosts: string[] = []
-  /** Paths of the objects that were asked for. */
-  gets: string[] = []
+  /** Hashes of the objects that were asked for. */
+  gets: Bytes[] = []
   refusals: Envelope[] = []
   /** Changes every delivery. */
   twist: (delivery: Delivery) => Delivery | Promise<Delivery> = (delivery) => delivery
@@ -129,24 +127,24 @@ export class ClientRelay {
     this.hosts.push(url.host)
     const other = await this.interfere(url, init ?? {})
     if (other !== undefined) return other
-    if (init?.method === 'GET') return this.#get(url)
-    const json = parseJson(init!.body as Bytes, 1_000_000)
-    if (url.pathname.endsWith('/delivery')) {
-      const ask = deliveryRequestSchema(json, '')
+    const asked = callSchema(parseJson(init!.body as Bytes, 1_000_000), '')
+    if (asked.call === 'object') return this.#get(asked.hash)
+    if (asked.call === 'delivery') {
+      const { call: _, ...ask } = asked
       this.deliveries.push(ask)
       return this.#deliver(ask)
     }
-    const body = requestSchema(json, '')
+    if (asked.call === 'wait') throw new TypeError('nobody waits here')
+    const { call: _, ...body } = asked
     this.requests.push(body)
     await this.#answer(body)
     return new Response(null, { status: 202 })
   }
 
   /** The newest list of a CA, as a relay has it: no earlier one. */
-  #get(url: URL): Response {
-    this.gets.push(url.pathname)
-    const name = url.pathname.split('/').at(-1)!
-    const found = this.publication!.crls.find((der) => base64url(sha256(der)) === name)
+  #get(hash: Bytes): Response {
+    this.gets.push(hash)
+    const found = this.publication!.crls.find((der) => equal(sha256(der), hash))
     if (found === undefined) return new Response(null, { status: 404 })
     return new Response(found, { headers: { 'content-type': 'application/octet-stream' } })
   }

@@ -5,17 +5,15 @@
 import {
   answersSchema,
   decodeBatch,
-  deliveryRequestSchema,
   pushSchema,
-  requestSchema,
   type DeliveredKeyring,
   type Delivery,
-  type DeliveryRequest,
   type Push,
   type RequestBody,
 } from '../../shared/api.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
+import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'
 import { envelopeSchema, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { parseJson } from '../../shared/json.ts'
@@ -60,8 +58,8 @@ export class HidingRelay {
 
   readonly fetch: typeof fetch = async (input, init) => {
     const url = new URL(input as string | URL)
-    const [method, call] = [init?.method ?? 'GET', url.pathname.split('/').at(-1)]
-    if (call === 'requests' && method === 'GET') {
+    const call = url.pathname.split('/').at(-1)
+    if (call === 'requests') {
       const after = Math.max(this.#done, Number(url.searchParams.get('after')))
       const requests = this.requests.slice(after, after + 100)
       return new Response(toJson({ next: after + requests.length, requests }))
@@ -92,12 +90,14 @@ export class HidingRelay {
       return new Response(null, { status: 204 })
     }
     if (this.isDown) throw new TypeError('no network')
-    if (call === 'requests') {
+    const asked = callSchema(json, '')
+    if (asked.call === 'request') {
       const mailbox = this.isHolding ? this.held : this.requests
-      mailbox.push(requestSchema(json, ''))
+      mailbox.push({ package: asked.package, request: asked.request })
       return new Response(null, { status: 202 })
     }
-    return this.#deliver(deliveryRequestSchema(json, ''))
+    if (asked.call === 'delivery') return this.#deliver(asked)
+    throw new TypeError(`no ${asked.call} here`)
   }
 
   #place(index: Bytes, length: number, matches: (leaf: Bytes) => boolean) {

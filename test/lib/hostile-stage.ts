@@ -12,6 +12,7 @@ import { parseMessageHeader } from '../../shared/message.ts'
 import { type HeadBody } from '../../shared/release.ts'
 import { createMemoryStore, type Identity, type Keyferry, type Keyring } from '../../web/index.ts'
 import { type Store } from '../../web/store.ts'
+import { callOf } from './client-call.ts'
 import { ClientRelay } from './client-relay.ts'
 import { manifestOf } from './publication.ts'
 import { forge, signHead, signText, type Forgery } from './thief.ts'
@@ -160,15 +161,15 @@ export class Stage {
 
   /** Answers every delivery with these bytes. */
   answer(body: () => BodyInit, init: ResponseInit = JSON_ANSWER): void {
-    this.relay.interfere = (url) =>
-      url.pathname.endsWith('/delivery') ? new Response(body(), init) : undefined
+    this.relay.interfere = (url, sent) =>
+      callOf(url, sent) === 'delivery' ? new Response(body(), init) : undefined
   }
 
   /** Changes the JSON text of every delivery. */
   rewrite(change: (text: string) => string): void {
     const { relay } = this
     relay.interfere = async (url, init) => {
-      if (!url.pathname.endsWith('/delivery')) return undefined
+      if (callOf(url, init) !== 'delivery') return undefined
       const interfere = relay.interfere
       relay.interfere = () => undefined
       const honest = await relay.fetch(url, init)

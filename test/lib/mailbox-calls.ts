@@ -3,7 +3,7 @@ import { paths } from '../../shared/api.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'
-import { enrol, send, toJson, type Answer, type Relay } from './calls.ts'
+import { enrol, send, sendCall, toJson, type Answer, type Relay } from './calls.ts'
 import { makeRequest } from './documents.ts'
 import { makeClient, makeWorld, random, type Client, type World } from './world.ts'
 
@@ -13,7 +13,7 @@ export function mailboxCalls(relay: () => Relay) {
     world: World,
     signer: Signer,
     body: { package: Envelope; request: Envelope },
-  ): Promise<Answer> => send(relay(), paths.requests(world.tenant), signer, { body: toJson(body) })
+  ): Promise<Answer> => sendCall(relay(), world, signer, { call: 'request', ...body })
 
   return {
     post,

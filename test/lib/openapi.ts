@@ -22,6 +22,7 @@ export interface JsonSchema {
   enum?: string[]
   anyOf?: JsonSchema[]
   oneOf?: JsonSchema[]
+  discriminator?: { propertyName: string; mapping: Record<string, string> }
   allOf?: JsonSchema[]
 }
 

@@ -16,6 +16,21 @@ export interface SignedCall {
 /** A call with a JSON body. */
 export const jsonBody = (value: object = {}): CallOptions => ({ body: toJson(value) })
 
+/** The hash of an object that is nowhere. */
+const NONE = base64url(sha256(utf8('none')))
+
+const clientCalls = [
+  { call: 'delivery' },
+  { call: 'object', hash: NONE },
+  { call: 'request' },
+  { call: 'wait' },
+].map((body): SignedCall => ({
+  name: `POST calls, ${body.call},`,
+  roles: ['client'],
+  path: paths.calls,
+  options: jsonBody(body),
+}))
+
 /** Every signed call, with who may make it. */
 export const signedCalls: SignedCall[] = [
   {
@@ -29,15 +44,13 @@ export const signedCalls: SignedCall[] = [
   { name: 'GET heads', roles: ['deriver', 'client'], path: paths.heads, options: {} },
   { name: 'GET documents', roles: ['deriver'], path: paths.documents, options: {} },
   { name: 'GET objects', roles: ['deriver'], path: paths.objects, options: {} },
-  { name: 'POST delivery', roles: ['client'], path: paths.delivery, options: jsonBody() },
-  { name: 'POST requests', roles: ['client'], path: paths.requests, options: jsonBody() },
-  { name: 'POST wait', roles: ['client'], path: paths.wait, options: jsonBody() },
+  ...clientCalls,
   { name: 'GET requests', roles: ['deriver'], path: paths.requests, options: {} },
   { name: 'POST answers', roles: ['deriver'], path: paths.answers, options: jsonBody() },
   {
     name: 'GET object',
-    roles: ['deriver', 'client'],
-    path: (tenant) => paths.object(tenant, base64url(sha256(utf8('none')))),
+    roles: ['deriver'],
+    path: (tenant) => paths.object(tenant, NONE),
     options: {},
   },
 ]

@@ -58,6 +58,7 @@ export class SteppedClient {
     const warn = (): void => {}
     const transport = createTransport({
       relays: config.relays,
+      tenant: config.tenant,
       fetch,
       signer: identity,
       now,

@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest'
 import {
   answersSchema,
   decodeBatch,
-  deliveryRequestSchema,
   deliverySchema,
   encodeBatch,
   enrolmentSchema,
@@ -33,6 +32,7 @@ import {
   utf8,
   type Bytes,
 } from '../../shared/bytes.ts'
+import { callSchema } from '../../shared/calls.ts'
 import { parseAppConfig } from '../../shared/config.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { readCall } from '../vectors/read-call.ts'
@@ -117,7 +117,7 @@ describe('arbitrary bytes', () => {
 describe('arbitrary JSON', () => {
   const schemas = {
     answersSchema,
-    deliveryRequestSchema,
+    callSchema,
     deliverySchema,
     enrolmentSchema,
     eventSchema,

@@ -1,10 +1,10 @@
 /** Which certificates a tenant admits, and what strangers learn (docs/PROTOCOL.md [relay-3], [relay-4]). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OCTETS_TYPE, paths } from '../../shared/api.ts'
-import { base64url, utf8 } from '../../shared/bytes.ts'
+import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
-import { enrol, send, toJson, type Answer, pushFirst } from '../lib/calls.ts'
+import { enrol, send, sendCall, toJson, type Answer, pushFirst } from '../lib/calls.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -25,11 +25,14 @@ import {
 let relay: TestRelay
 let world: World
 let alice: Client
+/** Hash of an index that is there. */
+let tree: Bytes
 beforeAll(async () => {
   relay = await startRelay()
   world = await makeWorld()
   alice = await makeClient(world, 'alice')
-  await pushFirst(relay, world, [alice])
+  const { first } = await pushFirst(relay, world, [alice])
+  tree = first.body.releases.index
 })
 afterAll(() => relay.close())
 
@@ -246,17 +249,25 @@ describe('[relay-4] alike', () => {
     expect(await storage.exec("SELECT name FROM sqlite_master WHERE name = 'trusts'")).toEqual([])
   })
 
-  it('[relay-4] an object that is not there, a bad name and a tree are one answer to a client', async () => {
+  it('[relay-4] an object that is not there, a bad name and a tree that the caller may not see are one answer', async () => {
     const own = await publish(world, [makeKeyring('two')])
     const index = base64url(own.body.releases.index)
     await send(relay, paths.objects(world.tenant), world.deriver, {
       body: new Uint8Array([0, 0, 0, 0]),
       type: OCTETS_TYPE,
     })
-    for (const name of [base64url(sha256(utf8('?'))), 'x', 'AAAA', index]) {
-      const answer = await send(relay, paths.object(world.tenant, name), alice.signer)
+    const absent = sha256(utf8('?'))
+    for (const name of [base64url(absent), 'x', 'AAAA', index]) {
+      const answer = await send(relay, paths.object(world.tenant, name), world.deriver)
       expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
     }
+    const answers = await Promise.all(
+      [absent, own.body.releases.index, tree].map((hash) =>
+        sendCall(relay, world, alice.signer, { call: 'object', hash }),
+      ),
+    )
+    for (const { status, body } of answers)
+      expect({ status, body }).toEqual({ status: 404, body: answers[0]!.body })
   })
 })
 

@@ -11,6 +11,7 @@ import {
   pushAll,
   pushHead,
   send,
+  sendCall,
   toJson,
   upload,
   type Answer,
@@ -217,9 +218,9 @@ describe('completeness', () => {
   it('a revocation in a push locks out at once', async () => {
     const client = await issueSigner(world.cas.client, uriOf('client', 'mallory'), world.now)
     const ask = (): Promise<Answer> =>
-      send(relay, paths.object(world.tenant, base64url(first.body.releases.index)), client)
+      sendCall(relay, world, client, { call: 'object', hash: first.body.releases.index })
     const asObject = (): Promise<Answer> =>
-      send(relay, paths.object(world.tenant, base64url(sha256(first.objects[0]!))), client)
+      sendCall(relay, world, client, { call: 'object', hash: sha256(first.objects[0]!) })
     expect((await asObject()).status).toBe(200)
     expect((await ask()).status).toBe(404)
     await revoke(world.cas.client, client, world.now)

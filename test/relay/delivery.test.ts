@@ -1,8 +1,9 @@
 /** What a client is given, and what it is not (docs/PROTOCOL.md, "HTTP"). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { paths, type Delivery, type DeliveryRequest } from '../../shared/api.ts'
+import { paths, type Delivery } from '../../shared/api.ts'
 import { base64url, equal, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decodeMember } from '../../shared/bundle.ts'
+import { type DeliveryRequest } from '../../shared/calls.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { openDelivery, type Opened } from '../../shared/open.ts'
 import {
@@ -13,6 +14,7 @@ import {
   pushHead,
   readDelivery,
   send,
+  sendCall,
   toJson,
   type Answer,
 } from '../lib/calls.ts'
@@ -63,6 +65,9 @@ function open(delivery: Delivery, client: Client, keyrings: Bytes[]): Promise<Op
     kept: () => undefined,
   })
 }
+
+const getObject = (hash: Bytes): Promise<Answer> =>
+  sendCall(relay, world, alice.signer, { call: 'object', hash })
 
 describe('delivery', () => {
   it('opens for a member, wherever its keyrings and slots are', async () => {
@@ -138,20 +143,28 @@ describe('delivery', () => {
         .map(sha256),
     ]
     for (const hash of hashes) {
+      expect(await getObject(hash)).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
       const path = paths.object(world.tenant, base64url(hash))
-      expect(await send(relay, path, alice.signer)).toMatchObject({
-        status: 404,
-        code: 'ERR_NOT_FOUND',
-      })
       expect((await send(relay, path, world.deriver)).status).toBe(200)
     }
-    const bundle = base64url(published.releases.get(small)!.body.bundle)
-    expect((await send(relay, paths.object(world.tenant, bundle), alice.signer)).status).toBe(200)
+  })
+
+  it('one object is given as it is, and kept by nobody on the way', async () => {
+    const { bundle } = published.releases.get(small)!.body
+    const answer = await getObject(bundle)
+    expect([answer.status, sha256(answer.body)]).toEqual([200, bundle])
+    expect(answer.headers.get('content-type')).toBe('application/octet-stream')
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    // By GET, which browsers ask about for each object, they are for derivers.
+    const path = paths.object(world.tenant, base64url(bundle))
+    expect(await send(relay, path, alice.signer)).toMatchObject({
+      status: 404,
+      code: 'ERR_NOT_FOUND',
+    })
   })
 
   it('[sign-6] the newest list of every CA is an object, by its hash', async () => {
-    const get = (der: Bytes) =>
-      send(relay, paths.object(world.tenant, base64url(sha256(der))), alice.signer)
+    const get = (der: Bytes) => getObject(sha256(der))
     const own = await makeWorld()
     for (const { crl } of [world.cas.client, world.cas.deriver]) {
       const answer = await get(crl)

@@ -250,7 +250,7 @@ describe('trust documents', () => {
 
 describe('CORS', () => {
   const preflight = (tenant: string, origin: string): Promise<Answer> =>
-    send(relay, paths.delivery(tenant), null, {
+    send(relay, paths.calls(tenant), null, {
       method: 'OPTIONS',
       headers: { origin, 'access-control-request-method': 'POST' },
     })

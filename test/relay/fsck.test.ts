@@ -1,9 +1,8 @@
 /** What a deriver's look through everything that a relay stores makes of requests that wait there. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { checkRelay } from '../../deriver/fsck.ts'
-import { paths } from '../../shared/api.ts'
 import { followTrust } from '../../shared/trust-following.ts'
-import { enrol, pushAll, send, toJson } from '../lib/calls.ts'
+import { enrol, pushAll, sendCall } from '../lib/calls.ts'
 import { makeRequest } from '../lib/documents.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -23,8 +22,8 @@ it('[relay-9] a request that waits since before its client was revoked is no pro
   const first = await publish(world, [keyring])
   await pushAll(relay, world, first, null)
   const request = await makeRequest(world, alice, [random(16)])
-  const body = toJson({ package: alice.package, request })
-  expect((await send(relay, paths.requests(world.tenant), alice.signer, { body })).status).toBe(202)
+  const call = { call: 'request', package: alice.package, request } as const
+  expect((await sendCall(relay, world, alice.signer, call)).status).toBe(202)
   const trust = await followTrust(world.tenant, null, world.trusts, null, null)
   const access = {
     url: relay.url.origin,

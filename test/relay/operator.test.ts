@@ -14,7 +14,7 @@ import {
   type OperatorAccess,
 } from '../../deriver/operator.ts'
 import { makeRequest } from '../lib/documents.ts'
-import { enrol, INVITE, pushAll, pushHead, send, toJson, upload } from '../lib/calls.ts'
+import { enrol, INVITE, pushAll, pushHead, send, sendCall, toJson, upload } from '../lib/calls.ts'
 import { makeKeyring, publish, type Publication } from '../lib/publication.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -67,8 +67,8 @@ const ends = (socket: WebSocket): Promise<number> =>
 
 const askKey = async (): Promise<number> => {
   const request = await makeRequest(world, alice, [random(16)])
-  const body = toJson({ package: alice.package, request })
-  return (await send(relay, paths.requests(world.tenant), alice.signer, { body })).status
+  const call = { call: 'request', package: alice.package, request } as const
+  return (await sendCall(relay, world, alice.signer, call)).status
 }
 
 const tenants = async (): Promise<string[]> => {

@@ -5,10 +5,11 @@ import { json } from 'node:stream/consumers'
 import { jsonBody, signedCalls } from '../lib/signed-calls.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { JSON_TYPE, OCTETS_TYPE, paths } from '../../shared/api.ts'
-import { utf8, type Bytes } from '../../shared/bytes.ts'
+import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
+import { sha256 } from '../../shared/hash.ts'
 import { MAX_BATCH, MAX_REQUEST } from '../../shared/limits.ts'
 import { signCall } from '../../shared/http-signature.ts'
-import { send, type CallOptions, pushFirst } from '../lib/calls.ts'
+import { send, type Answer, type CallOptions, pushFirst } from '../lib/calls.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
 import { makeClient, makeWorld, seconds, type Client, type World } from '../lib/world.ts'
 
@@ -37,6 +38,10 @@ describe('[relay-1] shape', () => {
     ['/v1/short/head', 'GET'],
     [`/v1/${'a'.repeat(52)}/nothing`, 'GET'],
     [`/v1/${'a'.repeat(52)}/head/more`, 'GET'],
+    // What a call is stands in its body, not in its path.
+    [`/v1/${'a'.repeat(52)}/calls/delivery`, 'POST'],
+    [`/v1/${'a'.repeat(52)}/delivery`, 'POST'],
+    [`/v1/${'a'.repeat(52)}/wait`, 'POST'],
     [`/v1/${'A'.repeat(52)}/head`, 'GET'],
     // Certificates are the customer's business: a relay has no part in enrolment.
     ['/enroll', 'POST'],
@@ -78,7 +83,7 @@ describe('[relay-1] shape', () => {
   })
 
   it('[relay-1] a body above its limit is refused by its declared length', async () => {
-    const url = new URL(paths.requests(world.tenant), relay.url)
+    const url = new URL(paths.calls(world.tenant), relay.url)
     const body = new Uint8Array(MAX_REQUEST + 1)
     const signed = await signCall({ method: 'POST', url, body }, alice.signer, seconds())
     const headers = { ...signed, 'content-type': JSON_TYPE, 'content-length': body.length }
@@ -122,7 +127,7 @@ describe('[relay-1] shape', () => {
   })
 
   it('[relay-1] what is no JSON, and what is of no schema, is refused', async () => {
-    const path = paths.delivery(world.tenant)
+    const path = paths.calls(world.tenant)
     const options = (text: string): CallOptions => ({ body: utf8(text) })
     expect(await send(relay, path, alice.signer, options('{'))).toMatchObject({
       status: 400,
@@ -138,5 +143,38 @@ describe('[relay-1] shape', () => {
     })
     const deep = options('['.repeat(60_000) + ']'.repeat(60_000))
     expect(await send(relay, path, alice.signer, deep)).toMatchObject({ status: 400 })
+  })
+
+  const wait = { after: '', call: 'wait', seconds: 0 }
+  const hash = base64url(sha256(utf8('none')))
+
+  it.each<[string, object, number]>([
+    ['as it has to be', wait, 200],
+    ['unknown', { ...wait, call: 'listen' }, 400],
+    ['a name that every object has', { ...wait, call: 'constructor' }, 400],
+    ['missing', { after: '', seconds: 0 }, 400],
+    ['no text', { ...wait, call: ['wait'] }, 400],
+    ['with a member of another one', { ...wait, hash }, 400],
+    ['without a member of its own', { after: '', call: 'wait' }, 400],
+    ['another one, with members of this one', { ...wait, call: 'object' }, 400],
+    ['for no hash', { call: 'object', hash: hash.slice(0, 40) }, 400],
+  ])('[relay-1] a call that is %s is taken or refused', async (_, body, status) => {
+    const answer = await send(relay, paths.calls(world.tenant), alice.signer, jsonBody(body))
+    expect(answer.status).toBe(status)
+    if (status === 400) expect(answer.code).toBe('ERR_SCHEMA')
+  })
+
+  it('[relay-1] a call that waits is short, others have their own limits', async () => {
+    const call = (value: object, length: number, more = ' '): Promise<Answer> => {
+      const text = JSON.stringify(value)
+      const body = utf8(more + ' '.repeat(length - text.length - more.length) + text)
+      return send(relay, paths.calls(world.tenant), alice.signer, { body })
+    }
+    expect((await call(wait, 1_024)).status).toBe(200)
+    for (const one of [wait, { ...wait, hash }])
+      expect(await call(one, 1_025)).toMatchObject({ status: 413, code: 'ERR_TOO_LARGE' })
+    const object = { call: 'object', hash }
+    expect(await call(object, MAX_REQUEST)).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    expect(await call(object, MAX_REQUEST + 1)).toMatchObject({ status: 413 })
   })
 })

@@ -3,10 +3,9 @@ import { signedCalls } from '../lib/signed-calls.ts'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { JSON_TYPE, paths, SUBPROTOCOL } from '../../shared/api.ts'
-import { utf8 } from '../../shared/bytes.ts'
 import { signCall } from '../../shared/http-signature.ts'
 import { signTicket } from '../../shared/ticket.ts'
-import { send, type Answer, pushFirst } from '../lib/calls.ts'
+import { send, toJson, type Answer, pushFirst } from '../lib/calls.ts'
 import { address, startRelay, type TestRelay } from '../lib/test-relay.ts'
 import {
   issueSigner,
@@ -86,14 +85,20 @@ describe('[relay-2] signature', () => {
   })
 
   it('[relay-2] the digest of another body is refused', async () => {
-    const url = new URL(paths.delivery(world.tenant), relay.url)
-    const signed = await signCall(
-      { method: 'POST', url, body: utf8('{}') },
-      alice.signer,
-      seconds(),
-    )
-    const answer = await send(relay, url.pathname, null, { body: utf8('[]'), headers: signed })
-    expect(answer).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
+    const url = new URL(paths.calls(world.tenant), relay.url)
+    const body = toJson({ after: '', call: 'wait', seconds: 0 })
+    const headers = await signCall({ method: 'POST', url, body }, alice.signer, seconds())
+    const path = url.pathname
+    expect((await send(relay, path, null, { body, headers })).status).toBe(200)
+    // All calls of a client go there: which one it is has been signed, too.
+    for (const other of [
+      { after: '', call: 'wait', seconds: 1 },
+      { call: 'object', hash: world.cas.client.keyId },
+      { after: '', call: 'other', seconds: 0 },
+    ]) {
+      const answer = await send(relay, path, null, { body: toJson(other), headers })
+      expect(answer).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
+    }
   })
 
   it.each([

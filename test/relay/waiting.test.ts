@@ -5,7 +5,16 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { newsSchema } from '../../shared/news.ts'
 import { listen } from '../../web/events.ts'
 import { MAX_WAITING_EACH } from '../../worker/waiters.ts'
-import { enrol, INVITE, pushAll, postTrust, send, toJson, type Answer } from '../lib/calls.ts'
+import {
+  enrol,
+  INVITE,
+  pushAll,
+  postTrust,
+  send,
+  sendCall,
+  toJson,
+  type Answer,
+} from '../lib/calls.ts'
 import { makeRefusal } from '../lib/documents.ts'
 import { publish } from '../lib/publication.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -36,7 +45,7 @@ beforeEach(async () => {
 })
 
 const wait = (client: Client, after: string, seconds = 25): Promise<Answer> =>
-  send(relay, paths.wait(world.tenant), client.signer, { body: toJson({ after, seconds }) })
+  sendCall(relay, world, client.signer, { after, call: 'wait', seconds })
 
 const news = async (answer: Answer | Promise<Answer>) => newsSchema((await answer).json, '')
 

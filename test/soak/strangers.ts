@@ -74,7 +74,7 @@ export class Strangers {
       ['garbage', random(2_000), JSON_TYPE, {}],
     ]
     const [what, body, type, headers] = bodies[n % bodies.length]!
-    const path = [paths.objects, paths.push, paths.delivery][n % 3]!(this.#tenant)
+    const path = [paths.objects, paths.push, paths.calls][n % 3]!(this.#tenant)
     const url = new URL(path, this.#relay.url)
     const init = { method: 'POST', body, headers: { 'content-type': type, ...headers } }
     const response = await fetch(url, init).catch(() => undefined)

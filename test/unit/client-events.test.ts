@@ -5,6 +5,7 @@ import { verifyCall } from '../../shared/http-signature.ts'
 import { readTicket } from '../../shared/ticket.ts'
 import { base64url } from '../../shared/bytes.ts'
 import { toJson } from '../lib/calls.ts'
+import { callOf } from '../lib/client-call.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { issueSigner, uriOf } from '../lib/world.ts'
 
@@ -105,8 +106,8 @@ it('is opened again when it breaks', async () => {
 /** What the relay would answer to the client's last ask now. */
 async function answerTo(relay: ClientRelay): Promise<Record<string, unknown>> {
   const ask = relay.deliveries.at(-1)!
-  const body = toJson({ ...ask, have: { ...ask.have, head: new Uint8Array() } })
-  const url = `https://relay.example/v1/${relay.world.tenant}/delivery`
+  const body = toJson({ call: 'delivery', ...ask, have: { ...ask.have, head: new Uint8Array() } })
+  const url = `https://relay.example/v1/${relay.world.tenant}/calls`
   const answer = await relay.fetch(url, { method: 'POST', body })
   relay.deliveries.pop()
   return (await answer.json()) as Record<string, unknown>
@@ -270,14 +271,17 @@ it('where no socket opens, waits by calls, and is not made to ask without end', 
   const waits: string[] = []
   let answer: object | null = { events: [], head: '', next: '1' }
   relay.interfere = (url, init) => {
-    if (!url.pathname.endsWith('/wait')) return undefined
+    if (callOf(url, init) !== 'wait') return undefined
     waits.push(new TextDecoder().decode(init.body as Uint8Array<ArrayBuffer>))
     if (answer === null) return new Promise(() => {})
     return Response.json(answer)
   }
   socket.dispatchEvent(new Event('error'))
   await expect.poll(() => waits.length, { timeout: 4_000 }).toBe(2)
-  expect(waits).toEqual(['{"after":"","seconds":25}', '{"after":"1","seconds":25}'])
+  expect(waits).toEqual([
+    '{"after":"","call":"wait","seconds":25}',
+    '{"after":"1","call":"wait","seconds":25}',
+  ])
   // A relay that always has news is asked once a second.
   await settled()
   expect(waits.length).toBe(2)
@@ -298,8 +302,8 @@ it.each([
   async (_, answer) => {
     const { relay, socket } = await start()
     let waits = 0
-    relay.interfere = (url) => {
-      if (!url.pathname.endsWith('/wait')) return undefined
+    relay.interfere = (url, init) => {
+      if (callOf(url, init) !== 'wait') return undefined
       waits++
       return answer()
     }

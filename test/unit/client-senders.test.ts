@@ -5,6 +5,7 @@ import { type ErrorCode } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { keyId } from '../../shared/signature.ts'
 import { createMemoryStore, type DecryptOptions, type Sender } from '../../web/index.ts'
+import { callOf } from '../lib/client-call.ts'
 import { ClientRelay, openClient, stored } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { DAY, issueSigner, revoke, uriOf } from '../lib/world.ts'
@@ -283,8 +284,8 @@ describe('what lists say', () => {
     const other = await issueSigner(relay.world.cas.client, KIM, relay.now)
     await revoke(relay.world.cas.client, other, relay.now)
     await relay.publish()
-    relay.interfere = (url) =>
-      url.pathname.includes('/objects/') ? new Response(null, { status: 404 }) : undefined
+    relay.interfere = (url, init) =>
+      callOf(url, init) === 'object' ? new Response(null, { status: 404 }) : undefined
     await lee.refresh()
     expect(await theirs.decrypt(await notes.encrypt('Hello'), { as: 'text' })).toBe('Hello')
     await expectCode(theirs.verify(signature, 'Hello'), 'ERR_NOT_FOUND')
@@ -299,8 +300,8 @@ describe('what lists say', () => {
     const before = client.crl
     const late = Promise.withResolvers<void>()
     const asked = Promise.withResolvers<void>()
-    relay.interfere = async (url) => {
-      if (!url.pathname.includes('/objects/')) return undefined
+    relay.interfere = async (url, init) => {
+      if (callOf(url, init) !== 'object') return undefined
       asked.resolve()
       await late.promise
       return octets(before)
@@ -340,7 +341,7 @@ describe('what lists say', () => {
     async (_, code, answer) => {
       const { relay, notes, theirs, store } = await openTwo()
       const signature = await notes.sign('Hello')
-      relay.interfere = (url) => (url.pathname.includes('/objects/') ? answer() : undefined)
+      relay.interfere = (url, init) => (callOf(url, init) === 'object' ? answer() : undefined)
       await expectCode(theirs.verify(signature, 'Hello'), code)
       expect((await stored(store)).lists).toEqual([])
       relay.interfere = () => undefined
@@ -360,8 +361,8 @@ describe('what lists say', () => {
   it('[sign-6] messages whose list is withheld make a client fetch no more than once in a while', async () => {
     const { relay, notes, theirs } = await openTwo()
     const message = await notes.encrypt('Hello', { sign: true })
-    relay.interfere = (url) =>
-      url.pathname.includes('/objects/') ? new Response(null, { status: 404 }) : undefined
+    relay.interfere = (url, init) =>
+      callOf(url, init) === 'object' ? new Response(null, { status: 404 }) : undefined
     const before = relay.deliveries.length
     for (let i = 0; i < 6; i++) await expectCode(theirs.decrypt(message), 'ERR_NOT_FOUND')
     expect(relay.deliveries.length - before).toBeLessThan(6)

@@ -196,8 +196,8 @@ function sessionOf(
   const now = (): number => relay.now
   const warn = (): void => {}
   const signer = { ...identity }
-  const { relays } = config
-  const transport = createTransport({ relays, fetch: relay.fetch, signer, now, warn })
+  const { relays, tenant } = config
+  const transport = createTransport({ relays, tenant, fetch: relay.fetch, signer, now, warn })
   return new Session({ config, identity: signer, store, transport, now, warn })
 }
 

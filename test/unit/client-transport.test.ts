@@ -34,6 +34,7 @@ function reach(relays: string[], deadline = 2_000): Reach {
   let time = seconds()
   const transport = createTransport({
     relays,
+    tenant: 'x',
     fetch,
     signer,
     now: () => time++,
@@ -44,7 +45,10 @@ function reach(relays: string[], deadline = 2_000): Reach {
 }
 
 const call = ({ transport }: Reach, signal = never, limit = 1_000) =>
-  transport.attempt((post) => post('/v1/x/delivery?a=b', utf8('{}'), limit), signal)
+  transport.attempt((post) => post({ after: '', call: 'wait', seconds: 1 }, limit), signal)
+
+/** What is sent then. */
+const body = utf8('{"after":"","call":"wait","seconds":1}')
 
 const json = { 'content-type': 'application/json; charset=utf-8' }
 
@@ -53,9 +57,7 @@ describe('a relay', () => {
     const signatures = new Set<string>()
     const relay = await serve((request, response) => {
       const url = new URL(request.url!, `http://${request.headers.host}`)
-      const read = readCall({ method: 'POST', url, body: utf8('{}') }, (name) =>
-        String(request.headers[name]),
-      )
+      const read = readCall({ method: 'POST', url, body }, (name) => String(request.headers[name]))
       const certificate = { fingerprint: read.keyid, spki: signer.key.spki }
       verifyCall(read, certificate, seconds(), 60).then(
         () => {

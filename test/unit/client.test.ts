@@ -5,6 +5,7 @@ import { sha256 } from '../../shared/hash.ts'
 import { encodeEnvelope } from '../../shared/envelope.ts'
 import { decodeEvidence } from '../../shared/evidence.ts'
 import { createMemoryStore } from '../../web/index.ts'
+import { callOf } from '../lib/client-call.ts'
 import { ClientRelay, openClient as open, stored } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeRefusal } from '../lib/documents.ts'
@@ -120,10 +121,10 @@ describe('a keyring', () => {
 
   it('has its first key after two deliveries and one request: nobody knows a package that is just made', async () => {
     const relay = await ClientRelay.start()
-    const paths: string[] = []
-    relay.interfere = ({ pathname }) => void paths.push(pathname.split('/').at(-1)!)
+    const calls: (string | undefined)[] = []
+    relay.interfere = (url, init) => void calls.push(callOf(url, init))
     await (await open(relay)).keyring('notes')
-    expect(paths).toEqual(['delivery', 'requests', 'delivery'])
+    expect(calls).toEqual(['delivery', 'request', 'delivery'])
   })
 
   it('is not in the config', async () => {

@@ -1,14 +1,8 @@
 // App config, errors and the small forms of the HTTP interface.
 import { describe, expect, it } from 'vitest'
-import {
-  decodeBatch,
-  deliveryRequestSchema,
-  encodeBatch,
-  eventSchema,
-  paths,
-  STATUS,
-} from '../../shared/api.ts'
+import { decodeBatch, encodeBatch, eventSchema, paths, STATUS } from '../../shared/api.ts'
 import { base64url, concat, u32, utf8 } from '../../shared/bytes.ts'
+import { callSchema } from '../../shared/calls.ts'
 import { parseAppConfig } from '../../shared/config.ts'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
@@ -85,13 +79,14 @@ describe('HTTP', () => {
 
   it('[dec-3] a request for a delivery has at most 64 keyrings', async () => {
     const request = (n: number) => ({
+      call: 'delivery',
       have: { catalog: 0, head: '', objects: [], trust: 0 },
       keyrings: Array.from({ length: n }, (_, i) => base64url(seeded(`${i}`, 16))),
       package: '',
       slots: [],
     })
-    expect(deliveryRequestSchema(request(64), '').keyrings.length).toBe(64)
-    await expectCode(() => deliveryRequestSchema(request(65), ''), 'ERR_SCHEMA')
+    expect(callSchema(request(64), '')).toMatchObject({ keyrings: { length: 64 } })
+    await expectCode(() => callSchema(request(65), ''), 'ERR_SCHEMA')
   })
 
   it('paths name the tenant', () => {

@@ -16,7 +16,7 @@ import { MAX_ROW } from '../../worker/objects.ts'
 import { Meter } from '../../worker/settings.ts'
 import { migrations } from '../../worker/tenant.ts'
 import { makeRequest } from '../lib/documents.ts'
-import { enrol, pushAll, pushHead, send, toJson, upload } from '../lib/calls.ts'
+import { enrol, pushAll, pushHead, send, sendCall, upload } from '../lib/calls.ts'
 import { makeKeyring, publish, type Keyring, type Publication } from '../lib/publication.ts'
 import { makeClient, makeWorld, random, type Client, type World } from '../lib/world.ts'
 import { countRows, query, relay, stubOf } from './relay.ts'
@@ -84,8 +84,8 @@ describe('rows', () => {
   it('[relay-9] a client at its limit costs no row with each further request', async () => {
     const ask = async (): Promise<number> => {
       const request = await makeRequest(world, alice, [random(16)])
-      const body = toJson({ package: alice.package, request })
-      return (await send(relay, paths.requests(world.tenant), alice.signer, { body })).status
+      const call = { call: 'request', package: alice.package, request } as const
+      return (await sendCall(relay, world, alice.signer, call)).status
     }
     for (let i = 0; i < MAX_OPEN_EACH; i++) expect(await ask()).toBe(202)
     const counting = await countRows(world.tenant)

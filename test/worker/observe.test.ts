@@ -4,9 +4,19 @@ import { runInDurableObject } from 'cloudflare:test'
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { paths } from '../../shared/api.ts'
 import { base64url, hex } from '../../shared/bytes.ts'
+import { type Signer } from '../../shared/http-signature.ts'
 import app, { routes } from '../../worker/app.ts'
 import { operatorRoutes } from '../../worker/routes/operator.ts'
-import { askDelivery, enrol, INVITE, pushAll, send, type Relay } from '../lib/calls.ts'
+import {
+  askDelivery,
+  enrol,
+  INVITE,
+  pushAll,
+  send,
+  sendCall,
+  toJson,
+  type Relay,
+} from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, random, type Client, type World } from '../lib/world.ts'
 import { countRows, relay, stubOf } from './relay.ts'
@@ -46,21 +56,20 @@ describe('a line', () => {
     const keyring = makeKeyring('one', [alice])
     await pushAll(logging, world, await publish(world, [keyring]), null)
     const { headers } = await askDelivery(logging, world, alice, [keyring.id])
-    const name = base64url(random(32))
-    await send(logging, paths.object(world.tenant, name), alice.signer)
+    const hash = random(32)
+    await sendCall(logging, world, alice.signer, { call: 'object', hash })
     const { tenant } = world
     expect(lines).toMatchObject([
       { event: 'call', method: 'POST', call: 'objects', tenant, status: 204 },
       { event: 'call', method: 'POST', call: 'push', tenant, status: 204 },
       { id: headers.get('keyferry-request'), call: 'delivery', tenant, status: 200 },
-      { method: 'GET', call: 'objects', status: 404, code: 'ERR_NOT_FOUND' },
+      { method: 'POST', call: 'object', status: 404, code: 'ERR_NOT_FOUND' },
     ])
     const all = JSON.stringify([lines, points])
-    for (const bytes of [alice.fingerprint, alice.packageHash, keyring.id])
+    for (const bytes of [alice.fingerprint, alice.packageHash, keyring.id, hash])
       for (const text of [base64url(bytes), hex(bytes)]) expect(all).not.toContain(text)
-    expect(all).not.toContain(name)
     expect(points.map(({ indexes }) => indexes)).toEqual(lines.map(() => [tenant]))
-    expect(points.at(-1)!.blobs).toEqual(['GET', 'objects', '404', 'ERR_NOT_FOUND'])
+    expect(points.at(-1)!.blobs).toEqual(['POST', 'object', '404', 'ERR_NOT_FOUND'])
   })
 
   it('has the name of every call that there is', async () => {
@@ -72,6 +81,27 @@ describe('a line', () => {
       })
     expect(lines).toHaveLength(all.length)
     expect(lines.map(({ call }) => call)).not.toContain('other')
+  })
+
+  it('has the name of a call of a client as soon as its body was read', async () => {
+    const { relay: logging, lines } = observed('1')
+    const post = (signer: Signer | null, body: object) =>
+      send(logging, paths.calls(world.tenant), signer, { body: toJson(body) })
+    for (const call of ['delivery', 'object', 'request', 'wait'])
+      // Also of one that is not as it has to be.
+      expect((await post(alice.signer, { call, secret: 1 })).status).toBe(400)
+    await post(null, { call: 'delivery' })
+    await post(world.deriver, { call: 'delivery' })
+    await post(alice.signer, { call: 'my-secret' })
+    expect(lines.map(({ call, code }) => [call, code])).toEqual([
+      ['delivery', 'ERR_SCHEMA'],
+      ['object', 'ERR_SCHEMA'],
+      ['request', 'ERR_SCHEMA'],
+      ['wait', 'ERR_SCHEMA'],
+      ['calls', 'ERR_UNAUTHORIZED'],
+      ['calls', 'ERR_NOT_FOUND'],
+      ['calls', 'ERR_SCHEMA'],
+    ])
   })
 
   it('takes over nothing that a stranger makes up', async () => {

@@ -15,7 +15,7 @@ import {
   pushHead,
   readDelivery,
   send,
-  toJson,
+  sendCall,
   upload,
 } from '../lib/calls.ts'
 import { makeKeyring, publish, type Keyring, type Publication } from '../lib/publication.ts'
@@ -113,15 +113,11 @@ describe('rows', () => {
   })
 
   it('a request costs one row, a repeated one none', async () => {
-    const body = toJson({
-      package: alice.package,
-      request: await makeRequest(world, alice, [random(16)]),
-    })
+    const request = await makeRequest(world, alice, [random(16)])
+    const call = { call: 'request', package: alice.package, request } as const
     for (const written of [1, 0]) {
       const counting = await countRows(world.tenant)
-      expect((await send(relay, paths.requests(world.tenant), alice.signer, { body })).status).toBe(
-        202,
-      )
+      expect((await sendCall(relay, world, alice.signer, call)).status).toBe(202)
       expect(await counting.stop()).toMatchObject({ written })
     }
   })
@@ -212,11 +208,9 @@ describe('quota', () => {
       "INSERT INTO requests (seq, hash, signer, expires, body) SELECT i, randomblob(32), randomblob(32), ?, x'' FROM n"
     await query(world.tenant, insert, MAX_OPEN, world.now + 500)
     const ask = async (): Promise<number> => {
-      const body = toJson({
-        package: alice.package,
-        request: await makeRequest(world, alice, [random(16)]),
-      })
-      return (await send(relay, paths.requests(world.tenant), alice.signer, { body })).status
+      const request = await makeRequest(world, alice, [random(16)])
+      const call = { call: 'request', package: alice.package, request } as const
+      return (await sendCall(relay, world, alice.signer, call)).status
     }
     expect(await ask()).toBe(429)
     await query(world.tenant, 'UPDATE requests SET expires = 1 WHERE seq < 10')

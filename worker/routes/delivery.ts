@@ -1,9 +1,8 @@
-/** What can be fetched: deliveries, the head, single objects. */
-import { deliveryRequestSchema, JSON_TYPE, OCTETS_TYPE } from '../../shared/api.ts'
+/** What can be fetched: deliveries, heads, single objects. */
+import { OCTETS_TYPE } from '../../shared/api.ts'
 import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
+import { type DeliveryCall } from '../../shared/calls.ts'
 import { KeyferryError } from '../../shared/errors.ts'
-import { parseJson } from '../../shared/json.ts'
-import { MAX_REQUEST } from '../../shared/limits.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { empty, json } from '../problem.ts'
 import { writeDelivery } from '../whole.ts'
@@ -12,8 +11,8 @@ const OBJECT_NAME = /^[A-Za-z0-9_-]{43}$/
 /** Pages and indexes of trees: they would show a client the members and keyrings of others. */
 const TREE_MAGICS = ['KFTPAGE\x01', 'KFTINDX\x01'].map(utf8)
 
-async function deliver(call: SignedCall): Promise<Response> {
-  const request = deliveryRequestSchema(parseJson(call.body, MAX_REQUEST), '')
+export async function deliver(call: SignedCall, asked: DeliveryCall): Promise<Response> {
+  const { call: _, ...request } = asked
   if (request.slots.length !== request.keyrings.length)
     throw new KeyferryError('ERR_SCHEMA', 'one slot per keyring')
   const { now } = call
@@ -39,36 +38,33 @@ function isTree(object: Bytes): boolean {
   return TREE_MAGICS.some((magic) => magic.every((byte, i) => object[i] === byte))
 }
 
-async function getObject(call: SignedCall): Promise<Response> {
-  // PROTOCOL [relay-4]
-  if (!OBJECT_NAME.test(call.name)) throw new KeyferryError('ERR_NOT_FOUND')
-  const object = await tenantOf(call).object(fromBase64url(call.name))
-  if (object === null || (call.caller.role === 'client' && isTree(object))) {
-    throw new KeyferryError('ERR_NOT_FOUND')
-  }
+function octets(object: Bytes, cache: string): Response {
   const headers = {
-    'cache-control': 'private, max-age=31536000, immutable',
+    'cache-control': cache,
     'content-type': OCTETS_TYPE,
     'x-content-type-options': 'nosniff',
   }
   return new Response(object, { headers })
 }
 
+async function getObject(call: SignedCall): Promise<Response> {
+  // PROTOCOL [relay-4]
+  if (!OBJECT_NAME.test(call.name)) throw new KeyferryError('ERR_NOT_FOUND')
+  const object = await tenantOf(call).object(fromBase64url(call.name))
+  if (object === null) throw new KeyferryError('ERR_NOT_FOUND')
+  return octets(object, 'private, max-age=31536000, immutable')
+}
+
+/** An object for a client. */
+export async function giveObject(call: SignedCall, hash: Bytes): Promise<Response> {
+  const object = await tenantOf(call).object(hash)
+  // PROTOCOL [relay-4]
+  if (object === null || isTree(object)) throw new KeyferryError('ERR_NOT_FOUND')
+  return octets(object, 'no-store')
+}
+
 export const deliveryRoutes: readonly Route[] = [
   { method: 'GET', path: '/v1/:tenant/head', roles: ['deriver'], handle: getHead },
   { method: 'GET', path: '/v1/:tenant/heads', roles: ['client', 'deriver'], handle: listHeads },
-  {
-    method: 'POST',
-    path: '/v1/:tenant/delivery',
-    type: JSON_TYPE,
-    limit: MAX_REQUEST,
-    roles: ['client'],
-    handle: deliver,
-  },
-  {
-    method: 'GET',
-    path: '/v1/:tenant/objects/:name',
-    roles: ['client', 'deriver'],
-    handle: getObject,
-  },
+  { method: 'GET', path: '/v1/:tenant/objects/:name', roles: ['deriver'], handle: getObject },
 ]

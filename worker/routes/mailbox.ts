@@ -1,14 +1,14 @@
 /** Key requests on their way to the deriver, refusals on their way back, and the event stream. */
-import { answersSchema, JSON_TYPE, requestSchema } from '../../shared/api.ts'
+import { answersSchema, JSON_TYPE, type RequestBody } from '../../shared/api.ts'
 import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
+import { type WaitCall } from '../../shared/calls.ts'
 import { encodeEnvelope, peekPayload, type Envelope, type Role } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson, parseJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
-import { MAX_PUSH, MAX_REQUEST } from '../../shared/limits.ts'
-import { waitSchema } from '../../shared/news.ts'
+import { MAX_PUSH } from '../../shared/limits.ts'
 import { verifyRefusal } from '../../shared/refusal.ts'
 import { admit } from '../admission.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
@@ -19,18 +19,16 @@ import { crlsOf, forgetStanding } from '../standing.ts'
 
 /** Seconds until a full mailbox may have room. */
 const RETRY_AFTER = '60'
-const MAX_WAIT_BODY = 1_024
 
 function contextOf({ caller, now }: SignedCall): VerifyContext {
   return { trust: caller.standing.trust, now, crls: crlsOf(caller.standing) }
 }
 
-async function addRequest(call: SignedCall): Promise<Response> {
-  const body = requestSchema(parseJson(call.body, MAX_REQUEST), '')
+export async function addRequest(call: SignedCall, asked: RequestBody): Promise<Response> {
   const context = contextOf(call)
   // PROTOCOL [relay-9]
-  const keyPackage = await verifyKeyPackage(body.package, context)
-  const request = await verifyKeyRequest(body.request, keyPackage, context)
+  const keyPackage = await verifyKeyPackage(asked.package, context)
+  const request = await verifyKeyRequest(asked.request, keyPackage, context)
   const signer = request.path.fingerprint
   if (!equal(signer, call.caller.path.fingerprint))
     throw new KeyferryError('ERR_SIGNER', 'brought by another client')
@@ -38,7 +36,7 @@ async function addRequest(call: SignedCall): Promise<Response> {
     hash: request.hash,
     signer,
     expires: request.body.expiresAt,
-    body: encodeJson(body),
+    body: encodeJson({ package: asked.package, request: asked.request }),
   }
   const code = await tenantOf(call).addRequest(row, call.now)
   if (code === 'ERR_QUOTA') throw new RelayError(code, { headers: { 'retry-after': RETRY_AFTER } })
@@ -103,21 +101,12 @@ async function listen(call: SignedCall): Promise<Response> {
   return response
 }
 
-async function wait(call: SignedCall): Promise<Response> {
-  const { after, seconds } = waitSchema(parseJson(call.body, MAX_WAIT_BODY), '')
+export async function wait(call: SignedCall, { after, seconds }: WaitCall): Promise<Response> {
   const news = await tenantOf(call).wait(waitingOf(call.caller), after, seconds)
   return news === null ? empty(204) : json(JSON.stringify(news))
 }
 
 export const mailboxRoutes: readonly Route[] = [
-  {
-    method: 'POST',
-    path: '/v1/:tenant/requests',
-    type: JSON_TYPE,
-    limit: MAX_REQUEST,
-    roles: ['client'],
-    handle: addRequest,
-  },
   { method: 'GET', path: '/v1/:tenant/requests', roles: ['deriver'], handle: listRequests },
   {
     method: 'POST',
@@ -133,13 +122,5 @@ export const mailboxRoutes: readonly Route[] = [
     roles: LISTENERS,
     ticket: true,
     handle: listen,
-  },
-  {
-    method: 'POST',
-    path: '/v1/:tenant/wait',
-    type: JSON_TYPE,
-    limit: MAX_WAIT_BODY,
-    roles: ['client'],
-    handle: wait,
   },
 ]

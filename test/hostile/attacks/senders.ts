@@ -6,6 +6,7 @@ import { decryptMessage, encryptMessage } from '../../../shared/message.ts'
 import { signData, signMessage } from '../../../shared/sender.ts'
 import { encodeClaim } from '../../../shared/signed-message.ts'
 import { type DecryptOptions } from '../../../web/index.ts'
+import { callOf } from '../../lib/client-call.ts'
 import { type Attack, type Stage } from '../../lib/hostile-stage.ts'
 import { DAY, issueSigner, makeCa, random, revoke, uriOf } from '../../lib/world.ts'
 import { keyOf } from './messages.ts'
@@ -102,8 +103,8 @@ const nameList = async (stage: Stage, crl: Bytes): Promise<void> => {
     ),
   }))
   await stage.client.refresh()
-  stage.relay.interfere = (url) =>
-    url.pathname.includes('/objects/')
+  stage.relay.interfere = (url, init) =>
+    callOf(url, init) === 'object'
       ? new Response(crl, { headers: { 'content-type': 'application/octet-stream' } })
       : undefined
 }
@@ -253,8 +254,8 @@ export const senders: readonly Attack[] = [
     async (stage) => {
       const before = stage.relay.world.cas.client.crl
       await removeMember(stage)
-      stage.relay.interfere = (url) =>
-        url.pathname.includes('/objects/')
+      stage.relay.interfere = (url, init) =>
+        callOf(url, init) === 'object'
           ? new Response(before, { headers: { 'content-type': 'application/octet-stream' } })
           : undefined
     },
@@ -266,8 +267,8 @@ export const senders: readonly Attack[] = [
     async (stage) => stage.notes.verify(await signBeside(stage, removed.get(stage)!), DATA),
     async (stage) => {
       await removeMember(stage)
-      stage.relay.interfere = (url) =>
-        url.pathname.includes('/objects/') ? new Response(null, { status: 404 }) : undefined
+      stage.relay.interfere = (url, init) =>
+        callOf(url, init) === 'object' ? new Response(null, { status: 404 }) : undefined
     },
   ),
   attack(

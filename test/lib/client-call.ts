@@ -1,0 +1,13 @@
+/** Which call of a client a request is: all of them go to one URL, and the body says. For relays and proxies of tests. */
+import { fromUtf8, type Bytes } from '../../shared/bytes.ts'
+import { callName, type CallName } from '../../shared/calls.ts'
+
+/** `undefined` for what is no call of a client. The body is bytes or a text. */
+export function callOf(
+  url: string | URL,
+  init: { body?: unknown } | undefined,
+): CallName | undefined {
+  if (!new URL(url, 'http://relay').pathname.endsWith('/calls')) return undefined
+  const body = init?.body
+  return callName(JSON.parse(typeof body === 'string' ? body : fromUtf8(body as Bytes)))
+}

@@ -1,0 +1,41 @@
+/** What clients post: one URL for all of it, so that a browser asks once whether it may. The body, which is signed, says which call it is. */
+import { JSON_TYPE } from '../../shared/api.ts'
+import { callName, callSchema } from '../../shared/calls.ts'
+import { KeyferryError } from '../../shared/errors.ts'
+import { parseJson } from '../../shared/json.ts'
+import { MAX_REQUEST } from '../../shared/limits.ts'
+import { type Route, type SignedCall } from '../call.ts'
+import { nameCall } from '../observe.ts'
+import { deliver, giveObject } from './delivery.ts'
+import { addRequest, wait } from './mailbox.ts'
+
+const MAX_WAIT_BODY = 1_024
+
+function handle(call: SignedCall): Promise<Response> {
+  const value = parseJson(call.body, MAX_REQUEST)
+  const name = callName(value)
+  nameCall(call.request, name)
+  if (name === 'wait' && call.body.length > MAX_WAIT_BODY) throw new KeyferryError('ERR_TOO_LARGE')
+  const asked = callSchema(value, '')
+  switch (asked.call) {
+    case 'delivery':
+      return deliver(call, asked)
+    case 'object':
+      return giveObject(call, asked.hash)
+    case 'request':
+      return addRequest(call, asked)
+    case 'wait':
+      return wait(call, asked)
+  }
+}
+
+export const callRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/:tenant/calls',
+    type: JSON_TYPE,
+    limit: MAX_REQUEST,
+    roles: ['client'],
+    handle,
+  },
+]
