@@ -46,7 +46,7 @@ export type WaitCall = Calls['wait']
 /** What a delivery is asked for with. */
 export type DeliveryRequest = Omit<DeliveryCall, 'call'>
 
-const name = oneOf('delivery', 'object', 'request', 'wait')
+const name = oneOf(...(Object.keys(schemas) as CallName[]))
 
 /** Which call a parsed body is, whatever else is in it. Throws `ERR_SCHEMA`. */
 export function callName(value: unknown): CallName {

@@ -1,5 +1,5 @@
 /** Answers: problem documents (RFC 9457) with nothing in them but the code and its fixed sentence. */
-import { JSON_TYPE, PROBLEM_TYPE, STATUS, type Problem } from '../shared/api.ts'
+import { JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE, STATUS, type Problem } from '../shared/api.ts'
 import { base64url, fromUtf8, type Bytes } from '../shared/bytes.ts'
 import { ERROR_CODES, errorOf } from '../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
@@ -49,6 +49,11 @@ export function fromTenant(error: unknown): unknown {
 /** An answer in JSON that is already text. */
 export function json(text: string, status = 200): Response {
   return new Response(text, { status, headers: { ...COMMON, 'content-type': JSON_TYPE } })
+}
+
+/** An answer in bytes. */
+export function octets(bytes: Bytes, headers: Record<string, string> = {}): Response {
+  return new Response(bytes, { headers: { ...COMMON, 'content-type': OCTETS_TYPE, ...headers } })
 }
 
 /** A JSON object of fields that are text already. */

@@ -1,9 +1,9 @@
 /** Everything that is stored of a tenant, for its derivers and the operator: who checks it needs no part of it but the tenant id. */
-import { encodeBatch, NEXT_HEADER, OCTETS_TYPE } from '../../shared/api.ts'
+import { encodeBatch, NEXT_HEADER } from '../../shared/api.ts'
 import { base64url, fromBase64url, fromUtf8, type Bytes } from '../../shared/bytes.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { tenantOf, type Route, type SignedCall } from '../call.ts'
-import { json, writeFields } from '../problem.ts'
+import { json, octets, writeFields } from '../problem.ts'
 // Erased as a whole: see worker/call.ts.
 import type { Documents } from '../usage.ts'
 
@@ -20,13 +20,7 @@ export function readAfter(url: URL): Bytes {
 
 /** Objects as a batch; where it goes on stands in a header. */
 export function answerObjects({ bodies, next }: { bodies: Bytes[]; next: Bytes | null }): Response {
-  const headers = {
-    'cache-control': 'no-store',
-    'content-type': OCTETS_TYPE,
-    'x-content-type-options': 'nosniff',
-    ...(next === null ? {} : { [NEXT_HEADER]: base64url(next) }),
-  }
-  return new Response(encodeBatch(bodies), { headers })
+  return octets(encodeBatch(bodies), next === null ? {} : { [NEXT_HEADER]: base64url(next) })
 }
 
 /** The small documents as JSON: stored envelopes are JSON already. */

@@ -1,10 +1,9 @@
 /** What can be fetched: deliveries, heads, single objects. */
-import { OCTETS_TYPE } from '../../shared/api.ts'
 import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type DeliveryCall } from '../../shared/calls.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
-import { empty, json } from '../problem.ts'
+import { empty, json, octets } from '../problem.ts'
 import { writeDelivery } from '../whole.ts'
 
 const OBJECT_NAME = /^[A-Za-z0-9_-]{43}$/
@@ -38,21 +37,12 @@ function isTree(object: Bytes): boolean {
   return TREE_MAGICS.some((magic) => magic.every((byte, i) => object[i] === byte))
 }
 
-function octets(object: Bytes, cache: string): Response {
-  const headers = {
-    'cache-control': cache,
-    'content-type': OCTETS_TYPE,
-    'x-content-type-options': 'nosniff',
-  }
-  return new Response(object, { headers })
-}
-
 async function getObject(call: SignedCall): Promise<Response> {
   // PROTOCOL [relay-4]
   if (!OBJECT_NAME.test(call.name)) throw new KeyferryError('ERR_NOT_FOUND')
   const object = await tenantOf(call).object(fromBase64url(call.name))
   if (object === null) throw new KeyferryError('ERR_NOT_FOUND')
-  return octets(object, 'private, max-age=31536000, immutable')
+  return octets(object, { 'cache-control': 'private, max-age=31536000, immutable' })
 }
 
 /** An object for a client. */
@@ -60,7 +50,7 @@ export async function giveObject(call: SignedCall, hash: Bytes): Promise<Respons
   const object = await tenantOf(call).object(hash)
   // PROTOCOL [relay-4]
   if (object === null || isTree(object)) throw new KeyferryError('ERR_NOT_FOUND')
-  return octets(object, 'no-store')
+  return octets(object)
 }
 
 export const deliveryRoutes: readonly Route[] = [
