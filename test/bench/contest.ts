@@ -3,11 +3,13 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { type Keyring } from '../../web/index.ts'
 import { makeContenders, type Contender } from './contenders.ts'
 
-/** Bytes of plaintext, and how often it is done in a round, so that a clock of a tenth of a millisecond is good enough. */
+/** Bytes of plaintext; how often it is done in a round, so that a clock of a tenth of a millisecond is good enough; and how many rounds. */
 export interface Load {
   size: number
   times: number
   rounds: number
+  /** Milliseconds that a turn takes at least: the quick do it again until then, else they would find memory and caches as the slow ones before them left them. */
+  turn?: number
 }
 
 export type Operation = 'encrypt' | 'decrypt'
@@ -54,15 +56,19 @@ async function prepare(
   one: Contender,
   all: readonly Contender[],
   data: Bytes,
-  { times }: Load,
+  { times, turn = 0 }: Load,
 ): Promise<Turn> {
   const message = await makeMessage(one, all, data)
   return async (operation) => {
     collect()
     const began = performance.now()
-    for (let n = 0; n < times; n++)
+    let [done, spent] = [0, 0]
+    while (done < times || spent < turn) {
       await (operation === 'encrypt' ? one.encrypt(data) : one.decrypt(message))
-    return (performance.now() - began) / times
+      done++
+      spent = performance.now() - began
+    }
+    return spent / done
   }
 }
 

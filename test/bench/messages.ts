@@ -36,7 +36,7 @@ function loads(quick: boolean): Load[] {
   return [
     { size: 32, times: quick ? 50 : 100, rounds: quick ? 3 : 5 },
     { size: 1_000, times: quick ? 50 : 100, rounds: quick ? 3 : 5 },
-    { size: (quick ? 16 : 64) * MEBIBYTE, times: 1, rounds: 3 },
+    { size: (quick ? 16 : 64) * MEBIBYTE, times: 1, rounds: 5, turn: 400 },
   ]
 }
 

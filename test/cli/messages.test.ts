@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createKeyring } from '../../deriver/index.ts'
+import { type AppConfigJson } from '../../shared/config.ts'
 import { isMessage } from '../../web/index.ts'
 import { startAcme, type Acme } from '../lib/acme.ts'
 import { keyferryIn } from '../lib/cli.ts'
@@ -178,6 +179,24 @@ it.each<[number, string, string[]]>([
   expect(result.stderr).toMatch(/^keyferry: error: /)
   expect(result.stderr).toContain('\nkeyferry: hint: ')
   expect(result.stderr).toContain(text)
+})
+
+it('says which keyrings there are to choose from, and needs no choice where there is one', async () => {
+  const config = JSON.parse(readFileSync(join(home, 'keyferry.json'), 'utf8')) as AppConfigJson
+  const { keyrings } = config
+  expect(keyrings.map(({ name }) => name).toSorted()).toEqual(['notes', 'orders'])
+  const mine = ['--key', 'me.key', '--certificate', 'me.pem']
+  const which = await keyferry(['encrypt', ...mine], data)
+  expect([which.status, which.stdout.length]).toEqual([2, 0])
+  expect(which.stderr).toContain(
+    `--keyring is needed, one of ${keyrings[0]!.name}, ${keyrings[1]!.name}`,
+  )
+  const one = keyrings.filter(({ name }) => name === 'orders')
+  writeFileSync(join(home, 'one.json'), JSON.stringify({ ...config, keyrings: one }))
+  const sealed = await keyferry(['encrypt', ...mine, '--config', 'one.json'], data)
+  expect([sealed.status, sealed.stderr]).toEqual([0, ''])
+  const opened = await keyferry(['decrypt', ...mine, '--keyring', 'orders'], sealed.stdout)
+  expect(opened.stdout.equals(data)).toBe(true)
 })
 
 it('nothing of a deriver is loaded', async () => {

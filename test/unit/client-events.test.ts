@@ -1,5 +1,7 @@
 // The event stream: hints to fetch, from whoever is at the other end of a socket.
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { takeOffered } from '../../web/offered.ts'
+import { emptyState, type StoredState } from '../../web/store.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
 import { readTicket } from '../../shared/ticket.ts'
@@ -247,6 +249,20 @@ describe('a delivery on the socket', () => {
       expect([changes, relay.version > version]).toEqual([[], true])
     },
   )
+
+  it('is taken under the state by which it was judged, whatever comes meanwhile', async () => {
+    const { relay } = await start()
+    await relay.publish()
+    const state = emptyState()
+    let used: StoredState | undefined
+    const take = (base: StoredState): Promise<boolean> => {
+      used = base
+      return Promise.resolve(true)
+    }
+    const judged = takeOffered(await answerTo(relay), state, take, () => {})
+    expect(await judged).toBe(true)
+    expect(used).toBe(state)
+  })
 
   it('of an earlier head, or too long a one, changes nothing', async () => {
     const { relay, client, socket, notes } = await start()
