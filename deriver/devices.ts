@@ -2,7 +2,7 @@
  * Devices: certificate keys with their current key package and channel (docs/PROTOCOL.md, "Key package and request"). A key that was denied stays
  * denied, whatever certificate it comes with.
  */
-import { decodeBatch, encodeBatch } from '../shared/api.ts'
+import { decodeBatch, encodeBatch } from '../shared/deriver-calls.ts'
 import { encodeWelcome, welcomeInfo } from '../shared/bundle.ts'
 import { concat, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { sha256 } from '../shared/hash.ts'

@@ -1,5 +1,5 @@
 /** What `relay export` wrote, looked through as fsck.ts does it with a relay: what an operator hands over of a tenant is worth what the tenant can verify of it. */
-import { documentsSchema } from '../shared/api.ts'
+import { documentsSchema } from '../shared/deriver-calls.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { parseJson } from '../shared/json.ts'
 import { MAX_OBJECT } from '../shared/limits.ts'

@@ -2,7 +2,7 @@
  * Looks through everything that a relay stores of a tenant, and verifies it again: nothing but the tenant id and the newest trust document of the own database is taken for
  * granted. Changes nothing, here or there.
  */
-import { type Documents } from '../shared/api.ts'
+import { type Documents } from '../shared/deriver-calls.ts'
 import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
 import { base64url, equal, hex, type Bytes } from '../shared/bytes.ts'
 import { verifyCatalog } from '../shared/catalog.ts'

@@ -1,5 +1,6 @@
 /** The operator's side of a relay (docs/OPERATIONS.md): its tenants, by a bearer secret. No part of the protocol, and of no deriver. */
-import { decodeBatch, documentsSchema, JSON_TYPE, NEXT_HEADER } from '../shared/api.ts'
+import { JSON_TYPE, NEXT_HEADER } from '../shared/api.ts'
+import { decodeBatch, documentsSchema } from '../shared/deriver-calls.ts'
 import { base64url, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { parseJson } from '../shared/json.ts'

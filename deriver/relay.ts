@@ -2,20 +2,16 @@
  * The deriver's side of the relay's HTTP interface (docs/PROTOCOL.md, "HTTP"). Everything is called from here outwards: a deriver listens on
  * nothing. What a relay answers is bounded, and only a hint.
  */
+import { JSON_TYPE, NEXT_HEADER, OCTETS_TYPE, paths, SUBPROTOCOL } from '../shared/api.ts'
 import {
   decodeBatch,
   documentsSchema,
   encodeBatch,
   headsSchema,
-  JSON_TYPE,
   mailboxSchema,
-  NEXT_HEADER,
-  OCTETS_TYPE,
-  paths,
-  SUBPROTOCOL,
   type Documents,
   type Mailbox,
-} from '../shared/api.ts'
+} from '../shared/deriver-calls.ts'
 import { base64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { ERROR_CODES } from '../shared/error-codes.ts'

@@ -2,7 +2,7 @@
  * Key requests out of the mailbox: verified again from the ground up, since the relay could have written them, then decided, then written in
  * one transaction that decides again (docs/PROTOCOL.md, "Key package and request").
  */
-import { type RequestBody } from '../shared/api.ts'
+import { type RequestBody } from '../shared/deriver-calls.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { documentHash } from '../shared/document-hash.ts'

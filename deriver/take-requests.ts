@@ -1,5 +1,5 @@
 /** Requests out of a relay's mailbox, and what is answered. */
-import { type RequestBody } from '../shared/api.ts'
+import { type RequestBody } from '../shared/deriver-calls.ts'
 import { type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { type TrustDocument } from '../shared/trust.ts'

@@ -1,19 +1,17 @@
 /** The relay's HTTP interface, as relay, deriver and client share it (docs/PROTOCOL.md, "HTTP"). */
-import { concat, Reader, u32, type Bytes } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
 import { envelopeSchema, type Envelope } from './envelope.ts'
 import { type ErrorCode } from './errors.ts'
 import {
   MAX_BUNDLE,
-  MAX_HEADS_PAGE,
   MAX_KEYRINGS_PER_REQUEST,
   MAX_MANIFEST,
-  MAX_OBJECT,
   MAX_RELEASE,
   MAX_TRUST_STEPS,
   MAX_WELCOME,
 } from './limits.ts'
 import { MEMBER_LEAF } from './bundle.ts'
-import { bytes, int, list, object, orNull, oneOf, text, type Infer, type Schema } from './schema.ts'
+import { bytes, int, list, object, orNull, type Infer, type Schema } from './schema.ts'
 
 /** WebSocket subprotocol of the event stream. */
 export const SUBPROTOCOL = 'keyferry.v1'
@@ -23,6 +21,10 @@ export const OCTETS_TYPE = 'application/octet-stream'
 export const PROBLEM_TYPE = 'application/problem+json'
 /** Where a list of objects goes on: the hash of its last one, base64url. */
 export const NEXT_HEADER = 'keyferry-next'
+
+/** The two paths that clients have, apart from the others: these are all that a page loads. */
+export const callsPath = (tenant: string): string => `/v1/${tenant}/calls`
+export const eventsPath = (tenant: string): string => `/v1/${tenant}/events`
 
 /** Paths of the relay, for a tenant id. */
 export const paths = {
@@ -35,37 +37,14 @@ export const paths = {
   push: (tenant: string): string => `/v1/${tenant}/push`,
   head: (tenant: string): string => `/v1/${tenant}/head`,
   heads: (tenant: string): string => `/v1/${tenant}/heads`,
-  calls: (tenant: string): string => `/v1/${tenant}/calls`,
+  calls: callsPath,
   requests: (tenant: string): string => `/v1/${tenant}/requests`,
   answers: (tenant: string): string => `/v1/${tenant}/answers`,
-  events: (tenant: string): string => `/v1/${tenant}/events`,
+  events: eventsPath,
 } as const
 
-const crlList = list(bytes(1, 1_048_576), 0, 64)
-
-/** Body of `POST /v1/tenants`. */
-export const enrolmentSchema = object({ crls: crlList, invite: text(200), trust: envelopeSchema })
-/** Body of `POST /v1/{tenant}/push`. */
-export const pushSchema = object({
-  catalog: orNull(envelopeSchema),
-  crls: crlList,
-  head: envelopeSchema,
-})
-/** Answer of `GET /v1/{tenant}/documents`; before the first push there is no head. */
-export const documentsSchema = object({
-  catalog: orNull(envelopeSchema),
-  crls: list(bytes(1, 1_048_576), 0, 256),
-  head: orNull(envelopeSchema),
-  trust: list(envelopeSchema, 1, MAX_TRUST_STEPS),
-})
-/** What a client asks a deriver with: an item of the mailbox. */
-export const requestSchema = object({ package: envelopeSchema, request: envelopeSchema })
-/** Answer of `GET /v1/{tenant}/requests`. */
-export const mailboxSchema = object({ next: int(), requests: list(requestSchema, 0, 100) })
-/** Answer of `GET /v1/{tenant}/heads`. */
-export const headsSchema = object({ heads: list(envelopeSchema, 0, MAX_HEADS_PAGE), next: int() })
-/** Body of `POST /v1/{tenant}/answers`: requests up to and including `done` are dealt with. */
-export const answersSchema = object({ done: int(), refusals: list(envelopeSchema, 0, 1_000) })
+/** Revocation lists of a body. */
+export const crlList: Schema<Bytes[]> = list(bytes(1, 1_048_576), 0, 64)
 
 const proof = object({ index: int(0, 0xffffffff), path: list(bytes(32), 0, 32) })
 
@@ -90,53 +69,8 @@ export const deliverySchema = object({
   trust: list(envelopeSchema, 0, MAX_TRUST_STEPS),
 })
 
-export type Push = Infer<typeof pushSchema>
 export type Delivery = Infer<typeof deliverySchema>
 export type DeliveredKeyring = Infer<typeof deliveredKeyring>
-export type Documents = Infer<typeof documentsSchema>
-export type RequestBody = Infer<typeof requestSchema>
-export type Mailbox = Infer<typeof mailboxSchema>
-
-/** A message on the event stream. */
-export type Event =
-  | { type: 'head'; hash: Bytes }
-  /** `delivery` as it was parsed: whoever takes it decodes and verifies it as the answer to a call. */
-  | { type: 'delivery'; hash: Bytes; delivery: unknown }
-  | { type: 'request' }
-  | { type: 'refusal' }
-
-const headEvent = object({ hash: bytes(32), type: oneOf('head') })
-const deliveryEvent = object({
-  delivery: (value) => value,
-  hash: bytes(32),
-  type: oneOf('delivery'),
-})
-const plainEvent = object({ type: oneOf('request', 'refusal') })
-
-/** Schema of an {@link Event}. */
-export const eventSchema: Schema<Event> = (value, path) =>
-  typeof value !== 'object' || value === null || !('hash' in value)
-    ? plainEvent(value, path)
-    : 'delivery' in value
-      ? deliveryEvent(value, path)
-      : headEvent(value, path)
-
-/** Objects behind one another, each after its length. */
-export function encodeBatch(objects: readonly Bytes[]): Bytes {
-  return concat(...objects.flatMap((one) => [u32(one.length), one]))
-}
-
-/** Throws `ERR_MALFORMED`. */
-export function decodeBatch(batch: Bytes): Bytes[] {
-  const reader = new Reader(batch)
-  const out: Bytes[] = []
-  while (reader.left > 0) {
-    const length = reader.u32()
-    out.push(reader.take(length > MAX_OBJECT ? Number.POSITIVE_INFINITY : length))
-  }
-  return out
-}
-
 /** HTTP status of the errors that the relay answers with. Others are 400. */
 export const STATUS: Partial<
   Record<ErrorCode, 401 | 403 | 404 | 405 | 408 | 409 | 412 | 413 | 415 | 422 | 429 | 500>

@@ -55,18 +55,19 @@ export async function deriveChunkStep(
   const aeadKey = await subtle().importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage])
   t1.fill(0)
 
-  const step: ChunkStep = async (chunk, index) => {
-    if (index >= MAX_CHUNKS) {
-      throw new KeyferryError(usage === 'encrypt' ? 'ERR_TOO_LARGE' : 'ERR_OPEN')
-    }
+  const cipher = subtle()
+  const fail = (error: unknown): never => {
+    throw usage === 'encrypt' ? error : new KeyferryError('ERR_OPEN')
+  }
+  const step: ChunkStep = (chunk, index) => {
+    // One of its own for every call, whenever that reads it.
     const iv = baseNonce.slice()
-    const low = new DataView(iv.buffer, 8)
-    low.setUint32(0, low.getUint32(0) ^ index)
-    try {
-      return new Uint8Array(await subtle()[usage]({ name: 'AES-GCM', iv }, aeadKey, chunk))
-    } catch (error) {
-      throw usage === 'encrypt' ? error : new KeyferryError('ERR_OPEN')
-    }
+    for (let i = 0; i < 4; i++) iv[11 - i]! ^= index >>> (8 * i)
+    const made =
+      index < MAX_CHUNKS
+        ? cipher[usage]({ name: 'AES-GCM', iv }, aeadKey, chunk)
+        : Promise.reject<ArrayBuffer>(new KeyferryError('ERR_TOO_LARGE'))
+    return made.then((bytes) => new Uint8Array(bytes), fail)
   }
   return { commitment, step }
 }

@@ -2,7 +2,7 @@
  * The loop of a client: fetch, ask for what is missing, tell those who wait, sleep until something may be new. One of it runs per client, and
  * whoever needs a fetch shares it. What is accepted is decided in session.ts.
  */
-import { type Event } from '../shared/api.ts'
+import { type Event } from '../shared/events.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import {
   asKeyferryError,

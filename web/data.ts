@@ -1,6 +1,7 @@
 /** What an app gives to a keyring and what it becomes: bytes, streams, or a source to read parts of. */
 import { concat, utf8, type Bytes } from '../shared/bytes.ts'
 import type { MessageSource } from '../shared/message-range.ts'
+import { pipeThrough } from '../shared/message-stream.ts'
 
 /** What can be encrypted: bytes, or text as UTF-8. */
 export type Data = string | Uint8Array | ArrayBuffer | Blob
@@ -47,5 +48,5 @@ export function pipe(
 ): ReadableStream<Uint8Array> {
   // All kinds of data are a body of a response; what is no stream is copied.
   const { body } = new Response(data as BodyInit)
-  return body!.pipeThrough(transform, signal && { signal })
+  return pipeThrough(body!, transform, signal)
 }

@@ -2,7 +2,8 @@
  * The event stream (docs/PROTOCOL.md, "HTTP"): hints to fetch, over a WebSocket that is opened again whenever it breaks; where none gets through, by calls that
  * relays answer late.
  */
-import { eventSchema, paths, SUBPROTOCOL, type Event } from '../shared/api.ts'
+import { eventsPath, SUBPROTOCOL } from '../shared/api.ts'
+import { eventSchema, type Event } from '../shared/events.ts'
 import { utf8 } from '../shared/bytes.ts'
 import { type Signer } from '../shared/http-signature.ts'
 import { signTicket } from '../shared/ticket.ts'
@@ -53,7 +54,7 @@ async function listenOnce(
   options: ListenOptions,
 ): Promise<number> {
   const { tenant, signer, now, onHint, signal } = options
-  const url = new URL(paths.events(tenant), relay)
+  const url = new URL(eventsPath(tenant), relay)
   const ticket = await signTicket(url, signer, now())
   url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:'
   const socket = new Socket(url.href, [SUBPROTOCOL, ticket])

@@ -2,7 +2,7 @@
  * All of a client's HTTP calls (docs/PROTOCOL.md, "HTTP"). An answer is bytes from a stranger: bounded in size and time, its status and media type
  * checked, its error documents taken as hints.
  */
-import { JSON_TYPE, paths, PROBLEM_TYPE } from '../shared/api.ts'
+import { callsPath, JSON_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
@@ -158,7 +158,7 @@ export function createTransport(options: TransportOptions): Transport {
   const postTo =
     (relay: string, signal: AbortSignal): Post =>
     async (call, limit, type = JSON_TYPE) => {
-      const url = new URL(paths.calls(tenant), relay)
+      const url = new URL(callsPath(tenant), relay)
       const [method, body] = ['POST', encodeJson(call)]
       // Made anew for every attempt: a signature lives for a minute.
       const signed = await signCall({ method, url, body }, signer, now())

@@ -1,6 +1,6 @@
 /** What the console shows, out of the database. Never a key, a salt or a token: nothing here opens a key file. */
 import { base64url, hex, type Bytes } from '../../shared/bytes.ts'
-import { decodeBatch } from '../../shared/api.ts'
+import { decodeBatch } from '../../shared/deriver-calls.ts'
 import { parseCertificate } from '../../shared/x509.ts'
 import { readAlarms } from '../alarms.ts'
 import { readConditions } from '../conditions.ts'

@@ -1,7 +1,9 @@
 // docs/openapi.json says what the relay does: the same routes, roles, types, limits, codes and bodies. That every answer is listed, test/lib/calls.ts sees to.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import * as api from '../../shared/api.ts'
+import { deliverySchema, JSON_TYPE, paths, STATUS } from '../../shared/api.ts'
+import * as derivers from '../../shared/deriver-calls.ts'
+import { eventSchema } from '../../shared/events.ts'
 import { callName, callSchema } from '../../shared/calls.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
@@ -35,7 +37,7 @@ const componentOf = (schema: JsonSchema | undefined) => schema?.$ref?.split('/')
 
 describe('routes', () => {
   it('the paths and methods are those of worker/app.ts, and that of health', () => {
-    const own = [...routes.map(nameOf), `GET ${api.paths.health}`]
+    const own = [...routes.map(nameOf), `GET ${paths.health}`]
     expect([...listed.keys()].toSorted()).toEqual(own.toSorted())
     expect(new Set([...listed.values()].map((one) => one.operationId)).size).toBe(listed.size)
   })
@@ -77,7 +79,7 @@ describe('routes', () => {
           .filter(
             (code) =>
               !Object.hasOwn(ERROR_CODES, code) ||
-              String(api.STATUS[code as ErrorCode] ?? 400) !== status,
+              String(STATUS[code as ErrorCode] ?? 400) !== status,
           )
           .map((code) => `${name}: ${status} ${code}`)
       }),
@@ -104,10 +106,8 @@ describe('routes', () => {
 
   it('the bodies are those of the schemas below', () => {
     const bodies = [...listed].flatMap(([name, { requestBody, responses }]) => {
-      const answers = Object.values(responses).map(
-        ({ content }) => content?.[api.JSON_TYPE]?.schema,
-      )
-      const asked = requestBody?.content?.[api.JSON_TYPE]?.schema
+      const answers = Object.values(responses).map(({ content }) => content?.[JSON_TYPE]?.schema)
+      const asked = requestBody?.content?.[JSON_TYPE]?.schema
       const message = responses['101']?.['x-message']
       return [asked, ...answers, message].flatMap((schema) =>
         schema === undefined ? [] : [`${name}: ${componentOf(schema)}`],
@@ -156,27 +156,27 @@ const ticket: Schema<unknown> = (value) => {
 
 /** An event, and the delivery in it as whoever takes it decodes it. */
 const deliveryEvent: Schema<unknown> = (value, path) => {
-  const event = api.eventSchema(value, path)
-  return event.type === 'delivery' ? api.deliverySchema(event.delivery, path) : event
+  const event = eventSchema(value, path)
+  return event.type === 'delivery' ? deliverySchema(event.delivery, path) : event
 }
 
 /** The schemas by which relay, deriver and client decode. */
 const real: Record<string, Schema<unknown>> = {
-  Answers: api.answersSchema,
-  Delivery: api.deliverySchema,
+  Answers: derivers.answersSchema,
+  Delivery: deliverySchema,
   DeliveryCall: callSchema,
   DeliveryEvent: deliveryEvent,
-  Documents: api.documentsSchema,
-  Enrolment: api.enrolmentSchema,
+  Documents: derivers.documentsSchema,
+  Enrolment: derivers.enrolmentSchema,
   Envelope: envelopeSchema,
-  HeadEvent: api.eventSchema,
-  Heads: api.headsSchema,
-  KeyRequest: api.requestSchema,
+  HeadEvent: eventSchema,
+  Heads: derivers.headsSchema,
+  KeyRequest: derivers.requestSchema,
   News: newsSchema,
-  Mailbox: api.mailboxSchema,
+  Mailbox: derivers.mailboxSchema,
   ObjectCall: callSchema,
-  PlainEvent: api.eventSchema,
-  Push: api.pushSchema,
+  PlainEvent: eventSchema,
+  Push: derivers.pushSchema,
   RequestCall: callSchema,
   Ticket: ticket,
   WaitCall: callSchema,
@@ -208,10 +208,8 @@ describe('the operator', () => {
 describe('bodies', () => {
   it('every schema of a body of JSON that anybody decodes is looked at', () => {
     const decoded = [...listed.values()].flatMap(({ requestBody, responses }) => [
-      componentOf(requestBody?.content?.[api.JSON_TYPE]?.schema),
-      ...Object.values(responses).map(({ content }) =>
-        componentOf(content?.[api.JSON_TYPE]?.schema),
-      ),
+      componentOf(requestBody?.content?.[JSON_TYPE]?.schema),
+      ...Object.values(responses).map(({ content }) => componentOf(content?.[JSON_TYPE]?.schema)),
     ])
     const others = decoded.flatMap((name) => (name === undefined || name in real ? [] : [name]))
     expect(new Set(others)).toEqual(new Set(['Call', 'CallAnswer', 'Enrolled', 'Health']))

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { revokeClient } from '../../deriver/revocation.ts'
 import { rotateKeyring } from '../../deriver/keyrings.ts'
-import { encodeBatch } from '../../shared/api.ts'
+import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { toJson } from '../lib/calls.ts'
 import { codeOf } from '../lib/deriver.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'

@@ -1,12 +1,6 @@
 /** Calls of the relay's HTTP interface, signed or bent, over any `fetch`. */
-import {
-  deliverySchema,
-  encodeBatch,
-  JSON_TYPE,
-  OCTETS_TYPE,
-  paths,
-  type Delivery,
-} from '../../shared/api.ts'
+import { deliverySchema, JSON_TYPE, OCTETS_TYPE, paths, type Delivery } from '../../shared/api.ts'
+import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type ClientCall, type DeliveryRequest } from '../../shared/calls.ts'
 import { type Envelope } from '../../shared/envelope.ts'

@@ -3,12 +3,8 @@
  * told to misbehave. Everything it signs is really signed.
  */
 import { onTestFinished } from 'vitest'
-import {
-  deliverySchema,
-  type DeliveredKeyring,
-  type Delivery,
-  type RequestBody,
-} from '../../shared/api.ts'
+import { deliverySchema, type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type RequestBody } from '../../shared/deriver-calls.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
 import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'

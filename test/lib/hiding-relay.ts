@@ -2,15 +2,14 @@
  * A relay between a real deriver and real clients, in one `fetch` on the test's clock, that forgets nothing, can show a client an older state for
  * ever, refuse what it has read, repeat what it was asked, and change what it delivers.
  */
+import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
 import {
   answersSchema,
   decodeBatch,
   pushSchema,
-  type DeliveredKeyring,
-  type Delivery,
   type Push,
   type RequestBody,
-} from '../../shared/api.ts'
+} from '../../shared/deriver-calls.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
 import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'

@@ -1,6 +1,7 @@
 /** What a relay acknowledged to a deriver, and whether it is still there. */
 import { fetchHeads, fetchObjects, type RelayAccess } from '../../deriver/relay.ts'
-import { decodeBatch, paths } from '../../shared/api.ts'
+import { paths } from '../../shared/api.ts'
+import { decodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, hex, type Bytes } from '../../shared/bytes.ts'
 import { decodeEnvelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'

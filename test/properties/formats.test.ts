@@ -2,17 +2,17 @@
 // encoding. SLOW=1 runs twenty times as many.
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { deliverySchema } from '../../shared/api.ts'
 import {
   answersSchema,
   decodeBatch,
-  deliverySchema,
   encodeBatch,
   enrolmentSchema,
-  eventSchema,
   mailboxSchema,
   pushSchema,
   requestSchema,
-} from '../../shared/api.ts'
+} from '../../shared/deriver-calls.ts'
+import { eventSchema } from '../../shared/events.ts'
 import {
   decodeBundle,
   decodeMember,

@@ -1,7 +1,8 @@
 /** Notices over WebSockets (docs/PROTOCOL.md, "HTTP"). */
 import { makeRefusal, makeRequest } from '../lib/documents.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { deliverySchema, eventSchema, paths, SUBPROTOCOL, type Event } from '../../shared/api.ts'
+import { deliverySchema, paths, SUBPROTOCOL } from '../../shared/api.ts'
+import { eventSchema, type Event } from '../../shared/events.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'

@@ -1,6 +1,7 @@
 /** The relay as a witness of the log: which heads it keeps, and who gets them (docs/PROTOCOL.md [relay-11]). */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { headsSchema, paths } from '../../shared/api.ts'
+import { paths } from '../../shared/api.ts'
+import { headsSchema } from '../../shared/deriver-calls.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'

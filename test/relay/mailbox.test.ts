@@ -1,7 +1,8 @@
 /** Requests and refusals (docs/PROTOCOL.md [relay-9]). */
 import { makeRefusal, makeRequest } from '../lib/documents.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { mailboxSchema, paths, type Mailbox } from '../../shared/api.ts'
+import { paths } from '../../shared/api.ts'
+import { mailboxSchema, type Mailbox } from '../../shared/deriver-calls.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { type KeyRequestBody } from '../../shared/key-package.ts'

@@ -1,6 +1,7 @@
 /** Calls that wait for news (docs/PROTOCOL.md, "HTTP"), for clients that no WebSocket gets through to. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { paths, type Event } from '../../shared/api.ts'
+import { paths } from '../../shared/api.ts'
+import { type Event } from '../../shared/events.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { newsSchema } from '../../shared/news.ts'
 import { listen } from '../../web/events.ts'

@@ -1,6 +1,8 @@
 // App config, errors and the small forms of the HTTP interface.
 import { describe, expect, it } from 'vitest'
-import { decodeBatch, encodeBatch, eventSchema, paths, STATUS } from '../../shared/api.ts'
+import { paths, STATUS } from '../../shared/api.ts'
+import { decodeBatch, encodeBatch } from '../../shared/deriver-calls.ts'
+import { eventSchema } from '../../shared/events.ts'
 import { base64url, concat, u32, utf8 } from '../../shared/bytes.ts'
 import { callSchema } from '../../shared/calls.ts'
 import { parseAppConfig } from '../../shared/config.ts'

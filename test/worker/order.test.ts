@@ -1,7 +1,8 @@
 /** In which order a call is looked at (docs/PROTOCOL.md, "Admission"): what a stranger sends reaches no object, and is not even read. */
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { encodeBatch, OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import app from '../../worker/index.ts'

@@ -1,5 +1,6 @@
 /** Everything that is stored of a tenant, for its derivers and the operator: who checks it needs no part of it but the tenant id. */
-import { encodeBatch, NEXT_HEADER } from '../../shared/api.ts'
+import { NEXT_HEADER } from '../../shared/api.ts'
+import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, fromBase64url, fromUtf8, type Bytes } from '../../shared/bytes.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { tenantOf, type Route, type SignedCall } from '../call.ts'

@@ -1,5 +1,6 @@
 /** Enrolment and the tenant's chain of trust documents. */
-import { enrolmentSchema, JSON_TYPE } from '../../shared/api.ts'
+import { JSON_TYPE } from '../../shared/api.ts'
+import { enrolmentSchema } from '../../shared/deriver-calls.ts'
 import { concat, equal, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { checkCrl, MAX_CRL, parseCrl } from '../../shared/crl.ts'
 import { encodeEnvelope, envelopeSchema, type Envelope } from '../../shared/envelope.ts'

@@ -1,5 +1,6 @@
 /** Key requests on their way to the deriver, refusals on their way back, and the event stream. */
-import { answersSchema, JSON_TYPE, type RequestBody } from '../../shared/api.ts'
+import { JSON_TYPE } from '../../shared/api.ts'
+import { answersSchema, type RequestBody } from '../../shared/deriver-calls.ts'
 import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
 import { type WaitCall } from '../../shared/calls.ts'
 import { encodeEnvelope, peekPayload, type Envelope, type Role } from '../../shared/envelope.ts'

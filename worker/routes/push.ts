@@ -1,5 +1,6 @@
 /** What the deriver publishes: objects, then a head that names them (docs/PROTOCOL.md, [relay-6] to [relay-10]). */
-import { decodeBatch, JSON_TYPE, OCTETS_TYPE, pushSchema } from '../../shared/api.ts'
+import { JSON_TYPE, OCTETS_TYPE } from '../../shared/api.ts'
+import { decodeBatch, pushSchema } from '../../shared/deriver-calls.ts'
 import { equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
 import { verifyCatalog } from '../../shared/catalog.ts'
 import { checkCrl, parseCrl } from '../../shared/crl.ts'
