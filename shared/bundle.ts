@@ -16,7 +16,8 @@ import { labelInfo, lengthPrefixed } from './kdf.ts'
 import { MAX_BUNDLE, MAX_WELCOME } from './limits.ts'
 import { compareVersions, requireRising, type VersionId } from './manifest.ts'
 
-const WELCOME_MAGIC = utf8('KFWELCM\x01')
+/** Made where it is needed: a page that has its welcomes does not load it. */
+const welcomeMagic = (): Bytes => utf8('KFWELCM\x01')
 const BUNDLE_MAGIC = utf8('KFBUNDL\x01')
 /** Of a bundle whose entries carry sealed imports. */
 const IMPORTS_MAGIC = utf8('KFBUNDI\x01')
@@ -45,14 +46,14 @@ export interface Welcome {
 }
 
 export function encodeWelcome(w: Welcome): Bytes {
-  return concat(WELCOME_MAGIC, u16(w.kem), lengthPrefixed(w.encapsulated), w.ciphertext)
+  return concat(welcomeMagic(), u16(w.kem), lengthPrefixed(w.encapsulated), w.ciphertext)
 }
 
 /** Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`. */
 export function decodeWelcome(bytes: Bytes): Welcome {
   if (bytes.length > MAX_WELCOME) throw new KeyferryError('ERR_TOO_LARGE')
   const reader = new Reader(bytes)
-  reader.expect(WELCOME_MAGIC, 'welcome')
+  reader.expect(welcomeMagic(), 'welcome')
   const kem = reader.u16()
   const encapsulated = reader.take(reader.u16())
   const ciphertext = reader.take(48)

@@ -4,7 +4,7 @@
  */
 import { concat, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
-import { subtle } from './platform.ts'
+import { nodeCrypto, subtle } from './platform.ts'
 
 /** Bytes of plaintext in every chunk but the last one, which is shorter and may be empty. */
 export const CHUNK_LENGTH = 16384
@@ -24,6 +24,18 @@ const NO_PREFIX = { bytes: new Uint8Array(0), length: 0 }
 
 /** Encrypts or decrypts chunk number `index`, counted from 0. It takes its copy of `chunk` before it returns. */
 export type ChunkStep = (chunk: Bytes, index: number) => Promise<Bytes>
+
+/** AES-256-GCM of one chunk under a nonce that does not repeat. */
+export type ChunkCipher = (iv: Bytes, chunk: Bytes) => Promise<ArrayBuffer>
+
+/** The cipher of one message; `raw` is its key, and the caller's to wipe afterwards. */
+async function importCipher(usage: 'encrypt' | 'decrypt', raw: Bytes): Promise<ChunkCipher> {
+  const node = nodeCrypto()
+  if (node) return (await import('./chunk-node.ts')).createNodeCipher(node, usage, raw)
+  const cipher = subtle()
+  const key = await cipher.importKey('raw', raw, 'AES-GCM', false, [usage])
+  return (iv, chunk) => cipher[usage]({ name: 'AES-GCM', iv }, key, chunk)
+}
 
 /**
  * Derives key, base nonce and commitment of one message ("Key derivation") and returns the step for its chunks with the commitment, which may be on its
@@ -52,10 +64,9 @@ export async function deriveChunkStep(
   )
   // Whoever needs it hears of it; whoever fails before that does not.
   commitment.catch(() => {})
-  const aeadKey = await subtle().importKey('raw', t1.subarray(0, 32), 'AES-GCM', false, [usage])
+  const cipher = await importCipher(usage, t1.subarray(0, 32))
   t1.fill(0)
 
-  const cipher = subtle()
   const fail = (error: unknown): never => {
     throw usage === 'encrypt' ? error : new KeyferryError('ERR_OPEN')
   }
@@ -65,7 +76,7 @@ export async function deriveChunkStep(
     for (let i = 0; i < 4; i++) iv[11 - i]! ^= index >>> (8 * i)
     const made =
       index < MAX_CHUNKS
-        ? cipher[usage]({ name: 'AES-GCM', iv }, aeadKey, chunk)
+        ? cipher(iv, chunk)
         : Promise.reject<ArrayBuffer>(new KeyferryError('ERR_TOO_LARGE'))
     return made.then((bytes) => new Uint8Array(bytes), fail)
   }

@@ -29,7 +29,7 @@ export function createStartedStream(
     release(await prefix)
     return { step }
   }
-  return createChunkStream(CHUNK_LENGTH, 0, start, started)
+  return createChunkStream(CHUNK_LENGTH, 0, start)
 }
 
 /**
@@ -88,14 +88,13 @@ export function pipeThrough(
 /**
  * Gathers a prefix of `prefixLength` bytes (fewer when the stream ends in it), gives it to `start`, cuts the rest into
  * chunks of `size` bytes and runs the step on them: several at once, released in order. What is left at the end, also
- * nothing, is the last chunk. Fails as soon as `started` does. Not a `TransformStream` object, because its transformer
+ * nothing, is the last chunk. Without a prefix it starts, and fails, at once. Not a `TransformStream` object, because its transformer
  * cannot wait for the reader in the middle of a large piece.
  */
 function createChunkStream(
   size: number,
   prefixLength: number,
   start: Start,
-  started?: Promise<unknown>,
 ): TransformStream<Bytes, Bytes> {
   let input!: WritableStreamDefaultController
   let output!: ReadableStreamDefaultController<Bytes>
@@ -223,7 +222,6 @@ function createChunkStream(
     write: (piece) => guard(write(piece)),
     close: () => guard(close()),
   })
-  started?.catch(fail)
   const stream = { readable, writable }
   feeds.set(stream, (source, signal) => {
     const reader = source.getReader()

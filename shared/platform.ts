@@ -22,3 +22,31 @@ export function subtle(): SubtleCrypto {
     )
   return found
 }
+
+/** Of Node's crypto, what makes chunks of messages. */
+export interface NodeCrypto {
+  createSecretKey: (key: Uint8Array) => unknown
+  createCipheriv: MakeCipher
+  createDecipheriv: MakeCipher
+}
+
+type MakeCipher = (name: string, key: unknown, iv: Uint8Array, options: object) => NodeCipher
+
+/** A cipher of Node. */
+interface NodeCipher {
+  update(data: Uint8Array): Uint8Array<ArrayBuffer>
+  final(): Uint8Array
+  setAuthTag(tag: Uint8Array): void
+  getAuthTag(): Uint8Array
+}
+
+/** Node's own crypto on Node; `undefined` elsewhere, also where Node is imitated, and where another implementation is in the place of the platform's. */
+export function nodeCrypto(): NodeCrypto | undefined {
+  const { navigator, process } = globalThis as {
+    navigator?: { userAgent?: string }
+    process?: { getBuiltinModule?: (name: string) => NodeCrypto }
+  }
+  return !installed && navigator?.userAgent?.startsWith('Node')
+    ? process!.getBuiltinModule?.('node:crypto')
+    : undefined
+}

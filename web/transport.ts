@@ -130,17 +130,13 @@ async function readAnswer(
   signal: AbortSignal,
 ): Promise<Bytes | null> {
   const { status } = response
-  if (status === 202 || status === 204) {
-    response.body?.cancel().catch(() => {})
-    return null
-  }
+  const isEmpty = status === 202 || status === 204
   // A redirect too: nothing is followed.
-  if (status !== 200) return refuse(response, signal)
-  if (mediaType(response) !== type) {
-    response.body?.cancel().catch(() => {})
-    throw new KeyferryError('ERR_RELAY', `the answer is not ${type}`)
-  }
-  return readBounded(response, limit, signal)
+  if (!isEmpty && status !== 200) return refuse(response, signal)
+  if (!isEmpty && mediaType(response) === type) return readBounded(response, limit, signal)
+  response.body?.cancel().catch(() => {})
+  if (isEmpty) return null
+  throw new KeyferryError('ERR_RELAY', `the answer is not ${type}`)
 }
 
 function relayError(error: unknown, signal: AbortSignal): KeyferryError {

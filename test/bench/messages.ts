@@ -45,15 +45,18 @@ function nameOf(size: number): string {
   return size >= 1_000 ? `${size / 1_000} kB` : `${size} B`
 }
 
+/** Ways that let their pieces go. */
+const isStream = (name: string): boolean => name.endsWith('stream') || name.endsWith('let go')
+
 /** What a way is compared with: ours with the bare cipher, the others with ours; of long messages streams with streams. */
 function againstOf(name: string, size: number): string {
   const isLong = size >= MEBIBYTE
-  const isStream = isLong && (name.endsWith('stream') || name.endsWith('let go'))
+  const letsGo = isLong && isStream(name)
   // Of a long message the derivation of its key is nothing, and the cipher all.
-  const bare = isStream ? 'raw WebCrypto, let go' : 'raw WebCrypto'
+  const bare = letsGo ? 'raw WebCrypto, let go' : 'raw WebCrypto'
   if (name.startsWith('keyferry') && !isLong) return 'least calls'
   if (/^(keyferry|raw|least)/.test(name)) return bare
-  return isStream ? 'keyferry stream' : 'keyferry one-shot'
+  return letsGo ? 'keyferry stream' : 'keyferry one-shot'
 }
 
 /** Ours against the bare cipher, and the others against ours. */
@@ -103,17 +106,15 @@ async function openInPage([config, name]: [unknown, string]): Promise<void> {
   page.keyring = await client.keyring('notes')
 }
 
+type Open = (name: string) => Promise<Page>
+
 /** Of long messages each way has a page of its own: the memory that one leaves behind is no other's to collect. */
-async function takePages(open: (name: string) => Promise<Page>, load: Load): Promise<Result[]> {
-  const first = await open('names')
-  const names = await first.evaluate((wanted) => {
-    const page = globalThis as unknown as InPage
-    return page.namesOf(page.keyring, wanted)
-  }, load)
-  await first.close()
+async function takePages(open: Open, load: Load, names: readonly string[]): Promise<Result[]> {
   const turns = new Map<string, Turn>()
+  const tabs: Page[] = []
   for (const name of names) {
     const tab = await open(name)
+    tabs.push(tab)
     const prepareIn = async ([wanted, way]: [Load, string]): Promise<void> => {
       const page = globalThis as unknown as InPage
       page.turn = await page.prepareOne(page.keyring, wanted, way)
@@ -124,7 +125,27 @@ async function takePages(open: (name: string) => Promise<Page>, load: Load): Pro
       return tab.evaluate((one) => (globalThis as unknown as InPage).turn(one), operation)
     })
   }
-  return takeTurns(turns, load)
+  const results = await takeTurns(turns, load)
+  for (const tab of tabs) await tab.close()
+  return results
+}
+
+/** Streams beside streams, and then what holds whole messages beside its like: tens of megabytes in tabs that wait are no stream's to carry. */
+async function takeLong(open: Open, load: Load): Promise<Result[]> {
+  const first = await open('names')
+  const names = await first.evaluate((wanted) => {
+    const page = globalThis as unknown as InPage
+    return page.namesOf(page.keyring, wanted)
+  }, load)
+  await first.close()
+  return [
+    ...(await takePages(open, load, names.filter(isStream))),
+    ...(await takePages(
+      open,
+      load,
+      names.filter((name) => !isStream(name)),
+    )),
+  ]
 }
 
 async function inChromium(quick: boolean): Promise<Result[]> {
@@ -149,7 +170,7 @@ async function inChromium(quick: boolean): Promise<Result[]> {
       return run(keyring, wanted)
     }, short)
     await page.close()
-    return [...results, ...(await takePages(open, long))]
+    return [...results, ...(await takeLong(open, long))]
   } finally {
     await browser.close()
     await app.close()

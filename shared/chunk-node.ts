@@ -1,0 +1,55 @@
+/**
+ * Chunks of messages by Node's own crypto, loaded on Node alone: WebCrypto there takes longer to hand 16 KiB to another thread and back than these take to encrypt
+ * them.
+ */
+import type { Bytes } from './bytes.ts'
+import { TAG_LENGTH, type ChunkCipher } from './chunk.ts'
+import type { NodeCrypto } from './platform.ts'
+
+const CIPHER = 'aes-256-gcm'
+const OPTIONS = { authTagLength: TAG_LENGTH }
+/** Chunks after which other work of the thread has its turn: about a millisecond. */
+const TURN = 64
+
+const { setImmediate } = globalThis as unknown as { setImmediate: (work: () => void) => void }
+
+/** AES-256-GCM of chunks under nonces that do not repeat. Rejects for what does not decrypt. `raw` is not used any more when it returns. */
+export function createNodeCipher(
+  { createSecretKey, createCipheriv, createDecipheriv }: NodeCrypto,
+  usage: 'encrypt' | 'decrypt',
+  raw: Bytes,
+): ChunkCipher {
+  const key = createSecretKey(raw)
+  const encrypt = (iv: Bytes, chunk: Bytes): ArrayBuffer => {
+    const cipher = createCipheriv(CIPHER, key, iv, OPTIONS)
+    const out = new Uint8Array(chunk.length + TAG_LENGTH)
+    out.set(cipher.update(chunk))
+    cipher.final()
+    out.set(cipher.getAuthTag(), chunk.length)
+    return out.buffer
+  }
+  const decrypt = (iv: Bytes, chunk: Bytes): ArrayBuffer => {
+    const cipher = createDecipheriv(CIPHER, key, iv, OPTIONS)
+    cipher.setAuthTag(chunk.subarray(-TAG_LENGTH))
+    const { buffer, byteOffset, length } = cipher.update(chunk.subarray(0, -TAG_LENGTH))
+    // Throws for another tag: before that, nobody has a byte.
+    cipher.final()
+    return length === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + length)
+  }
+  const run = usage === 'encrypt' ? encrypt : decrypt
+  let count = 0
+  let pause: Promise<void> | undefined
+  return async (iv, chunk) => {
+    const made = run(iv, chunk)
+    if (++count % TURN === 0)
+      pause = new Promise((resolve) => {
+        setImmediate(() => {
+          pause = undefined
+          resolve()
+        })
+      })
+    // Whoever works on other chunks beside this one waits as well.
+    await pause
+    return made
+  }
+}

@@ -1,0 +1,106 @@
+// Chunks by Node's own ciphers are those of WebCrypto, and nothing else has them.
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { CHUNK_LENGTH, deriveChunkStep } from '../../shared/chunk.ts'
+import { encryptMessage } from '../../shared/message.ts'
+import { installSubtle, nodeCrypto } from '../../shared/platform.ts'
+import { expectCode } from '../lib/fixtures-expect.ts'
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+  installSubtle(undefined)
+})
+
+const { subtle } = crypto
+const [salt, context] = [new Uint8Array(24), new Uint8Array([7])]
+const key = await subtle.importKey(
+  'raw',
+  new Uint8Array(32),
+  { name: 'HMAC', hash: 'SHA-512' },
+  false,
+  ['sign'],
+)
+const data = crypto.getRandomValues(new Uint8Array(CHUNK_LENGTH))
+
+/** The step of Node's ciphers, or of WebCrypto. */
+async function stepOf(usage: 'encrypt' | 'decrypt', where: 'node' | 'web') {
+  if (where === 'web') vi.stubGlobal('navigator', undefined)
+  const { step } = await deriveChunkStep(usage, key, salt, context)
+  vi.unstubAllGlobals()
+  return step
+}
+
+it.each([0, 1, 15, 16, 17, CHUNK_LENGTH - 1, CHUNK_LENGTH])(
+  'a chunk of %i bytes is the same by both, and each opens it',
+  async (length) => {
+    const chunk = data.subarray(0, length)
+    for (const index of [0, 1, 0x01020304, 0xffffffff]) {
+      const sealed = await (await stepOf('encrypt', 'node'))(chunk, index)
+      expect(await (await stepOf('encrypt', 'web'))(chunk, index)).toEqual(sealed)
+      for (const where of ['node', 'web'] as const)
+        expect(await (await stepOf('decrypt', where))(sealed, index)).toEqual(chunk)
+    }
+  },
+)
+
+describe.each(['node', 'web'] as const)('of %s', (where) => {
+  it('no changed, cut or moved chunk is opened', async () => {
+    const sealed = await (await stepOf('encrypt', where))(data, 5)
+    const open = await stepOf('decrypt', where)
+    for (const at of [0, 9_000, sealed.length - 17, sealed.length - 16, sealed.length - 1]) {
+      const bad = sealed.slice()
+      bad[at]! ^= 1
+      await expectCode(open(bad, 5), 'ERR_OPEN')
+    }
+    for (const length of [0, 1, 12, 15, 16, sealed.length - 1])
+      await expectCode(open(sealed.subarray(0, length), 5), 'ERR_OPEN')
+    await expectCode(open(sealed, 4), 'ERR_OPEN')
+    expect(await open(sealed, 5)).toEqual(data)
+  })
+
+  it('a chunk is taken before the step returns', async () => {
+    const own = data.slice()
+    const made = (await stepOf('encrypt', where))(own, 0)
+    own.fill(0)
+    expect(await made).toEqual(await (await stepOf('encrypt', 'web'))(data, 0))
+  })
+})
+
+it('on Node nothing is sent to another thread', async () => {
+  const spies = [vi.spyOn(subtle, 'encrypt'), vi.spyOn(subtle, 'importKey')]
+  await encryptMessage(key, new Uint8Array(32), context, salt, data)
+  for (const spy of spies) expect(spy).not.toHaveBeenCalled()
+})
+
+it.each([
+  'Bun/1.3',
+  'Deno/2.5',
+  'Cloudflare-Workers',
+  'Mozilla/5.0 (linux) AppleWebKit/537.36 (KHTML, like Gecko) jsdom/27.0',
+  undefined,
+])('what calls itself %s has WebCrypto', async (userAgent) => {
+  vi.stubGlobal('navigator', { userAgent })
+  expect(nodeCrypto()).toBeUndefined()
+  const encrypt = vi.spyOn(subtle, 'encrypt')
+  await encryptMessage(key, new Uint8Array(32), context, salt, data.subarray(1))
+  expect(encrypt).toHaveBeenCalledOnce()
+})
+
+it('another implementation that was installed is the one that is used', async () => {
+  expect(nodeCrypto()).toBeDefined()
+  installSubtle(subtle)
+  expect(nodeCrypto()).toBeUndefined()
+})
+
+it('other work has its turn while a long message is encrypted', async () => {
+  let turns = 0
+  let isDone = false
+  const rest = (): void => {
+    turns++
+    if (!isDone) setImmediate(rest)
+  }
+  setImmediate(rest)
+  await encryptMessage(key, new Uint8Array(32), context, salt, new Uint8Array(640 * CHUNK_LENGTH))
+  isDone = true
+  expect(turns).toBeGreaterThanOrEqual(10)
+})
