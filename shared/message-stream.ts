@@ -192,6 +192,8 @@ function createChunkStream(
     depart()
   }
   const close = async (): Promise<void> => {
+    // What was stopped looks for no key.
+    goOn()
     if (!step) await begin()
     if (isFull()) await room()
     submit(buffer.subarray(0, filled))
@@ -236,7 +238,10 @@ function createChunkStream(
     if (signal?.aborted) abort()
     run()
       .catch(fail)
-      .finally(() => signal?.removeEventListener('abort', abort))
+      .finally(() => {
+        reader.releaseLock()
+        signal?.removeEventListener('abort', abort)
+      })
   })
   return stream
 }

@@ -47,6 +47,6 @@ export function nodeCrypto(): NodeCrypto | undefined {
     process?: { getBuiltinModule?: (name: string) => NodeCrypto }
   }
   return !installed && navigator?.userAgent?.startsWith('Node')
-    ? process!.getBuiltinModule?.('node:crypto')
+    ? process?.getBuiltinModule?.('node:crypto')
     : undefined
 }

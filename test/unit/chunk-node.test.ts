@@ -9,6 +9,7 @@ afterEach(() => {
   vi.unstubAllGlobals()
   vi.restoreAllMocks()
   installSubtle(undefined)
+  vi.useRealTimers()
 })
 
 const { subtle } = crypto
@@ -58,6 +59,14 @@ describe.each(['node', 'web'] as const)('of %s', (where) => {
     expect(await open(sealed, 5)).toEqual(data)
   })
 
+  it('a tag that was cut opens nothing, although it fits as far as it goes', async () => {
+    const tag = await (await stepOf('encrypt', where))(new Uint8Array(), 0)
+    const open = await stepOf('decrypt', where)
+    for (const length of [4, 8, 12, 15])
+      await expectCode(open(tag.subarray(0, length), 0), 'ERR_OPEN')
+    expect(await open(tag, 0)).toHaveLength(0)
+  })
+
   it('a chunk is taken before the step returns', async () => {
     const own = data.slice()
     const made = (await stepOf('encrypt', where))(own, 0)
@@ -103,4 +112,19 @@ it('other work has its turn while a long message is encrypted', async () => {
   await encryptMessage(key, new Uint8Array(32), context, salt, new Uint8Array(640 * CHUNK_LENGTH))
   isDone = true
   expect(turns).toBeGreaterThanOrEqual(10)
+})
+
+it('a long message is made while the clock of a test stands still', async () => {
+  vi.useFakeTimers()
+  // As where nothing was encrypted before that.
+  vi.resetModules()
+  const fresh = await import('../../shared/message.ts')
+  const long = new Uint8Array(200 * CHUNK_LENGTH)
+  const message = await fresh.encryptMessage(key, new Uint8Array(32), context, salt, long)
+  expect(message.length).toBeGreaterThan(long.length)
+})
+
+it('what has the name of Node and no process has WebCrypto', () => {
+  vi.stubGlobal('process', undefined)
+  expect(nodeCrypto()).toBeUndefined()
 })

@@ -1,6 +1,12 @@
 // Streams of messages at their ends: a reader or a source that goes away, and parameters that are wrong before anybody writes.
 import { describe, expect, it, vi } from 'vitest'
-import { createEncryptStream, pipeThrough } from '../../shared/message-stream.ts'
+import { CHUNK_LENGTH } from '../../shared/chunk.ts'
+import { encryptMessage } from '../../shared/message.ts'
+import {
+  createDecryptStream,
+  createEncryptStream,
+  pipeThrough,
+} from '../../shared/message-stream.ts'
 import { subtle } from '../../shared/platform.ts'
 
 const importKey = (hash: string) =>
@@ -22,6 +28,17 @@ it('what is closed while its reader goes away fails with the reason of the reade
   const reason = new Error('enough')
   await readable.cancel(reason)
   expect([await closing, await closed]).toEqual([reason, reason])
+})
+
+it('nothing more of a long piece is worked on when its reader went away', async () => {
+  const { readable, writable } = await make()
+  const writing = writable.getWriter().write(new Uint8Array(400 * CHUNK_LENGTH))
+  const reader = readable.getReader()
+  // Two: what comes first is the message's prefix, before anything of the piece.
+  for (let i = 0; i < 2; i++) await reader.read()
+  const reason = new Error('enough')
+  await reader.cancel(reason)
+  await expect(writing).rejects.toBe(reason)
 })
 
 it('a key of another kind fails the stream at once, for the reader too, although nobody writes', async () => {
@@ -128,4 +145,55 @@ describe('a source that is read without a WritableStream', () => {
     await expect.poll(() => removed.mock.calls.length).toBe(1)
     expect(removed.mock.calls).toEqual(added.mock.calls)
   })
+
+  it.each(['end', 'abort', 'cancel', 'error'])('is free again after its %s', async (how) => {
+    const { stream } = sourceOf(piece, ...(how === 'error' ? ['text'] : []))
+    const source = how === 'end' ? new Response(piece).body! : stream
+    const abort = new AbortController()
+    const reader = pipeThrough(source, await make(), abort.signal).getReader()
+    await reader.read()
+    expect(source.locked).toBe(true)
+    if (how === 'abort') abort.abort(reason)
+    if (how === 'cancel') await reader.cancel(reason)
+    else
+      await (async () => {
+        while (!(await reader.read()).done);
+      })().catch(() => {})
+    await expect.poll(() => source.locked).toBe(false)
+  })
+
+  it('of which only the head had come when it was stopped asks for no key', async () => {
+    const message = await encryptMessage(
+      await importKey('SHA-512'),
+      new Uint8Array(32),
+      new Uint8Array(),
+      new Uint8Array(24),
+      piece,
+    )
+    const { seen, stream } = sourceOf(message.slice(0, 60))
+    const findKey = vi.fn(() => importKey('SHA-512'))
+    const abort = new AbortController()
+    const out = pipeThrough(stream, createDecryptStream(new Uint8Array(), findKey), abort.signal)
+    const reading = readAll(out)
+    await expect.poll(() => seen.pulls).toBe(2)
+    abort.abort(reason)
+    await expect(reading).rejects.toBe(reason)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(findKey).not.toHaveBeenCalled()
+  })
+})
+
+it("a bad chunk fails the stream while a slow reader leaves no room, and is nobody else's error", async () => {
+  const key = await importKey('SHA-512')
+  const [id, context] = [new Uint8Array(32), new Uint8Array()]
+  const plain = new Uint8Array(40 * CHUNK_LENGTH)
+  const message = await encryptMessage(key, id, context, new Uint8Array(24), plain)
+  // The seventeenth chunk: for it there is room once one was read.
+  message[96 + 16 * (CHUNK_LENGTH + 16)]! ^= 1
+  const source = new Response(message).body!
+  const stream = createDecryptStream(context, () => Promise.resolve(key))
+  const reader = pipeThrough(source, stream, undefined).getReader()
+  await reader.read()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await expect(reader.closed).rejects.toMatchObject({ code: 'ERR_OPEN' })
 })
