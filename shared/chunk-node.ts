@@ -16,6 +16,10 @@ async function rest(): Promise<void> {
   await subtle().digest('SHA-256', new Uint8Array())
 }
 
+/** Of all messages: many that are short hold up a thread as one does that is long. */
+let count = 0
+let pause: Promise<void> | undefined
+
 /** AES-256-GCM of chunks under nonces that do not repeat. Rejects for what does not decrypt. `raw` is not used any more when it returns. */
 export function createNodeCipher(
   { createSecretKey, createCipheriv, createDecipheriv }: NodeCrypto,
@@ -40,8 +44,6 @@ export function createNodeCipher(
     return length === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + length)
   }
   const run = usage === 'encrypt' ? encrypt : decrypt
-  let count = 0
-  let pause: Promise<void> | undefined
   return async (iv, chunk) => {
     const made = run(iv, chunk)
     if (++count % TURN === 0) pause = rest()

@@ -1,6 +1,7 @@
 // Chunks by Node's own ciphers are those of WebCrypto, and nothing else has them.
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CHUNK_LENGTH, deriveChunkStep } from '../../shared/chunk.ts'
+import { createNodeCipher } from '../../shared/chunk-node.ts'
 import { encryptMessage } from '../../shared/message.ts'
 import { installSubtle, nodeCrypto } from '../../shared/platform.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
@@ -127,4 +128,14 @@ it('a long message is made while the clock of a test stands still', async () => 
 it('what has the name of Node and no process has WebCrypto', () => {
   vi.stubGlobal('process', undefined)
   expect(nodeCrypto()).toBeUndefined()
+})
+
+it('other work has its turn among many short messages, too', async () => {
+  let turns = 0
+  setImmediate(() => turns++)
+  for (let i = 0; i < 20; i++) {
+    const cipher = createNodeCipher(nodeCrypto()!, 'encrypt', new Uint8Array(32))
+    for (let j = 0; j < 10; j++) await cipher(new Uint8Array(12), data)
+  }
+  expect(turns).toBe(1)
 })
