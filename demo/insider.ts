@@ -49,11 +49,12 @@ function older({ ask, honest, past }: Exchange): Bent | null {
 
 /** The release and leaf of a keyring whose members are the client and the insider's own device. */
 function withMember(item: DeliveredKeyring, own: OwnKeys): DeliveredKeyring {
-  if (item.member === null) return item
-  const leaves = [item.member.leaf, own.member]
+  const leaf = item.member?.leaf
+  const leaves = leaf === undefined ? [own.member] : [leaf, own.member]
   const members = buildTree(leaves, MEMBER_LEAF).head
   const release = encodeJson({ ...decodeRelease(item.release), members })
-  return { ...item, release, member: { leaf: item.member.leaf, proof: proveLeaf(leaves, 0) } }
+  const member = leaf === undefined ? null : { leaf, proof: proveLeaf(leaves, 0) }
+  return { ...item, release, member }
 }
 
 /** What a client is given in place of the honest answer; `null` for nothing new. */

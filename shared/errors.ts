@@ -25,7 +25,7 @@ export const CLIENT_CODES = {
   ERR_ROLE: 'the certificate has another role',
   ERR_SIGNER: 'the signer named in the body is not the one who signed',
   ERR_SIGNATURE: 'the signature is not valid',
-  ERR_WEAK_KEY: 'the public key is of small order or not a valid point',
+  ERR_WEAK_KEY: 'a weak or invalid public key',
   ERR_UNSIGNED: 'not signed by its sender',
   ERR_SENDER: 'not a sender that this keyring or the caller takes',
   // Trust document.
@@ -41,7 +41,7 @@ export const CLIENT_CODES = {
   ERR_FORK: 'two different documents carry the same number',
   ERR_HASH: 'not the document that the signed statement names',
   ERR_UNLOGGED: 'not in the audit log that the head commits to',
-  ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for',
+  ERR_DOCUMENT_MISMATCH: 'not the document asked for',
   // Keys.
   ERR_SUITE: 'a suite that the trust document does not allow',
   ERR_NOT_RECIPIENT: 'made for another recipient',
@@ -50,7 +50,7 @@ export const CLIENT_CODES = {
   ERR_COMMITMENT: 'the key is not the one the authority committed to',
   ERR_OPEN: 'cannot be opened',
   ERR_UNKNOWN_KEY: 'under a key that this keyring does not have',
-  ERR_UNSUPPORTED: 'needs something this version does not implement',
+  ERR_UNSUPPORTED: 'not supported by this version, or here',
   // Requests.
   ERR_DENIED: 'denied by the deriver',
   ERR_REMOVED: 'removed from the keyring by the deriver',

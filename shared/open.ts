@@ -2,7 +2,7 @@
  * What a client does with a delivery before it touches a key (docs/PROTOCOL.md, "Opening a delivery"). State goes in, a verified view and the
  * next state come out; nothing is stored here and nothing is believed that a signature does not reach.
  */
-import { decodeBundle, decodeMember, encodeMember, type Bundle, type MemberLeaf } from './bundle.ts'
+import { decodeBundle, type Bundle, type MemberLeaf } from './bundle.ts'
 import type { CatalogBody } from './catalog.ts'
 import { isReplaced, lowestCrl, requireNotBelow } from './numbered.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
@@ -14,6 +14,7 @@ import { digest } from './digest.ts'
 import { lazily } from './lazy.ts'
 import { type DeliveredKeyring, type Delivery } from './api.ts'
 import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
+import { openMember, type HeldMember } from './membership.ts'
 import {
   decodeRelease,
   requireLogged,
@@ -71,6 +72,8 @@ export interface OpenContext {
   trust: TrustDocument | null
   /** An object kept from before, by its hash. */
   kept: (hash: Bytes) => Bytes | undefined
+  /** The client's leaf that was accepted last for a keyring, and the tree that it is of. */
+  held: (keyring: Bytes) => HeldMember | null
   /** Checks signatures of CAs: one that remembers, for a client that goes on. */
   verify?: CaVerifier | undefined
 }
@@ -168,10 +171,9 @@ async function openKeyring(
   catalog: CatalogBody,
   lastManifests: Accepted['manifests'],
   context: OpenContext,
-): Promise<KeyringView | null> {
+): Promise<KeyringView> {
   const { keyring } = item
   const { releases, incarnation, tenant } = head.body
-  if (item.member === null) return null
   // PROTOCOL [open-10]
   const releaseBytes = item.release
   await verifyLeaf(
@@ -204,13 +206,7 @@ async function openKeyring(
     'manifest',
   )
   // PROTOCOL [open-14]
-  const member = decodeMember(item.member.leaf)
-  await verifyLeaf(
-    encodeMember(member),
-    item.member.proof,
-    release.members.size,
-    release.members.root,
-  )
+  const { member, slot } = await openMember(item, release.members, context.held(keyring))
   if (!equal(member.packageHash, context.packageHash)) throw new KeyferryError('ERR_NOT_RECIPIENT')
   // PROTOCOL [open-18]
   const bundleBytes = await object(item.bundle, release.bundle, context.kept, 'bundle')
@@ -230,7 +226,7 @@ async function openKeyring(
     manifest,
     bundle,
     member,
-    slot: item.member.proof.index,
+    slot,
     welcome,
     objects,
   }
@@ -278,7 +274,6 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
     }
     seen.add(id)
     const view = await openKeyring(item, head, catalog.body, manifests, context)
-    if (view === null) continue
     keyrings.push(view)
     manifests[id] = { number: view.manifest.number, hash: view.release.manifest }
   }

@@ -13,7 +13,7 @@ import { openDelivery, type KeyringView } from '../shared/open.ts'
 import { lazily } from '../shared/lazy.ts'
 import { requireChannel } from '../shared/unwrap.ts'
 import { type Keys } from './keys.ts'
-import { findObject, showKeyrings, writeView } from './state.ts'
+import { findObject, keyringOf, showKeyrings, writeView } from './state.ts'
 import { type StoredPackage, type StoredState, type StoredView } from './store.ts'
 
 /** Who accepts, and what was asked for. */
@@ -70,6 +70,7 @@ export async function acceptDelivery(
     last: state.accepted,
     trust: state.accepted?.trust ?? null,
     kept: (hash) => findObject(state, hash),
+    held: (id) => keyringOf(state, id).view,
     verify: context.verify,
   })
   const { accepted, keyrings: views } = opened

@@ -15,9 +15,7 @@ async function isWelcome(offered: unknown, state: StoredState): Promise<boolean>
   const { accepted } = state
   if (accepted !== null && equal(await documentDigest(head), accepted.head.hash)) return false
   const held = Object.values(state.keyrings).filter(({ id }) => isCurrent(state, id))
-  return held.every(({ id }) =>
-    keyrings.some(({ keyring, member }) => member !== null && equal(keyring, id)),
-  )
+  return held.every(({ id }) => keyrings.some(({ keyring }) => equal(keyring, id)))
 }
 
 /** Whether `take` has taken a delivery under the state by which it was judged. Where it refuses, what a relay answers counts: nobody asked for this one. Only a contradiction is told, since `take` has kept the proof. */

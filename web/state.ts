@@ -104,6 +104,7 @@ export function writeView(
     ...objects,
     manifestHash: release.manifest,
     bundleHash: release.bundle,
+    members: release.members,
     member,
     slot,
     head: { incarnation, version, expiresAt },
@@ -230,7 +231,10 @@ export function deliveryRequest(
   const { accepted } = state
   const viewOf = (id: Bytes): StoredView | null => keyringOf(state, id).view
   const held = keyrings.filter((id) => !absent.has(hex(id)) && viewOf(id) !== null)
-  const objects = held.flatMap((id) => [viewOf(id)!.bundleHash, viewOf(id)!.manifestHash])
+  const objects = held.flatMap((id) => {
+    const { bundleHash, manifestHash, members } = viewOf(id)!
+    return [bundleHash, manifestHash, members?.index ?? bundleHash]
+  })
   const welcomes = state.packages.flatMap(({ hash, channel }) =>
     equal(hash, packageHash) && channel !== null ? [channel.welcomeHash] : [],
   )

@@ -2,6 +2,7 @@
  * What a client keeps, and where. A store is trusted like the device itself: whoever can write it can make the client go back, whoever can read
  * it has what the client has (browsers keep keys unreadable even then; see the file store for Node).
  */
+import type { TreeHead } from '../shared/tree.ts'
 import { type MemberLeaf } from '../shared/bundle.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
@@ -36,6 +37,8 @@ export interface StoredView {
   bundleHash: Bytes
   member: MemberLeaf
   slot: number
+  /** The tree of members that the leaf is of. */
+  members?: TreeHead | undefined
   /** The head it stood under; seconds. */
   head: { incarnation: number; version: number; expiresAt: number }
 }

@@ -37,6 +37,8 @@ export interface DeliveryParts {
   trust: Bytes[]
   crls: Bytes[]
   keyrings: DeliveredKeyring[]
+  /** Of each of them, the client's slot and the hash of its welcome: not everything that it holds is delivered. */
+  places: { slot: number; welcomeHash: Bytes }[]
   refusals: Bytes[]
 }
 
@@ -91,6 +93,7 @@ export class Deliveries {
     const held = new HashSet()
     for (const hash of ask.have.objects) held.add(hash)
     const keyrings: DeliveredKeyring[] = []
+    const places: DeliveryParts['places'] = []
     let isNew =
       !equal(ask.have.head, row.hash) || trust.length > 0 || catalog !== null || refusals.length > 0
     const seen = new HashSet()
@@ -98,14 +101,15 @@ export class Deliveries {
       if (!seen.add(keyring)) continue
       const found = this.#item(row, keyring, ask.package, ask.slots[i] ?? 0, held)
       if (found === undefined) continue
-      const { item, isComplete } = found
+      const { item, isComplete, place } = found
       size += 8_192 + sizeOf(item.bundle, item.manifest, item.release)
       // The client asks again for what did not fit.
       if (size > MAX_DELIVERY) break
       isNew ||= !isComplete
       keyrings.push(item)
+      places.push(place)
     }
-    return isNew ? { head: row.head, catalog, trust, crls, keyrings, refusals } : null
+    return isNew ? { head: row.head, catalog, trust, crls, keyrings, places, refusals } : null
   }
 
   /**
@@ -118,7 +122,9 @@ export class Deliveries {
     packageHash: Bytes,
     hint: number,
     held: HashSet,
-  ): { item: DeliveredKeyring; isComplete: boolean } | undefined {
+  ):
+    | { item: DeliveredKeyring; isComplete: boolean; place: DeliveryParts['places'][number] }
+    | undefined {
     if (packageHash.length === 0) return undefined
     const { releases, manifests } = rootsOf(row)
     const release = this.#place(releases, keyring)
@@ -141,12 +147,14 @@ export class Deliveries {
       keyring,
       manifest: manifestBytes,
       manifestProof: manifest.proof,
-      member: { leaf: member.leaf, proof: member.proof },
+      // Whoever holds a leaf of this tree has shown that it is there.
+      member: held.has(body.members.index) ? null : { leaf: member.leaf, proof: member.proof },
       release: releaseBytes,
       releaseProof: release.proof,
       welcome,
     }
-    return { item, isComplete: wanted.every((hash) => held.has(hash)) }
+    const place = { slot: member.slot, welcomeHash }
+    return { item, isComplete: wanted.every((hash) => held.has(hash)), place }
   }
 
   #index({ index }: TreeHead, leafLength: number): Index | undefined {

@@ -2,7 +2,7 @@
  * Deliveries as text, and those that go over a socket without being asked for (docs/PROTOCOL.md, "HTTP"): what the relay would answer to the client's last ask, under the
  * new head.
  */
-import { decodeMember } from '../shared/bundle.ts'
+import { type DeliveredKeyring } from '../shared/api.ts'
 import { base64url, equal, fromUtf8, type Bytes } from '../shared/bytes.ts'
 import { canonicalJson } from '../shared/json.ts'
 import { MAX_WHOLE } from '../shared/limits.ts'
@@ -13,6 +13,15 @@ import { writeFields } from './problem.ts'
 
 /** Keyrings of an ask that is remembered: it stands in the attachment of a socket, which has room for 16 KiB. */
 const MAX_REMEMBERED = 16
+
+/** A keyring as text. Canonical JSON, which has no null, is that of its fields. */
+function writeItem(item: DeliveredKeyring): string {
+  const fields = Object.entries(item).map(([name, value]) => [
+    name,
+    value === null ? 'null' : canonicalJson(value),
+  ])
+  return writeFields(Object.fromEntries(fields) as Record<string, string>)
+}
 
 /** The answer as text: stored envelopes are JSON already. */
 export function writeDelivery({
@@ -28,7 +37,7 @@ export function writeDelivery({
     catalog: catalog === null ? 'null' : fromUtf8(catalog),
     crls: JSON.stringify(crls.map(base64url)),
     head: fromUtf8(head),
-    keyrings: canonicalJson(keyrings),
+    keyrings: `[${keyrings.map(writeItem).join(',')}]`,
     refusals: envelopes(refusals),
     trust: envelopes(trust),
   }
@@ -45,13 +54,13 @@ export function nextAsk(
   if (length === 0 || length > MAX_REMEMBERED || parts === undefined) return null
   if (parts === null) return ask
   const row = hot.current()!
-  const objects = parts.keyrings.flatMap(({ release, member }) => {
-    const { bundle, manifest } = decodeRelease(release)
-    return [bundle, manifest, decodeMember(member!.leaf).welcomeHash]
+  const objects = parts.keyrings.flatMap(({ release }, i) => {
+    const { bundle, manifest, members } = decodeRelease(release)
+    return [bundle, manifest, members.index, parts.places[i]!.welcomeHash]
   })
   const slots = ask.keyrings.map((id) => {
-    const item = parts.keyrings.find(({ keyring }) => equal(keyring, id))
-    return item?.member?.proof.index ?? 0
+    const i = parts.keyrings.findIndex(({ keyring }) => equal(keyring, id))
+    return parts.places[i]?.slot ?? 0
   })
   const trust = hot.newestTrust()?.number ?? 0
   return { ...ask, slots, have: { catalog: row.catalogNumber, head: row.hash, objects, trust } }

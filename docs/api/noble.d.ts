@@ -47,7 +47,7 @@ const CLIENT_CODES: {
     readonly ERR_ROLE: 'the certificate has another role';
     readonly ERR_SIGNER: 'the signer named in the body is not the one who signed';
     readonly ERR_SIGNATURE: 'the signature is not valid';
-    readonly ERR_WEAK_KEY: 'the public key is of small order or not a valid point';
+    readonly ERR_WEAK_KEY: 'a weak or invalid public key';
     readonly ERR_UNSIGNED: 'not signed by its sender';
     readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
     readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
@@ -61,7 +61,7 @@ const CLIENT_CODES: {
     readonly ERR_FORK: 'two different documents carry the same number';
     readonly ERR_HASH: 'not the document that the signed statement names';
     readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
-    readonly ERR_DOCUMENT_MISMATCH: 'a valid document, but not the one asked for';
+    readonly ERR_DOCUMENT_MISMATCH: 'not the document asked for';
     readonly ERR_SUITE: 'a suite that the trust document does not allow';
     readonly ERR_NOT_RECIPIENT: 'made for another recipient';
     readonly ERR_KEYRING: 'of another keyring';
@@ -69,7 +69,7 @@ const CLIENT_CODES: {
     readonly ERR_COMMITMENT: 'the key is not the one the authority committed to';
     readonly ERR_OPEN: 'cannot be opened';
     readonly ERR_UNKNOWN_KEY: 'under a key that this keyring does not have';
-    readonly ERR_UNSUPPORTED: 'needs something this version does not implement';
+    readonly ERR_UNSUPPORTED: 'not supported by this version, or here';
     readonly ERR_DENIED: 'denied by the deriver';
     readonly ERR_REMOVED: 'removed from the keyring by the deriver';
     readonly ERR_PENDING: 'waiting for an administrator of the deriver';

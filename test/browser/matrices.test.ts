@@ -84,6 +84,7 @@ beforeAll(async () => {
     last: null,
     trust: null,
     kept: () => undefined,
+    held: () => null,
   }
 })
 

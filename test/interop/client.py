@@ -88,7 +88,7 @@ class Client:
         have = {
             'catalog': last['catalog'].body['number'] if last else 0,
             'head': b'',
-            'objects': list(self.objects),
+            'objects': [*self.objects, *(view['release']['members']['index'] for view in self.views.values())],
             'trust': last['trust'].body['number'] if last else 0,
         }
         body = {'have': have, 'keyrings': keyrings, 'package': self.package_hash, 'slots': slots}
@@ -103,6 +103,7 @@ class Client:
             'now': now,
             'trust': last['trust'] if last else None,
             'last': last,
+            'held': self.views,
             'kept': self.objects,
         }
         state, views = open_delivery(delivery, ask)

@@ -73,6 +73,17 @@ def find_catalog(delivered, head, trust, last, tenant):
     return catalog
 
 
+def open_member(delivered, members, held):
+    """The leaf and its slot: delivered, or held since it was found in the same tree. PROTOCOL [open-14]"""
+    if delivered is None:
+        before = held and held['release']['members']
+        is_same = before and (before['root'], before['size']) == (members['root'], members['size'])
+        need(is_same, 'ERR_HASH', 'no leaf')
+        return held['member'], held['slot']
+    require_leaf(delivered['leaf'], delivered['proof'], members['root'], members['size'])
+    return read_member(delivered['leaf']), delivered['proof']['index']
+
+
 def open_keyring(one, head, catalog, ask, numbers):
     """PROTOCOL [open-10] to [open-14], [open-18], [log-3]"""
     keyring, releases, manifests = one['keyring'], head.body['releases'], catalog.body['manifests']
@@ -93,10 +104,7 @@ def open_keyring(one, head, catalog, ask, numbers):
     need(manifest['keyring'] == keyring, 'ERR_KEYRING')
     require_not_below(manifest['number'], release['manifest'], numbers.get(keyring))
 
-    member = one['member']
-    need(member is not None, 'ERR_UNPROVEN')
-    require_leaf(member['leaf'], member['proof'], release['members']['root'], release['members']['size'])
-    leaf = read_member(member['leaf'])
+    leaf, slot = open_member(one['member'], release['members'], ask['held'].get(keyring))
     need(leaf['packageHash'] == ask['packageHash'], 'ERR_NOT_RECIPIENT')
 
     bundle_bytes = one['bundle'] or kept.get(release['bundle'], b'')
@@ -112,7 +120,7 @@ def open_keyring(one, head, catalog, ask, numbers):
         'objects': {sha256(data): data, sha256(bundle_bytes): bundle_bytes},
         'release': release,
         'releaseHash': sha256(one['release']),
-        'slot': member['proof']['index'],
+        'slot': slot,
         'welcome': one['welcome'] or kept.get(leaf['welcomeHash'], b''),
     }
 
@@ -123,8 +131,8 @@ def place_of(one):
 
 def open_delivery(delivery, ask):
     """
-    The state after a delivery, and a view per keyring. `ask`: tenant, floor, packageHash, keyrings, now, trust, last (a state or None) and what
-    was kept of objects, by hash.
+    The state after a delivery, and a view per keyring. `ask`: tenant, floor, packageHash, keyrings, now, trust, last (a state or None), held (views by
+    keyring) and what was kept of objects, by hash.
     """
     tenant, now, last = ask['tenant'], ask['now'], ask['last']
     trust = follow_trust(tenant, ask['trust'], delivery['trust'], ask['floor'], now)

@@ -218,6 +218,7 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
         change(delivery)
         return Buffer.from(JSON.stringify(delivery))
       }
+    const foreign = { leaf: base64url(new Uint8Array(136)), proof: { index: 0, path: [] } }
     const bends: [string, Bend][] = [
       ['ERR_ROLLBACK', () => old],
       ['ERR_MALFORMED', (body) => body.subarray(1)],
@@ -230,7 +231,7 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
       ['ERR_PATH_INVALID', edit(({ head: one }) => one.certificates.shift())],
       ['ERR_HASH', edit(({ keyrings }) => (keyrings[0]!['releaseProof'] = { index: 0, path: [] }))],
       ['ERR_DOCUMENT_MISMATCH', edit(({ keyrings }) => keyrings.push(keyrings[0]!))],
-      ['ERR_UNPROVEN', edit(({ keyrings }) => (keyrings[0]!['member'] = null))],
+      ['ERR_HASH', edit(({ keyrings }) => (keyrings[0]!['member'] = foreign))],
     ]
     const message = base64url(await notes.encrypt('still there', { context: '' }))
     for (const [code, bend] of bends) {

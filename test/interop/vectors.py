@@ -157,7 +157,8 @@ def run_delivery(given, vectors):
 
     def parse(patch):
         merged = merge(vectors['delivery'], patch)
-        return delivery_body({**merged, 'catalog': merged['catalog'] or None})
+        keyrings = [{**one, 'member': one['member'] or None} for one in merged['keyrings']]
+        return delivery_body({**merged, 'catalog': merged['catalog'] or None, 'keyrings': keyrings})
 
     ask = {
         'tenant': context['tenant'],
@@ -167,11 +168,13 @@ def run_delivery(given, vectors):
         'now': context['now'],
         'trust': trust,
         'last': None,
+        'held': {},
         'kept': {},
     }
     if 'state' in given:
-        last, _ = open_delivery(parse({}), ask)
+        last, views = open_delivery(parse({}), ask)
         kept = given['state']
+        ask['held'] = views if kept.get('held') else {}
         last['head'] = {**kept['head'], 'hash': un(kept['head']['hash'])}
         last['catalog'].body['number'] = kept['catalog']['number']
         last['catalog'].hash = un(kept['catalog']['hash'])

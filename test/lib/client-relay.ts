@@ -190,7 +190,7 @@ export class ClientRelay {
       keyring,
       manifest: give(shown.manifest),
       manifestProof: manifest.proof,
-      member,
+      member: ask.have.objects.some((one) => equal(one, shown.members.index)) ? null : member,
       release: bytes,
       releaseProof: release.proof,
       welcome: give(member.leaf.slice(64, 96)),

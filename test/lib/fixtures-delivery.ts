@@ -274,6 +274,7 @@ export function openContext(world: World, edit: Partial<OpenContext> = {}): Open
     last: null,
     trust: world.tenant.trust,
     kept: () => undefined,
+    held: () => null,
     ...edit,
   }
 }

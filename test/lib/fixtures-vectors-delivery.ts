@@ -29,16 +29,21 @@ export function recipientJson(device: Device, name: string): object {
   return { suite, publicKey: hex(publicKey), privateKey: hex(recipientSecret(suite, name)) }
 }
 
-/** A delivery as the relay answers it. Only `catalog` can be null, and is empty text then, since a merge patch cannot say null. */
+/** A delivery as the relay answers it. `catalog` and `member` can be null, and are empty text then, since a merge patch cannot say null. */
 function deliveryJson(delivery: Delivery): Json {
-  const { catalog, trust, head, ...rest } = delivery
-  const plain = JSON.parse(canonicalJson(rest)) as { [name: string]: Json }
+  const { catalog, trust, head, keyrings, ...rest } = delivery
+  const items = keyrings.map((one) => ({ ...one, member: one.member ?? '' }))
+  const plain = JSON.parse(canonicalJson({ ...rest, keyrings: items })) as { [name: string]: Json }
   return {
     ...plain,
     catalog: catalog === null ? '' : (toJson(catalog) as Json),
     head: toJson(head) as Json,
     trust: trust.map((one) => toJson(one) as Json),
   }
+}
+
+function withoutLeaf(delivery: Delivery): Delivery {
+  return { ...delivery, keyrings: delivery.keyrings.map((one) => ({ ...one, member: null })) }
 }
 
 export async function deliveryVectors(world: World): Promise<object> {
@@ -94,7 +99,7 @@ export async function deliveryVectors(world: World): Promise<object> {
   const keyIds = versions.map((v) => hex(v.keyId))
   return {
     comment:
-      'Each case applies `patch` (RFC 7396) to `delivery`; an empty `catalog` stands for null. The client begins with `context` and `state` (null: nothing accepted yet), opens the delivery, then welcome, cell, name and every bundled version of each keyring, and then asks for what `use` says; the output of `rewrap` is whether a message of that key id needs it.',
+      'Each case applies `patch` (RFC 7396) to `delivery`; an empty `catalog` or `member` stands for null. The client begins with `context` and `state` (null: nothing accepted yet; where `held` is true, it holds the view that `delivery` shows), opens the delivery, then welcome, cell, name and every bundled version of each keyring, and then asks for what `use` says; the output of `rewrap` is whether a message of that key id needs it.',
     context: {
       tenant: tenant.trust.tenant,
       trust: toJson(tenant.trust.envelope),
@@ -248,6 +253,16 @@ export async function deliveryVectors(world: World): Promise<object> {
           },
         },
         'ERR_HASH',
+      ),
+      item('a leaf that is held is not delivered again', withoutLeaf(good), 'ok', {
+        state: { ...state, held: true },
+      }),
+      item('[open-14] no leaf, and none that is held', withoutLeaf(good), 'ERR_HASH'),
+      item(
+        '[open-14] no leaf, and the one that is held is of another tree',
+        withoutLeaf(await make({ member: (m) => ({ ...m, cell: seeded('x', 40) }) })),
+        'ERR_HASH',
+        { state: { ...state, head: { ...state.head, version: 57 }, held: true } },
       ),
       swap('[open-15] the welcome of another member', { welcome: bob.welcome }, 'ERR_HASH'),
       await edited(

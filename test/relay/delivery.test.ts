@@ -63,6 +63,7 @@ function open(delivery: Delivery, client: Client, keyrings: Bytes[]): Promise<Op
     last: null,
     trust: null,
     kept: () => undefined,
+    held: () => null,
   })
 }
 
@@ -98,6 +99,24 @@ describe('delivery', () => {
     expect(delivery).toMatchObject({ catalog: null, trust: [] })
     expect(delivery.keyrings[0]).toMatchObject({ bundle: new Uint8Array(), release: bytes })
     expect(sha256(delivery.keyrings[0]!.manifest)).toEqual(body.manifest)
+  })
+
+  it('[open-14] leaves out the leaf of a tree that the client holds its leaf of, and no other', async () => {
+    const { body } = published.releases.get(small)!
+    const have = { catalog: 0, head: new Uint8Array(), trust: 1 }
+    const ask = async (objects: Bytes[]) =>
+      readDelivery(
+        await askDelivery(relay, world, alice, [small.id], { have: { ...have, objects } }),
+      )
+    expect((await ask([body.members.index])).keyrings[0]?.member).toBeNull()
+    for (const other of [body.members.root, published.releases.get(large)!.body.members.index])
+      expect((await ask([other])).keyrings[0]?.member).not.toBeNull()
+    // Who is no member learns nothing by it.
+    const { index } = published.releases.get(others)!.body.members
+    const foreign = await askDelivery(relay, world, alice, [others.id], {
+      have: { ...have, objects: [index] },
+    })
+    expect(readDelivery(foreign).keyrings).toEqual([])
   })
 
   it('there is nothing new for a client that has everything', async () => {

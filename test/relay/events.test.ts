@@ -8,6 +8,7 @@ import { sha256 } from '../../shared/hash.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { MAX_WHOLE } from '../../shared/limits.ts'
 import { signTicket } from '../../shared/ticket.ts'
+import { decodeRelease } from '../../shared/release.ts'
 import { askDelivery, postTrust, pushAll, readDelivery } from '../lib/calls.ts'
 import { mailboxCalls } from '../lib/mailbox-calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
@@ -33,9 +34,10 @@ const { answer, ask, post, start } = mailboxCalls(() => relay)
 /** Hashes of what a client holds that was given everything. */
 async function heldBy(world: World, client: Client, keyring: Bytes): Promise<Bytes[]> {
   const { keyrings } = readDelivery(await askDelivery(relay, world, client, [keyring]))
-  return keyrings.flatMap(({ bundle, manifest, welcome }) =>
-    [bundle, manifest, welcome].map(sha256),
-  )
+  return keyrings.flatMap(({ bundle, manifest, release, welcome }) => [
+    ...[bundle, manifest, welcome].map(sha256),
+    decodeRelease(release).members.index,
+  ])
 }
 
 interface Listening {
@@ -176,7 +178,7 @@ describe('a small delivery', () => {
       await listen(world, bob.signer),
       await listen(world, alice.signer),
     ]
-    await askDelivery(relay, world, alice, [notes.id])
+    const asked = await askDelivery(relay, world, alice, [notes.id])
     await askDelivery(
       relay,
       world,
@@ -194,7 +196,8 @@ describe('a small delivery', () => {
     expect([item!.bundle.length, item!.manifest.length, item!.welcome.length]).toEqual([0, 0, 0])
     const objects = [...(await heldBy(world, alice, notes.id))]
     const have = { catalog: 1, head: first.headHash, objects, trust: 1 }
-    const slots = [item!.member!.proof.index]
+    const slots = [readDelivery(asked).keyrings[0]!.member!.proof.index]
+    expect(item!.member).toBeNull()
     expect(delivery).toEqual(
       (await askDelivery(relay, world, alice, [notes.id], { have, slots })).json,
     )

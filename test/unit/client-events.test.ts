@@ -230,6 +230,8 @@ describe('a delivery on the socket', () => {
       const { relay, client, socket, notes } = await start(['notes', 'orders'])
       await settled()
       const { version } = relay
+      // Another tree of members: what the client holds of the one before proves nothing.
+      relay.keyrings[0]!.crowd.push(new Uint8Array(136))
       await relay.publish()
       const whole = await answerTo(relay)
       const items = whole['keyrings'] as Item[]

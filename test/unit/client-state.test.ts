@@ -89,6 +89,24 @@ describe('state', () => {
     expect(notes.state).toBe('ready')
   })
 
+  it('[open-14] gets its leaf once for each tree of members', async () => {
+    const relay = await ClientRelay.start()
+    const client = await open(relay)
+    const notes = await client.keyring('notes')
+    const leaves: boolean[] = []
+    relay.twist = (delivery) => {
+      leaves.push(...delivery.keyrings.map(({ member }) => member !== null))
+      return delivery
+    }
+    for (const isNew of [false, true, false]) {
+      if (isNew) relay.keyrings[0]!.crowd.push(new Uint8Array(136))
+      await relay.publish()
+      await client.refresh()
+      await notes.decrypt(await notes.encrypt('x'))
+    }
+    expect(leaves).toEqual([false, true, false])
+  })
+
   it('covers more keyrings than fit into one delivery', async () => {
     const names = Array.from({ length: 70 }, (_, i) => `k${i}`)
     const relay = await ClientRelay.start(names)

@@ -1,7 +1,7 @@
 // Opening a delivery, head and catalog: each test changes one thing of a delivery that is otherwise good.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Delivery } from '../../shared/api.ts'
-import { type Bytes, hex } from '../../shared/bytes.ts'
+import { equal, type Bytes, hex } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { openDelivery, type Accepted, type OpenContext } from '../../shared/open.ts'
 import { type HeadBody } from '../../shared/release.ts'
@@ -15,6 +15,7 @@ import {
   makeDelivery,
   makeWorld,
   openContext,
+  withItem,
   type Edits,
   type World,
 } from '../lib/fixtures-delivery.ts'
@@ -88,11 +89,39 @@ it('opens the same delivery again, and one without what is kept', async () => {
   expect(catalog).not.toBeNull()
 })
 
-it('a keyring of which the client is no member gives no view, and one left out proves nothing', async () => {
-  const [first, second] = good.keyrings
-  const opened = await open({ ...good, keyrings: [{ ...first!, member: null }, second!] })
-  expect(opened.keyrings.length).toBe(1)
+it('a keyring that is left out proves nothing', async () => {
   expect((await open({ ...good, keyrings: [] })).keyrings).toEqual([])
+})
+
+describe('[open-14] a leaf that is not delivered', () => {
+  const leave = (delivery: Delivery): Delivery => withItem(delivery, { member: null })
+
+  it('is the one that is held of the same members', async () => {
+    const [first] = (await open(good)).keyrings
+    const { member, slot, release } = first!
+    const held = { member, slot, members: release.members }
+    const again = await openDelivery(
+      leave(good),
+      openContext(world, { held: (id) => (equal(id, first!.id) ? held : null) }),
+    )
+    expect(again.keyrings[0]).toEqual(first)
+    for (const edit of [
+      { members: { ...held.members, size: held.members.size + 1 } },
+      { members: { ...held.members, root: new Uint8Array(32) } },
+      { members: undefined },
+    ])
+      await expectCode(
+        openDelivery(leave(good), openContext(world, { held: () => ({ ...held, ...edit }) })),
+        'ERR_HASH',
+      )
+    const other = { ...member, packageHash: new Uint8Array(32) }
+    await expectCode(
+      openDelivery(leave(good), openContext(world, { held: () => ({ ...held, member: other }) })),
+      'ERR_NOT_RECIPIENT',
+    )
+  })
+
+  it('of a keyring that is not held is none', () => expectCode(open(leave(good)), 'ERR_HASH'))
 })
 
 describe('trust', () => {

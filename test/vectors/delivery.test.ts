@@ -1,7 +1,7 @@
 // docs/vectors/delivery.json in every engine: a client from what it kept to the version it may use.
 import { expect, test } from 'vitest'
 import { deliverySchema, type Delivery } from '../../shared/api.ts'
-import { fromHex, hex } from '../../shared/bytes.ts'
+import { equal, fromHex, hex } from '../../shared/bytes.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { openDelivery, type Accepted } from '../../shared/open.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
@@ -26,6 +26,8 @@ interface State {
   catalog: { number: number; hash: string }
   crls: { issuer: string; number: number }[]
   manifests: { keyring: string; number: number; hash: string }[]
+  /** Holds what `delivery` shows. */
+  held?: boolean
 }
 
 interface Input {
@@ -40,10 +42,15 @@ const trust = await verifyGenesis(envelopeSchema(context.trust, ''), tenant)
 const recipients = await importRecipient(context.recipient as RecipientJson)
 
 function parse(patch: Json): Delivery {
-  const { catalog, ...rest } = merge(vectors.delivery, patch) as {
+  const { catalog, keyrings, ...rest } = merge(vectors.delivery, patch) as {
     [name: string]: Json
   }
-  return deliverySchema({ ...rest, catalog: catalog === '' ? null : catalog }, '')
+  const orNull = (value: Json | undefined): Json | null | undefined => (value === '' ? null : value)
+  const items = (keyrings as { member: Json }[]).map((one) => ({
+    ...one,
+    member: orNull(one.member),
+  }))
+  return deliverySchema({ ...rest, catalog: orNull(catalog), keyrings: items }, '')
 }
 
 async function acceptedOf(state: State): Promise<Accepted> {
@@ -63,7 +70,9 @@ async function acceptedOf(state: State): Promise<Accepted> {
   }
 }
 
-function open(last: Accepted | null): Parameters<typeof openDelivery>[1] {
+type Held = Parameters<typeof openDelivery>[1]['held']
+
+function open(last: Accepted | null, held: Held = () => null): Parameters<typeof openDelivery>[1] {
   return {
     tenant,
     floor: null,
@@ -73,12 +82,23 @@ function open(last: Accepted | null): Parameters<typeof openDelivery>[1] {
     last,
     trust,
     kept: () => undefined,
+    held,
+  }
+}
+
+/** What a client holds that has accepted `delivery`. */
+async function heldAtFirst(): Promise<Held> {
+  const { keyrings } = await openDelivery(parse({}), open(null))
+  return (id) => {
+    const view = keyrings.find((one) => equal(one.id, id))
+    return view ? { ...view, members: view.release.members } : null
   }
 }
 
 runCases<Input, boolean>('delivery', vectors.cases, async ({ patch, state, use }) => {
   const last = state === undefined ? null : await acceptedOf(state)
-  const { accepted, keyrings } = await openDelivery(parse(patch), open(last))
+  const held = state?.held === true ? await heldAtFirst() : undefined
+  const { accepted, keyrings } = await openDelivery(parse(patch), open(last, held))
   for (const view of keyrings) {
     const recipient = {
       tenant,
