@@ -114,7 +114,8 @@ export class Writer {
 
   /** An integer as {@link u64}. */
   u64(value: number): this {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a u64: ${value}`)
+    if (!Number.isSafeInteger(value)) throw new RangeError(`not a u64: ${value}`)
+    // A negative one has a negative upper half.
     return this.u32(Math.floor(value / 2 ** 32)).u32(value % 2 ** 32)
   }
 
