@@ -7,7 +7,7 @@ import {
   KEM_DHKEM_X25519_HKDF_SHA256,
   KEM_MLKEM768_X25519,
 } from 'hpke'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { concat, utf8, type Bytes } from '../../shared/bytes.ts'
 import { createHpke } from '../../shared/hpke.ts'
 import { nobleMlKem } from '../../shared/ml-kem-noble.ts'
@@ -44,6 +44,18 @@ describe.each(SUITES)('%s', (suite) => {
     const readable = await hpke.generate(true)
     expect((readable.privateKeys[0] as CryptoKey).extractable).toBe(true)
   })
+
+  it.runIf(hasWebCrypto)(
+    'what the platform lacks is told as that, and not as a key or a ciphertext',
+    async () => {
+      const recipient = await hpke.generate(true)
+      const { encapsulated, ciphertext } = await hpke.seal(recipient.publicKey, secret, info)
+      vi.stubGlobal('crypto', { getRandomValues: crypto.getRandomValues.bind(crypto) })
+      onTestFinished(() => void vi.unstubAllGlobals())
+      await expectCode(hpke.seal(recipient.publicKey, secret, info), 'ERR_UNSUPPORTED')
+      await expectCode(hpke.open(recipient, encapsulated, ciphertext, info), 'ERR_UNSUPPORTED')
+    },
+  )
 
   it.runIf(hasWebCrypto)('keys survive a structured clone', async () => {
     const recipient = await hpke.generate(false)
