@@ -49,6 +49,18 @@ const parts = (...texts: string[]): Bytes =>
   )
 
 describe('name constraints [path-7]', () => {
+  it('URIs are compared as URIs beside names of other forms, too', async () => {
+    const permitted = [uri('acme.example'), dns('acme.example')]
+    const inside = [uri('keyferry://acme.example/a'), dns('a.acme.example')]
+    expect(await check(inside, permitted)).toBe('ok')
+    expect(await check([uri('keyferry://evil.example/a'), inside[1]!], permitted)).toBe(
+      'ERR_PATH_INVALID',
+    )
+    expect(await check(inside, [], [uri('acme.example'), dns('evil.example')])).toBe(
+      'ERR_PATH_INVALID',
+    )
+  })
+
   it.each([
     ['a host', dns('acme.example'), dns('acme.example')],
     ['a host below', dns('a.b.acme.example'), dns('acme.example')],
