@@ -28,10 +28,8 @@ export type ChunkStep = (chunk: Bytes, index: number) => Promise<Bytes>
 /** AES-256-GCM of one chunk under a nonce that does not repeat. */
 export type ChunkCipher = (iv: Bytes, chunk: Bytes) => Promise<ArrayBuffer>
 
-/** The cipher of one message; `raw` is its key, and the caller's to wipe afterwards. */
+/** The platform's cipher of one message; `raw` is its key, and the caller's to wipe afterwards. */
 async function importCipher(usage: 'encrypt' | 'decrypt', raw: Bytes): Promise<ChunkCipher> {
-  const node = nodeCrypto()
-  if (node) return (await import('./chunk-node.ts')).createNodeCipher(node, usage, raw)
   const cipher = subtle()
   const key = await cipher.importKey('raw', raw, 'AES-GCM', false, [usage])
   return (iv, chunk) => cipher[usage]({ name: 'AES-GCM', iv }, key, chunk)
@@ -52,7 +50,7 @@ export async function deriveChunkStep(
   // Only an HMAC key has a hash and a length.
   const kind = key.algorithm as { hash?: KeyAlgorithm; length?: number }
   if (kind.hash?.name !== 'SHA-512' || kind.length !== 256) {
-    throw new TypeError('a message key is HMAC with SHA-512 of 32 bytes')
+    throw new TypeError('no message key')
   }
   // HKDF-Expand of 76 bytes by hand, because the HKDF of WebCrypto always extracts:
   // key(32) || base nonce(12) || commitment(32) = T(1) || the first 12 bytes of T(2).
@@ -64,11 +62,16 @@ export async function deriveChunkStep(
   )
   // Whoever needs it hears of it; whoever fails before that does not.
   commitment.catch(() => {})
-  const cipher = await importCipher(usage, t1.subarray(0, 32))
+  const opens = usage === 'decrypt'
+  const raw = t1.subarray(0, 32)
+  const node = opens && nodeCrypto()
+  const cipher = node
+    ? (await import('./chunk-node.ts')).createNodeDecipher(node, raw)
+    : await importCipher(usage, raw)
   t1.fill(0)
 
   const fail = (error: unknown): never => {
-    throw usage === 'encrypt' ? error : new KeyferryError('ERR_OPEN')
+    throw opens ? new KeyferryError('ERR_OPEN') : error
   }
   const step: ChunkStep = (chunk, index) => {
     // One of its own for every call, whenever that reads it.

@@ -26,7 +26,6 @@ export function subtle(): SubtleCrypto {
 /** Of Node's crypto, what makes chunks of messages. */
 export interface NodeCrypto {
   createSecretKey: (key: Uint8Array) => unknown
-  createCipheriv: MakeCipher
   createDecipheriv: MakeCipher
 }
 
@@ -37,7 +36,6 @@ interface NodeCipher {
   update(data: Uint8Array): Uint8Array<ArrayBuffer>
   final(): Uint8Array
   setAuthTag(tag: Uint8Array): void
-  getAuthTag(): Uint8Array
 }
 
 /** Node's own crypto on Node; `undefined` elsewhere, also where Node is imitated, and where another implementation is in the place of the platform's. */
