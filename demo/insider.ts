@@ -5,7 +5,7 @@
 import { type DeliveredKeyring, type Delivery } from '../shared/api.ts'
 import { MEMBER_LEAF } from '../shared/bundle.ts'
 import { equal } from '../shared/bytes.ts'
-import { type DeliveryRequest } from '../shared/calls.ts'
+import { type DeliveryRequest } from '../shared/client-calls.ts'
 import { documentHash } from '../shared/document-hash.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { MAX_ENVELOPE } from '../shared/limits.ts'

@@ -50,7 +50,7 @@ export async function deriveChunkStep(
   // Only an HMAC key has a hash and a length.
   const kind = key.algorithm as { hash?: KeyAlgorithm; length?: number }
   if (kind.hash?.name !== 'SHA-512' || kind.length !== 256) {
-    throw new TypeError('no message key')
+    throw new TypeError('not a message key')
   }
   // HKDF-Expand of 76 bytes by hand, because the HKDF of WebCrypto always extracts:
   // key(32) || base nonce(12) || commitment(32) = T(1) || the first 12 bytes of T(2).

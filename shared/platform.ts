@@ -23,7 +23,7 @@ export function subtle(): SubtleCrypto {
   return found
 }
 
-/** Of Node's crypto, what makes chunks of messages. */
+/** Of Node's crypto, what opens chunks of messages. */
 export interface NodeCrypto {
   createSecretKey: (key: Uint8Array) => unknown
   createDecipheriv: MakeCipher

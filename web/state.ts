@@ -5,7 +5,7 @@ import { decodeBundle } from '../shared/bundle.ts'
 import { decodeManifest } from '../shared/manifest.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { decodeRelease } from '../shared/release.ts'
-import type { DeliveryCall } from '../shared/calls.ts'
+import type { DeliveryCall } from '../shared/client-calls.ts'
 import type { TrustDocument } from '../shared/trust.ts'
 import { type Identity } from './identity.ts'
 import {

@@ -9,7 +9,7 @@ import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors
 import { signCall, type Signer } from '../shared/http-signature.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { readBounded, abortable, sleep, withDeadline } from './bounded.ts'
-import type { ClientCall } from '../shared/calls.ts'
+import type { ClientCall } from '../shared/client-calls.ts'
 
 /** Milliseconds that an operation takes at most, over all relays and repetitions. */
 const DEADLINE = 30_000

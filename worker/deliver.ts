@@ -5,7 +5,7 @@
 import { type DeliveredKeyring } from '../shared/api.ts'
 import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
 import { compare, equal, type Bytes } from '../shared/bytes.ts'
-import { type DeliveryRequest } from '../shared/calls.ts'
+import { type DeliveryRequest } from '../shared/client-calls.ts'
 import { MAX_DELIVERY } from '../shared/limits.ts'
 import { KEYRING_LEAF } from '../shared/manifest.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'

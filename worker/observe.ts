@@ -3,7 +3,7 @@
  * object in it, so that nobody reads out of a log who has which keys.
  */
 import { PROBLEM_TYPE } from '../shared/api.ts'
-import { type CallName } from '../shared/calls.ts'
+import { type CallName } from '../shared/client-calls.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 
 /** Header of every answer with the id of its call, which log lines name. */

@@ -2,7 +2,7 @@
 import { deliverySchema, JSON_TYPE, OCTETS_TYPE, paths, type Delivery } from '../../shared/api.ts'
 import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
-import { type ClientCall, type DeliveryRequest } from '../../shared/calls.ts'
+import { type ClientCall, type DeliveryRequest } from '../../shared/client-calls.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { parseJson } from '../../shared/json.ts'

@@ -1,6 +1,6 @@
 /** Which call of a client a request is: all of them go to one URL, and the body says. For relays and proxies of tests. */
 import { fromUtf8, type Bytes } from '../../shared/bytes.ts'
-import { callName, type CallName } from '../../shared/calls.ts'
+import { callName, type CallName } from '../../shared/client-calls.ts'
 
 /** `undefined` for what is no call of a client. The body is bytes or a text. */
 export function callOf(

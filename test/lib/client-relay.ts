@@ -7,7 +7,7 @@ import { deliverySchema, type DeliveredKeyring, type Delivery } from '../../shar
 import { type RequestBody } from '../../shared/deriver-calls.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
-import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'
+import { callSchema, type DeliveryRequest } from '../../shared/client-calls.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'

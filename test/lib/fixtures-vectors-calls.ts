@@ -56,8 +56,8 @@ export async function httpVectors(world: World): Promise<object> {
   const { alice } = world
   const call: Call = {
     method: 'POST',
-    url: new URL(`https://relay.example/v1/${world.tenant.trust.tenant}/delivery?x=1`),
-    body: utf8('{"hello": "world"}'),
+    url: new URL(`https://relay.example/v1/${world.tenant.trust.tenant}/calls?x=1`),
+    body: utf8('{"after":"","call":"wait","seconds":25}'),
   }
   const headers = await signCall(call, alice, NOW)
   const plain: Call = {
@@ -91,7 +91,7 @@ export async function httpVectors(world: World): Promise<object> {
       bad('[relay-2] too early', { now: NOW - 61 }),
       bad('[relay-2] too late', { now: NOW + 121 }),
       bad('[relay-2] another method', { method: 'PUT' }),
-      bad('[relay-2] another path', { url: call.url.href.replace('delivery', 'requests') }),
+      bad('[relay-2] another path', { url: call.url.href.replace('calls', 'requests') }),
       bad('[relay-2] another host', {
         url: call.url.href.replace('relay.example', 'evil.example'),
       }),

@@ -12,7 +12,7 @@ import {
 } from '../../shared/deriver-calls.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
-import { callSchema, type DeliveryRequest } from '../../shared/calls.ts'
+import { callSchema, type DeliveryRequest } from '../../shared/client-calls.ts'
 import { envelopeSchema, type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { parseJson } from '../../shared/json.ts'

@@ -32,7 +32,7 @@ import {
   utf8,
   type Bytes,
 } from '../../shared/bytes.ts'
-import { callSchema } from '../../shared/calls.ts'
+import { callSchema } from '../../shared/client-calls.ts'
 import { parseAppConfig } from '../../shared/config.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { readCall } from '../vectors/read-call.ts'

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { paths, type Delivery } from '../../shared/api.ts'
 import { base64url, equal, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decodeMember } from '../../shared/bundle.ts'
-import { type DeliveryRequest } from '../../shared/calls.ts'
+import { type DeliveryRequest } from '../../shared/client-calls.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { openDelivery, type Opened } from '../../shared/open.ts'
 import {

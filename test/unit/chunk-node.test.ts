@@ -72,7 +72,11 @@ describe.each(['node', 'web'] as const)('of %s', (where) => {
     const own = data.slice()
     const made = (await stepOf('encrypt', where))(own, 0)
     own.fill(0)
-    expect(await made).toEqual(await (await stepOf('encrypt', 'web'))(data, 0))
+    const sealed = await made
+    expect(sealed).toEqual(await (await stepOf('encrypt', 'web'))(data, 0))
+    const opened = (await stepOf('decrypt', where))(sealed, 0)
+    sealed.fill(0)
+    expect(await opened).toEqual(data)
   })
 })
 

@@ -23,7 +23,7 @@ let alice: Identity
 let good: Record<string, string>
 const call: Call = {
   method: 'POST',
-  url: new URL('https://relay.example/v1/tenant/delivery?after=1'),
+  url: new URL('https://relay.example/v1/tenant/calls?after=1'),
   body: utf8('{"hello": "world"}'),
 }
 
@@ -60,7 +60,7 @@ describe('what is signed', () => {
       [
         '"@method": POST',
         '"@authority": relay.example',
-        '"@path": /v1/tenant/delivery',
+        '"@path": /v1/tenant/calls',
         '"@query": ?after=1',
         `"content-digest": ${good['content-digest']}`,
         `"@signature-params": ${parameters}`,
@@ -260,11 +260,11 @@ describe('a call', () => {
   it('[relay-2] a method, authority, path or query that changed is ERR_UNAUTHORIZED', async () => {
     await refuses({}, { method: 'PUT' })
     for (const url of [
-      'https://evil.example/v1/tenant/delivery?after=1',
-      'https://relay.example/v1/other/delivery?after=1',
-      'https://relay.example/v1/tenant/delivery?after=2',
-      'https://relay.example/v1/tenant/delivery',
-      'https://relay.example:444/v1/tenant/delivery?after=1',
+      'https://evil.example/v1/tenant/calls?after=1',
+      'https://relay.example/v1/other/calls?after=1',
+      'https://relay.example/v1/tenant/calls?after=2',
+      'https://relay.example/v1/tenant/calls',
+      'https://relay.example:444/v1/tenant/calls?after=1',
     ]) {
       await refuses({}, { url: new URL(url) })
     }

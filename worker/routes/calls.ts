@@ -1,6 +1,6 @@
 /** What clients post: one URL for all of it, so that a browser asks once whether it may. The body, which is signed, says which call it is. */
 import { JSON_TYPE } from '../../shared/api.ts'
-import { callName, callSchema } from '../../shared/calls.ts'
+import { callName, callSchema } from '../../shared/client-calls.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { parseJson } from '../../shared/json.ts'
 import { MAX_REQUEST } from '../../shared/limits.ts'

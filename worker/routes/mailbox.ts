@@ -2,7 +2,7 @@
 import { JSON_TYPE } from '../../shared/api.ts'
 import { answersSchema, type RequestBody } from '../../shared/deriver-calls.ts'
 import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
-import { type WaitCall } from '../../shared/calls.ts'
+import { type WaitCall } from '../../shared/client-calls.ts'
 import { encodeEnvelope, peekPayload, type Envelope, type Role } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
