@@ -16,7 +16,7 @@ import { isMessage, parseMessageHeader } from '../shared/message.ts'
 import { decodePem } from '../shared/pem.ts'
 import { decodeRelease } from '../shared/release.ts'
 import { tenantId } from '../shared/document-hash.ts'
-import { nameText } from './lenient-certificate.ts'
+import { nameText, serialText } from './lenient-certificate.ts'
 import { decodeDraft } from './trust-change.ts'
 import { parseAnchor } from '../shared/x509.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -52,7 +52,7 @@ function certificate(der: Bytes): Inspection {
   const claims = {
     uris,
     isCa,
-    serial: hex(serial),
+    serial: serialText(hex(serial)),
     validFrom: time(notBefore),
     validUntil: time(notAfter),
     fingerprint: base64url(sha256(der)),
@@ -68,7 +68,7 @@ function crl(der: Bytes): Inspection {
       number,
       thisUpdate: time(thisUpdate),
       nextUpdate: time(nextUpdate),
-      revoked: [...revoked],
+      revoked: [...revoked].map(serialText),
     },
   }
 }

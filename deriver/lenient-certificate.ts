@@ -208,3 +208,8 @@ export function nameText(name: Bytes): string {
   const values = nameValues(name, '2.5.4.3')
   return values.length > 0 ? values.join(', ') : `name ${hex(name).slice(0, 24)}…`
 }
+
+/** A serial number, hex of its DER content, as CAs and openssl show it: without the octet that only says it is positive. */
+export function serialText(serial: string): string {
+  return serial.replace(/^00(?=..)/, '')
+}

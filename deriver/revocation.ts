@@ -6,6 +6,7 @@ import { type RevokedEntry } from '../shared/issue.ts'
 import { keyId } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { denyKey, isDenied, issuedPath, type DeviceRow } from './devices.ts'
+import { serialText } from './lenient-certificate.ts'
 import { appendLog } from './log.ts'
 import { keyringsOf } from './members.ts'
 import { markChanged, type Store } from './store.ts'
@@ -156,7 +157,7 @@ function revoke(
           now,
         )
       } else if (notAfter >= now) {
-        foreign.set(serial, { issuer: hex(issuer), serial, uri })
+        foreign.set(hex(issuer) + serial, { issuer: hex(issuer), serial: serialText(serial), uri })
       }
     }
     let certificates = 0

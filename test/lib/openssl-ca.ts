@@ -3,6 +3,7 @@
  * expired and one revoked, and a CRL of each CA. It shares no code with Keyferry.
  */
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,7 +60,7 @@ default_crl_days = 7
 crl_extensions = crl
 policy = policy
 unique_subject = no
-rand_serial = yes
+serial = $dir/serial
 copy_extensions = none
 email_in_dn = no
 `
@@ -129,6 +130,9 @@ export async function makeOpensslCa(algorithm: OpensslAlgorithm): Promise<Openss
     await mkdir(join(dir, ca))
     await writeFile(join(dir, ca, 'index.txt'), '')
     await writeFile(join(dir, ca, 'crlnumber'), '01\n')
+    // With its first bit set: every serial has the octet before it that says it is positive.
+    const serial = Buffer.concat([Buffer.from([0xf4]), randomBytes(15)])
+    await writeFile(join(dir, ca, 'serial'), `${serial.toString('hex')}\n`)
     await openssl(`genpkey -out ${ca}.key`, ...caKey)
   }
   const rootName = '/O=Acme/CN=Acme Root'
