@@ -1,7 +1,7 @@
 /**
  * What a security engineer does with docs/deriver.md, docs/life-cycle.md, docs/revocation.md and docs/backup.md in hand: a tenant with its master secret in an HSM, cards
  * for three people, the authority on a machine of its own, and a CA made with OpenSSL; a client, a rotation, a revocation, a destruction, an export; then the machine is
- * lost, restored, and audited. With SLOW=1, and where there is a SoftHSM2: some sixty commands, each a process of its own.
+ * lost, restored, and audited. Where there is a SoftHSM2: some sixty commands, each a process of its own.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -24,7 +24,6 @@ import { encodePem } from '../../shared/pem.ts'
 import { type AppConfigJson } from '../../shared/config.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
 import { keyferryIn } from '../lib/cli.ts'
-import { SLOW } from '../lib/commands.ts'
 import { codeOf } from '../lib/deriver.ts'
 import { makeOpensslCa, type OpensslCa } from '../lib/openssl-ca.ts'
 import {
@@ -120,7 +119,7 @@ function openssl(...args: string[]): void {
   execFileSync('openssl', args, { cwd: ca.dir, env, stdio: 'pipe' })
 }
 
-describe.skipIf(!SLOW || hsmAbsent !== null)('a security engineer', () => {
+describe.skipIf(hsmAbsent !== null)('a security engineer', () => {
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'keyferry-test-'))
     mkdirSync(path('offline'))
