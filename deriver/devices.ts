@@ -15,7 +15,8 @@ import { parseCertificate } from '../shared/x509.ts'
 import { isBuiltInCa } from './crls.ts'
 import { random } from './random.ts'
 import { appendLog } from './log.ts'
-import { macWith, type Root } from './root.ts'
+import { publicHmac } from './hmac.ts'
+import { type Root } from './root.ts'
 import { seal } from './seal.ts'
 import { type Store } from './store.ts'
 
@@ -50,17 +51,6 @@ export interface NewWelcome {
   welcome: Bytes
 }
 
-/** The channel key of a package: 32 bytes. */
-export function channelKey(
-  root: Root,
-  tenant: string,
-  packageHash: Bytes,
-  salt: Bytes,
-  number = 1,
-): Bytes {
-  return root.mac(channelInput(fromBase32(tenant), packageHash, salt), number)
-}
-
 /** Seals a new channel key to a verified key package. Throws `ERR_KEY_PACKAGE` for a key that cannot be sealed to. */
 export function makeWelcome(
   root: Root,
@@ -83,7 +73,7 @@ async function sealWelcome(
   const info = welcomeInfo(id, signer, hash, suite)
   const { encapsulated, ciphertext } = seal(suite, key, channel, info)
   const welcome = encodeWelcome({ kem: KEM_ID[suite], encapsulated, ciphertext })
-  const channelId = macWith(channel, channelIdInput())
+  const channelId = publicHmac(channel, channelIdInput())
   channel.fill(0)
   return { root: number, salt, channelId, welcome }
 }

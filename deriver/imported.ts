@@ -42,7 +42,7 @@ export function openImport(secret: Bytes, sealed: Bytes, names: Names, keyId: By
 /** Writes the sealed import of a version. Call it in a transaction. */
 export function saveImport(
   store: Store,
-  { keyring, incarnation, version }: VersionRow,
+  { keyring, incarnation, version }: Pick<VersionRow, 'keyring' | 'incarnation' | 'version'>,
   sealed: Bytes,
 ): void {
   store.run(

@@ -2,15 +2,16 @@
  * Memberships: leaves, cells and pages of the members trees, and generations (docs/PROTOCOL.md, "Welcome, cell, bundle"). A join touches one page;
  * only a new generation touches all.
  */
-import { encodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
+import { MEMBER_LEAF } from '../shared/bundle.ts'
 import { concat, equal, fromBase32, type Bytes } from '../shared/bytes.ts'
 import { kekInput } from '../shared/kdf.ts'
 import { encodePage, joinPages, PAGE_SIZE, pageRef, type PageRef } from '../shared/tree.ts'
-import { channelKey, type DeviceRow } from './devices.ts'
+import { type DeviceRow } from './devices.ts'
 import { addGeneration } from './keyrings.ts'
+import { BOUND, Leaves, makeLeaf } from './leaves.ts'
 import { appendLog } from './log.ts'
 import { putObject } from './objects.ts'
-import { wrapKey, type Root } from './root.ts'
+import { type Root } from './root.ts'
 import { keyringRow } from './rows.ts'
 import { markChanged, type Store } from './store.ts'
 import { moveOn, skipBundled } from './versions.ts'
@@ -33,15 +34,8 @@ export function currentKek(store: Store, { root, tenant }: Deriving, id: Bytes):
   return root.mac(kekInput(fromBase32(tenant), id, row.incarnation, generation, row.salt), row.root)
 }
 
-function leafOf({ root, tenant }: Deriving, kek: Bytes, device: Member): Bytes {
-  const channel = channelKey(root, tenant, device.package_hash, device.channel_salt, device.root)
-  return encodeMember({
-    packageHash: device.package_hash,
-    channelId: device.channel_id,
-    welcomeHash: device.welcome_hash,
-    cell: wrapKey(channel, kek),
-  })
-}
+const boundOf = ({ package_hash, channel_id, welcome_hash }: DeviceRow): Bytes =>
+  concat(package_hash, channel_id, welcome_hash)
 
 function writePage(store: Store, keyring: Bytes, page: number, leaves: readonly Bytes[]): void {
   const body = encodePage(leaves)
@@ -107,16 +101,17 @@ export function joinAll(
   const kek = currentKek(store, deriving, id)
   const touched = new Set<number>()
   let end = size
+  const tenant = fromBase32(deriving.tenant)
   for (const device of devices) {
     const member = store.get<{ slot: number; leaf: Bytes }>(
       'SELECT slot, leaf FROM members WHERE device = ? AND keyring = ?',
       device.key_id,
       id,
     )
-    const bound = concat(device.package_hash, device.channel_id, device.welcome_hash)
-    if (member !== undefined && equal(member.leaf.subarray(0, 96), bound)) continue
+    const bound = boundOf(device)
+    if (member !== undefined && equal(member.leaf.subarray(0, BOUND), bound)) continue
     const slot = member?.slot ?? end++
-    const { key_id, uri, package_hash } = device
+    const { key_id, uri, package_hash, channel_salt: salt, root } = device
     const isSame = member !== undefined && equal(member.leaf.subarray(0, 32), package_hash)
     const event =
       member === undefined ? 'member-added' : isSame ? 'member-rewelcomed' : 'package-rotated'
@@ -126,7 +121,7 @@ export function joinAll(
       id,
       slot,
       key_id,
-      leafOf(deriving, kek, device),
+      makeLeaf(deriving.root, tenant, kek, { bound, salt, root }),
     )
     noteHeld(store, id, key_id, generation)
     touched.add(Math.floor(slot / PAGE_SIZE))
@@ -147,64 +142,30 @@ export function joinKeyring(
   return joinAll(store, deriving, id, [device], now)
 }
 
-/** What a new generation asks of a member. */
-export type Member = Pick<
-  DeviceRow,
-  | 'key_id'
-  | 'uri'
-  | 'expires'
-  | 'package_hash'
-  | 'channel_salt'
-  | 'channel_id'
-  | 'welcome_hash'
-  | 'root'
->
+/** By what it is decided who stays in a new generation. */
+export type Member = Pick<DeviceRow, 'key_id' | 'uri' | 'expires'>
 
-/** The leaves of a new generation while it is made, all in one place: a hundred thousand members are few buffers that way. */
-class Leaves {
-  #bytes: Bytes
-  #isTaken: Uint8Array
-  size = 0
-
-  constructor(slots: number) {
-    this.#bytes = new Uint8Array(slots * MEMBER_LEAF)
-    this.#isTaken = new Uint8Array(slots)
-  }
-
-  set(slot: number, leaf: Bytes): void {
-    this.#bytes.set(leaf, slot * MEMBER_LEAF)
-    this.#isTaken[slot] = 1
-    this.size++
-  }
-
-  /** Who stays keeps the slot, and the last ones move into those that are free. */
-  closeGaps(moved: (from: number, to: number) => void): void {
-    let free = 0
-    for (let slot = this.size; slot < this.#isTaken.length; slot++) {
-      if (this.#isTaken[slot] === 0) continue
-      while (this.#isTaken[free] === 1) free++
-      this.#bytes.copyWithin(free * MEMBER_LEAF, slot * MEMBER_LEAF, (slot + 1) * MEMBER_LEAF)
-      moved(slot, free++)
-    }
-  }
-
-  page(page: number): Bytes[] {
-    const first = page * PAGE_SIZE
-    return Array.from({ length: Math.min(PAGE_SIZE, this.size - first) }, (_, i) =>
-      this.#bytes.subarray((first + i) * MEMBER_LEAF, (first + i + 1) * MEMBER_LEAF),
-    )
-  }
+interface Seat extends Member {
+  slot: number
+  root: number
+  bound: Bytes
+  salt: Bytes
 }
 
-/** The slots of one page. */
-function membersOf(store: Store, id: Bytes, page: number): (Member & { slot: number })[] {
-  return store.all(
-    `SELECT m.slot, d.key_id, d.uri, d.expires, d.package_hash, d.channel_salt, d.channel_id, d.welcome_hash, d.root
+/** The members of one page. All bytes of a row are read as one: each piece by itself would take as long as all of it. */
+function seatsOf(store: Store, id: Bytes, page: number): Seat[] {
+  const rows = store.all<Omit<Seat, 'key_id' | 'bound' | 'salt'> & { bytes: Bytes }>(
+    `SELECT m.slot, d.uri, d.expires, d.root,
+         CAST(d.key_id || d.package_hash || d.channel_id || d.welcome_hash || d.channel_salt AS BLOB) AS bytes
        FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? AND m.slot >= ? AND m.slot < ? ORDER BY m.slot`,
     id,
     page * PAGE_SIZE,
     (page + 1) * PAGE_SIZE,
   )
+  return rows.map(({ slot, uri, expires, root, bytes }) => {
+    const [key_id, bound] = [bytes.subarray(0, 32), bytes.subarray(32, 32 + BOUND)]
+    return { slot, uri, expires, root, key_id, bound, salt: bytes.subarray(32 + BOUND) }
+  })
 }
 
 /**
@@ -223,19 +184,17 @@ export function renewGeneration(
   const last = 'SELECT max(slot) AS slot FROM members WHERE keyring = ?'
   const slots = (store.get<{ slot: number | null }>(last, id)!.slot ?? -1) + 1
   const leaves = new Leaves(slots)
-  const leaving: Pick<Member, 'key_id' | 'uri'>[] = []
-  for (let page = 0; page * PAGE_SIZE < slots; page++)
-    for (const member of membersOf(store, id, page)) {
-      const { slot, key_id, uri } = member
-      if (!stays(member)) {
-        leaving.push({ key_id, uri })
-        store.run('DELETE FROM members WHERE keyring = ? AND slot = ?', id, slot)
-        continue
-      }
-      const leaf = leafOf(deriving, kek, member)
-      store.run('UPDATE members SET leaf = ? WHERE keyring = ? AND slot = ?', leaf, id, slot)
-      leaves.set(slot, leaf)
+  const leaving: Member[] = []
+  const tenant = fromBase32(deriving.tenant)
+  for (let page = 0; page * PAGE_SIZE < slots; page++) {
+    for (const seat of seatsOf(store, id, page)) {
+      if (stays(seat)) leaves.set(seat.slot, makeLeaf(deriving.root, tenant, kek, seat))
+      else leaving.push(seat)
     }
+    leaves.save(store, id, page)
+  }
+  for (const { key_id } of leaving)
+    store.run('DELETE FROM members WHERE keyring = ? AND device = ?', id, key_id)
   leaves.closeGaps((from, to) => {
     store.run('UPDATE members SET slot = ? WHERE keyring = ? AND slot = ?', to, id, from)
   })

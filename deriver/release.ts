@@ -23,14 +23,17 @@ import {
 import { releaseLeaf } from '../shared/log.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'
 import { buildTree, type TreeHead } from '../shared/tree.ts'
+import { wrapKey, wrapKeys } from './key-wrap.ts'
 import { appendLeaf, appendLog } from './log.ts'
 import { currentKek } from './members.ts'
 import { putObject, treePages } from './objects.ts'
-import { wrapKey, type Root } from './root.ts'
+import { type Root } from './root.ts'
 import { keyringRow, type KeyringRow, type VersionRow, type VersionState } from './rows.ts'
 import { type Store } from './store.ts'
 import { commitVersions, withSecrets, type Secrets } from './version-secrets.ts'
 import { isAuthorityAway } from './versions.ts'
+
+type Version = Omit<VersionRow, 'activated'>
 
 /** Index of a release's entry in the log: that of the last release where nothing changed, or of a new one. */
 function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>): number {
@@ -47,11 +50,21 @@ function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>)
   return appendLeaf(store, leaf)
 }
 
-function versionsOf(store: Store, keyring: Bytes): VersionRow[] {
-  return store.all<VersionRow>(
-    'SELECT * FROM versions WHERE keyring = ? ORDER BY incarnation, version',
+const NO_SALT = new Uint8Array()
+
+/** What a manifest and a bundle are made of. Bytes cost the most to read: of a thousand versions the same keyring, and salts that they do not have, are left out. */
+function versionsOf(store: Store, keyring: Bytes): Version[] {
+  const rows = store.all<Version>(
+    `SELECT incarnation, version, algorithm, nonce, nullif(salt, x'') AS salt, key_id, encrypt_from, encrypt_until,
+       decrypt_until, state, root, sealed, committed, bundled
+       FROM versions WHERE keyring = ? ORDER BY incarnation, version`,
     keyring,
   )
+  for (const row of rows) {
+    row.keyring = keyring
+    row.salt ??= NO_SALT
+  }
+  return rows
 }
 
 /** The manifest of a keyring as its rows have it, signed or not. Call it in a transaction. */
@@ -60,7 +73,7 @@ export function draftManifest(store: Store, root: Root, tenant: string, id: Byte
   return withSecrets(root, names, (secrets) => manifestOf(store, secrets, versionsOf(store, id)))
 }
 
-function manifestOf(store: Store, secrets: Secrets, rows: readonly VersionRow[]): Bytes {
+function manifestOf(store: Store, secrets: Secrets, rows: readonly Version[]): Bytes {
   const { names } = secrets
   const row = keyringRow(store, names.keyring)
   commitVersions(store, secrets, row.kind, rows)
@@ -106,24 +119,27 @@ function makeBundle(
   store: Store,
   secrets: Secrets,
   row: KeyringRow,
-  versions: readonly VersionRow[],
+  versions: readonly Version[],
   tenant: string,
 ): Bytes {
   const kek = currentKek(store, { root: secrets.root, tenant }, row.id)
   const wrapping = createSecretKey(kek)
   const before = wrappedBefore(store, row)
   let at = 0
-  const entries = versions.map((version): BundleEntry => {
+  const known = versions.map((version) => {
     while (before[at] !== undefined && compareVersions(before[at]!, version) < 0) at++
-    const known = before[at]
-    const isKnown = known !== undefined && compareVersions(known, version) === 0
-    const entry: BundleEntry = {
-      incarnation: version.incarnation,
-      version: version.version,
-      wrapped: isKnown ? known.wrapped : wrapKey(wrapping, secrets.of(version)),
-    }
-    if (version.sealed !== null) entry.sealed = new Uint8Array(version.sealed)
-    return entry
+    const entry = before[at]
+    return entry !== undefined && compareVersions(entry, version) === 0 ? entry.wrapped : undefined
+  })
+  const fresh = versions.filter((_, i) => known[i] === undefined)
+  const wrapped = wrapKeys(
+    wrapping,
+    fresh.map((version) => secrets.of(version)),
+  )
+  at = 0
+  const entries = versions.map(({ incarnation, version, sealed }, i): BundleEntry => {
+    const entry = { incarnation, version, wrapped: known[i] ?? wrapped[at++]! }
+    return sealed === null ? entry : { ...entry, sealed: new Uint8Array(sealed) }
   })
   const name = wrapKey(wrapping, encodeName(row.name))
   kek.fill(0)
@@ -172,7 +188,7 @@ function publishWith(store: Store, secrets: Secrets, tenant: string, now: number
     const versions = given.map(nameOf).join(' ')
     appendLog(store, 'bundle-made', now, { bundle, generation, incarnation, keyring: id, versions })
   }
-  const idsOf = (isIn: (v: VersionRow) => boolean): { incarnation: number; version: number }[] =>
+  const idsOf = (isIn: (v: Version) => boolean): { incarnation: number; version: number }[] =>
     rows.filter(isIn).map((v) => ({ incarnation: v.incarnation, version: v.version }))
   const contents: Omit<Release, 'log'> = {
     bundle,

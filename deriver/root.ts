@@ -1,11 +1,11 @@
 /**
  * The roots of all keys: things that compute HMAC-SHA-256 under a master secret and need not give it out
- * (docs/PROTOCOL.md, "Derivation"); and AES key wrap (RFC 3394) under keys made from it.
+ * (docs/PROTOCOL.md, "Derivation").
  */
-import { createCipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { hex, type Bytes } from '../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { commitInput, type VersionContext } from '../shared/kdf.ts'
+import { hmac, publicHmac } from './hmac.ts'
 import { drawAgain, newDraws } from './random.ts'
 import { type Store } from './store.ts'
 
@@ -49,20 +49,10 @@ const PARALLEL = 16
 /** How often work is run again because it asks for something else each time. */
 const ATTEMPTS = 16
 
-/** HMAC-SHA-256: 32 bytes. A KeyObject keeps node:crypto from importing the key on each call. */
-function hmac(key: ReturnType<typeof createSecretKey>, input: Bytes): Bytes {
-  return viewOf(createHmac('sha256', key).update(input).digest())
-}
-
-/** A Buffer's `slice` and `toString` are others; its bytes, secrets among them, stay where they are. */
-function viewOf({ buffer, byteOffset, length }: Buffer<ArrayBuffer>): Bytes {
-  return new Uint8Array(buffer, byteOffset, length)
-}
-
 /** A master secret held in memory: 32 bytes. */
 export function memoryKey(master: Bytes): MacKey {
   if (master.length !== 32) throw new RangeError('the master secret has 32 bytes')
-  const key = createSecretKey(master)
+  const key = master.slice()
   const macNow = (input: Bytes): Bytes => hmac(key, input)
   return { macNow, mac: (input) => Promise.resolve(macNow(input)) }
 }
@@ -194,23 +184,7 @@ export function holdRoots(keys: ReadonlyMap<number, MacKey>): Root {
   }
 }
 
-/** HMAC-SHA-256 under a derived key. */
-export function macWith(key: Bytes, input: Bytes): Bytes {
-  return hmac(createSecretKey(key), input)
-}
-
 /** The key id of a version secret. */
 export function commit(secret: Bytes, context: VersionContext): Bytes {
-  return macWith(secret, commitInput(context))
-}
-
-const DEFAULT_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex')
-
-/** AES-256 key wrap of a multiple of 8 bytes: 8 more come out. Node imports bytes as a KeyObject in half the time that it takes inside the cipher. */
-export function wrapKey(wrapping: Bytes | KeyObject, secret: Bytes): Bytes {
-  const key = wrapping instanceof Uint8Array ? createSecretKey(wrapping) : wrapping
-  const cipher = createCipheriv('id-aes256-wrap', key, DEFAULT_IV)
-  const wrapped = viewOf(cipher.update(secret))
-  cipher.final()
-  return wrapped
+  return publicHmac(secret, commitInput(context))
 }

@@ -8,6 +8,7 @@ import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { requireOwn } from './permissions.ts'
+import { preparing } from './statement.ts'
 import { storeError } from './store-error.ts'
 import { CA_FORMAT, caFormat, COPY_TO_CA, migrateCa, MOVE_TO_CA } from './ca-schema.ts'
 
@@ -287,22 +288,13 @@ export function openCaStore(path: string): Store {
 
 /** Statements and transactions over a database. */
 export function storeOver(db: DatabaseSync): Store {
-  const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
-  const prepare = (sql: string): ReturnType<DatabaseSync['prepare']> => {
-    const known = statements.get(sql) ?? db.prepare(sql)
-    statements.set(sql, known)
-    return known
-  }
+  const prepare = preparing(db)
   const store: Store = {
     run(sql, ...values) {
       prepare(sql).run(...values)
     },
-    get<T>(sql: string, ...values: Value[]): T | undefined {
-      return prepare(sql).get(...values) as T | undefined
-    },
-    all<T>(sql: string, ...values: Value[]): T[] {
-      return prepare(sql).all(...values) as T[]
-    },
+    get: <T>(sql: string, ...values: Value[]) => prepare(sql).get<T>(...values),
+    all: <T>(sql: string, ...values: Value[]) => prepare(sql).all<T>(...values),
     transaction(work) {
       db.exec('BEGIN IMMEDIATE')
       try {

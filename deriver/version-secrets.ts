@@ -1,6 +1,6 @@
 /** Secrets of versions, and what is committed to before anybody has them: key ids, and imports carried on. */
 import { MIN_IMPORT } from '../shared/bundle.ts'
-import { type Bytes } from '../shared/bytes.ts'
+import { concat, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { versionInput } from '../shared/kdf.ts'
 import { versionContext, type KeyringKind, type Manifest } from '../shared/manifest.ts'
@@ -9,33 +9,28 @@ import { commit, type Root } from './root.ts'
 import { type VersionRow } from './rows.ts'
 import { type Store } from './store.ts'
 
+type Version = Omit<VersionRow, 'activated'>
+
 export function versionSecret(
   root: Root,
   manifest: Pick<Manifest, 'tenant' | 'keyring'>,
-  row: VersionRow,
+  row: Version,
 ): Bytes {
-  return root.mac(
-    versionInput(
-      versionContext(manifest, row),
-      new Uint8Array(row.nonce),
-      new Uint8Array(row.salt),
-    ),
-    row.root,
-  )
+  return root.mac(versionInput(versionContext(manifest, row), row.nonce, row.salt), row.root)
 }
 
 /** Secrets of the versions of one keyring, each derived once for all that is made of it. */
 export class Secrets {
   readonly root: Root
   readonly names: Pick<Manifest, 'tenant' | 'keyring'>
-  readonly #made = new Map<VersionRow, Bytes>()
+  readonly #made = new Map<Version, Bytes>()
 
   constructor(root: Root, names: Pick<Manifest, 'tenant' | 'keyring'>) {
     this.root = root
     this.names = names
   }
 
-  of(row: VersionRow): Bytes {
+  of(row: Version): Bytes {
     const secret = this.#made.get(row) ?? versionSecret(this.root, this.names, row)
     this.#made.set(row, secret)
     return secret
@@ -64,8 +59,8 @@ export function withSecrets<T>(
 function carryImport(
   store: Store,
   secrets: Secrets,
-  before: readonly VersionRow[],
-  version: VersionRow,
+  before: readonly Version[],
+  version: Version,
 ): Bytes {
   const { root, names } = secrets
   const secret = secrets.of(version)
@@ -82,24 +77,41 @@ function carryImport(
   return sealed
 }
 
+/** Stores the key ids of versions: one statement for those with consecutive numbers, a third of the time of one for each. */
+function saveKeyIds(store: Store, keyring: Bytes, rows: readonly Version[]): void {
+  for (let from = 0; from < rows.length;) {
+    const { incarnation, version } = rows[from]!
+    let to = from + 1
+    while (rows[to]?.incarnation === incarnation && rows[to]!.version === version + to - from) to++
+    const ids = concat(...rows.slice(from, to).map((row) => row.key_id!))
+    store.run(
+      `UPDATE versions SET key_id = substr(?1, 32 * (version - ?2) + 1, 32)
+         WHERE keyring = ?3 AND incarnation = ?4 AND version BETWEEN ?2 AND ?5`,
+      ids,
+      version,
+      keyring,
+      incarnation,
+      version + to - from - 1,
+    )
+    from = to
+  }
+}
+
 /** Commits to the versions that have no key id yet, and carries imported bytes to those that have none. Call it in a transaction. */
 export function commitVersions(
   store: Store,
   secrets: Secrets,
   kind: KeyringKind,
-  rows: readonly VersionRow[],
+  rows: readonly Version[],
 ): void {
+  const committed: Version[] = []
   for (const [i, row] of rows.entries()) {
-    const isCarried = kind === 'imported' && row.sealed === null
-    if (row.key_id !== null && !isCarried) continue
-    row.key_id ??= commit(secrets.of(row), versionContext(secrets.names, row))
-    if (isCarried) row.sealed = carryImport(store, secrets, rows.slice(0, i), row)
-    store.run(
-      'UPDATE versions SET key_id = ? WHERE keyring = ? AND incarnation = ? AND version = ?',
-      row.key_id,
-      row.keyring,
-      row.incarnation,
-      row.version,
-    )
+    if (row.key_id === null) {
+      row.key_id = commit(secrets.of(row), versionContext(secrets.names, row))
+      committed.push(row)
+    }
+    if (kind === 'imported' && row.sealed === null)
+      row.sealed = carryImport(store, secrets, rows.slice(0, i), row)
   }
+  saveKeyIds(store, secrets.names.keyring, committed)
 }

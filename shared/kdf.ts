@@ -12,18 +12,31 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
 /** Beginnings, once encoded: a deriver needs the same few for every key. */
 const LABELS: Record<string, Bytes> = {}
 
-function parts(label: string, fields: readonly Uint8Array[]): Uint8Array[] {
-  const prefixed = fields.flatMap((field) => [u16(field.length), field])
-  return [(LABELS[label] ??= utf8(`keyferry/v1/${label}\0`)), ...prefixed]
-}
-
 /** `"keyferry/v1/" || label || 0x00 || LP(field) …` */
 export function labelInfo(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  return concat(...parts(label, fields))
+  return write(label, fields, 0)
 }
 
 function expand(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  return concat(...parts(label, fields), Uint8Array.of(1))
+  const info = write(label, fields, 1)
+  info[info.length - 1] = 1
+  return info
+}
+
+/** In memory taken once, with room behind it: a deriver makes thousands of these. */
+function write(label: string, fields: readonly Uint8Array[], room: number): Bytes {
+  const beginning = (LABELS[label] ??= utf8(`keyferry/v1/${label}\0`))
+  let at = beginning.length
+  const length = fields.reduce((sum, field) => sum + 2 + field.length, at)
+  const info = new Uint8Array(length + room)
+  info.set(beginning)
+  for (const field of fields) {
+    info[at++] = field.length >>> 8
+    info[at++] = field.length
+    info.set(field, at)
+    at += field.length
+  }
+  return info
 }
 
 /** A key version, as labels name it. */

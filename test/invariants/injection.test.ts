@@ -2,7 +2,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { currentKek } from '../../deriver/members.ts'
-import { commit, wrapKey } from '../../deriver/root.ts'
+import { wrapKey } from '../../deriver/key-wrap.ts'
+import { commit } from '../../deriver/root.ts'
 import { type DeliveredKeyring } from '../../shared/api.ts'
 import {
   decodeBundle,

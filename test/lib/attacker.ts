@@ -3,7 +3,8 @@
  * keys of key packages, unwraps whatever is wrapped with whatever it has, derives where it has the master secret, and goes on until nothing new comes.
  */
 import { createDecipheriv } from 'node:crypto'
-import { createRoot, macWith } from '../../deriver/root.ts'
+import { publicHmac } from '../../deriver/hmac.ts'
+import { createRoot } from '../../deriver/root.ts'
 import {
   decodeBundle,
   decodeMember,
@@ -166,7 +167,7 @@ function keyIdsOf(manifests: readonly Manifest[], secrets: readonly Bytes[]): Se
   )
   const found = new Set<string>()
   for (const [keyId, context] of versions)
-    if (secrets.some((secret) => hex(macWith(secret, commitInput(context))) === keyId))
+    if (secrets.some((secret) => hex(publicHmac(secret, commitInput(context))) === keyId))
       found.add(keyId)
   return found
 }

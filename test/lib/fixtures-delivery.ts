@@ -1,5 +1,7 @@
 /** A legitimate delivery of two keyrings to one of three members, every part of which a test can edit before it is signed. */
-import { macWith, wrapKey, createRoot } from '../../deriver/root.ts'
+import { wrapKey } from '../../deriver/key-wrap.ts'
+import { publicHmac } from '../../deriver/hmac.ts'
+import { createRoot } from '../../deriver/root.ts'
 import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
 import {
   encodeBundle,
@@ -108,7 +110,7 @@ export function secretsOf(tenant: Tenant, keyring: Bytes) {
     )
     const nonce = seeded(`nonce ${hex(keyring)} ${version}`, 16)
     const secret = root.mac(versionInput(context, nonce, new Uint8Array()))
-    return { version, nonce, secret, keyId: macWith(secret, commitInput(context)) }
+    return { version, nonce, secret, keyId: publicHmac(secret, commitInput(context)) }
   })
   return { kek, versions }
 }
@@ -122,7 +124,7 @@ export function channelOf(tenant: Tenant, device: Device) {
   const info = welcomeInfo(id, device.fingerprint, packageHash, suite)
   const sealed = sealWith(suite, publicKey, key, info, device.uri)
   const welcome = encodeWelcome({ kem: KEM_ID[suite], ...sealed })
-  return { packageHash, key, id: macWith(key, channelIdInput()), welcome }
+  return { packageHash, key, id: publicHmac(key, channelIdInput()), welcome }
 }
 
 export function manifestOf(tenant: Tenant, keyring: Bytes): Manifest {

@@ -1,6 +1,6 @@
 /** Vectors of what is sealed and wrapped: welcomes, cells, bundles and a message. */
 import { hkdfSync } from 'node:crypto'
-import { wrapKey } from '../../deriver/root.ts'
+import { wrapKey } from '../../deriver/key-wrap.ts'
 import { decodeWelcome, encodeBundle, encodeWelcome } from '../../shared/bundle.ts'
 import { hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'

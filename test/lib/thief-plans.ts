@@ -1,7 +1,8 @@
 /** What a thief of the deriver's signing key sends, by random plans: over the real tenant of a campaign, for one of its members. */
 import * as fc from 'fast-check'
 import { currentKek } from '../../deriver/members.ts'
-import { macWith, wrapKey } from '../../deriver/root.ts'
+import { wrapKey } from '../../deriver/key-wrap.ts'
+import { publicHmac } from '../../deriver/hmac.ts'
 import { type DeliveredKeyring } from '../../shared/api.ts'
 import {
   decodeBundle,
@@ -99,7 +100,7 @@ async function ownWelcome(
   const sealed = await createHpke(key.suite).seal(key.publicKey, CHANNEL, info)
   return {
     welcome: encodeWelcome({ kem: KEM_ID[key.suite], ...sealed }),
-    leaf: { channelId: macWith(CHANNEL, channelIdInput()), cell: wrapKey(CHANNEL, KEK) },
+    leaf: { channelId: publicHmac(CHANNEL, channelIdInput()), cell: wrapKey(CHANNEL, KEK) },
   }
 }
 

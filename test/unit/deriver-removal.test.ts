@@ -19,7 +19,7 @@ import { type Bytes, fromBase32, hex } from '../../shared/bytes.ts'
 import { channelInput } from '../../shared/kdf.ts'
 import { keyId } from '../../shared/signature.ts'
 import { issueCrl } from '../../shared/issue.ts'
-import { wrapKey } from '../../deriver/root.ts'
+import { wrapKey } from '../../deriver/key-wrap.ts'
 import { decodeBundle, decodeMember } from '../../shared/bundle.ts'
 import { makeClient, makePackage, makeTenant } from '../lib/tenant.ts'
 import {

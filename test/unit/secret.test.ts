@@ -1,10 +1,14 @@
 /** Key files: sealed by a passphrase, or unsealed only where that was asked for. */
+import { createHmac, createSecretKey } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { aeskw } from '@noble/ciphers/aes.js'
-import { createRoot, wrapKey } from '../../deriver/root.ts'
+import { hmac, publicHmac } from '../../deriver/hmac.ts'
+import { wrapKey, wrapKeys } from '../../deriver/key-wrap.ts'
+import { random } from '../../deriver/random.ts'
+import { createRoot } from '../../deriver/root.ts'
 import { isSealed, readKeyFile, writeKeyFile } from '../../deriver/secret.ts'
 import { fromHex, hex } from '../../shared/bytes.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
@@ -75,6 +79,35 @@ it('AES key wrap agrees with RFC 3394 §4.6', () => {
   const wrapped = '28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21'
   expect(hex(wrapKey(kek, data))).toBe(wrapped)
   expect(hex(aeskw(kek).encrypt(data))).toBe(wrapped)
+})
+
+it('many secrets are wrapped as one is, by OpenSSL', () => {
+  const kek = createSecretKey(random(32))
+  for (const count of [0, 1, 7, 8, 9, 255, 1_000]) {
+    const secrets = Array.from({ length: count }, () => random(32))
+    const before = secrets.map(hex)
+    expect(wrapKeys(kek, secrets).map(hex)).toEqual(secrets.map((one) => hex(wrapKey(kek, one))))
+    expect(secrets.map(hex)).toEqual(before)
+  }
+  for (const length of [0, 31, 33, 40])
+    for (const count of [1, 20])
+      expect(() =>
+        wrapKeys(kek, [...Array.from({ length: count }, () => random(32)), random(length)]),
+      ).toThrow(RangeError)
+})
+
+it('HMAC is what Node makes, of every length, and forgets the keys before', () => {
+  for (const length of [0, 1, 55, 56, 63, 64, 65, 140, 1_023, 1_024, 1_025, 5_000, 3]) {
+    const [key, input] = [random(32), random(length)]
+    const theirs = createHmac('sha256', key).update(input).digest('hex')
+    expect([hex(hmac(key, input)), hex(publicHmac(key, input))]).toEqual([theirs, theirs])
+  }
+  const first = hmac(random(32), random(8))
+  const copy = hex(first)
+  hmac(random(32), random(8))
+  expect(hex(first)).toBe(copy)
+  for (const length of [0, 31, 33, 64])
+    expect(() => hmac(random(length), random(8))).toThrow(RangeError)
 })
 
 it('the root is HMAC-SHA-256 (RFC 4231, test case 6 has another key length, so a computed one)', () => {

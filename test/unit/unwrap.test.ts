@@ -1,6 +1,7 @@
 // From a welcome to keys that encrypt, and the two walls against a fellow member who knows the key-encryption key.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { macWith, wrapKey } from '../../deriver/root.ts'
+import { wrapKey } from '../../deriver/key-wrap.ts'
+import { publicHmac } from '../../deriver/hmac.ts'
 import { decodeWelcome, encodeBundle, encodeName, encodeWelcome } from '../../shared/bundle.ts'
 import { utf8, type Bytes } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
@@ -280,7 +281,7 @@ describe('a fellow member who knows the key-encryption key and works with the re
       ...m,
       versions: m.versions.map((v) => ({
         ...v,
-        keyId: n === 0 ? macWith(secret, commitInput(versionContext(m, v))) : v.keyId,
+        keyId: n === 0 ? publicHmac(secret, commitInput(versionContext(m, v))) : v.keyId,
       })),
     })
     const delivery = await makeDelivery(world, { manifest })
@@ -305,7 +306,7 @@ describe('a fellow member who knows the key-encryption key and works with the re
       ...m,
       versions: m.versions.slice(0, n === 0 ? 1 : 2).map((v) => ({
         ...v,
-        keyId: n === 0 ? macWith(secret, commitInput(versionContext(m, v))) : v.keyId,
+        keyId: n === 0 ? publicHmac(secret, commitInput(versionContext(m, v))) : v.keyId,
       })),
     })
     const delivery = await makeDelivery(world, { manifest, bundle: (b, n) => (n ? b : bundle) })

@@ -1,0 +1,73 @@
+/** Leaves of members trees, and the cells in them (docs/PROTOCOL.md, "Welcome, cell, bundle"). */
+import { MEMBER_LEAF } from '../shared/bundle.ts'
+import { concat, type Bytes } from '../shared/bytes.ts'
+import { channelInput } from '../shared/kdf.ts'
+import { PAGE_SIZE } from '../shared/tree.ts'
+import { wrapKey } from './key-wrap.ts'
+import { type Root } from './root.ts'
+import { type Store } from './store.ts'
+
+/** What a member leaf binds: hash of the key package, id of the channel, hash of the welcome. */
+export const BOUND = 96
+
+/** The cell of a member, as its leaf: the key of a generation, wrapped under the channel key of the device. */
+export function makeLeaf(
+  root: Root,
+  tenant: Bytes,
+  kek: Bytes,
+  { bound, salt, root: number }: { bound: Bytes; salt: Bytes; root: number },
+): Bytes {
+  const channel = root.mac(channelInput(tenant, bound.subarray(0, 32), salt), number)
+  const leaf = concat(bound, wrapKey(channel, kek))
+  channel.fill(0)
+  return leaf
+}
+
+/** The leaves of a new generation while it is made, all in one place: a hundred thousand members are few buffers that way. */
+export class Leaves {
+  #bytes: Bytes
+  #isTaken: Uint8Array
+  size = 0
+
+  constructor(slots: number) {
+    this.#bytes = new Uint8Array(slots * MEMBER_LEAF)
+    this.#isTaken = new Uint8Array(slots)
+  }
+
+  set(slot: number, leaf: Bytes): void {
+    this.#bytes.set(leaf, slot * MEMBER_LEAF)
+    this.#isTaken[slot] = 1
+    this.size++
+  }
+
+  /** Stores the leaves of a page's slots: in one statement, a third of the time of one for each. */
+  save(store: Store, keyring: Bytes, page: number): void {
+    const [first, end] = [page * PAGE_SIZE, (page + 1) * PAGE_SIZE]
+    store.run(
+      `UPDATE members SET leaf = substr(?1, ${MEMBER_LEAF} * (slot - ?2) + 1, ${MEMBER_LEAF})
+         WHERE keyring = ?3 AND slot >= ?2 AND slot < ?4`,
+      this.#bytes.subarray(first * MEMBER_LEAF, end * MEMBER_LEAF),
+      first,
+      keyring,
+      end,
+    )
+  }
+
+  /** Who stays keeps the slot, and the last ones move into those that are free. */
+  closeGaps(moved: (from: number, to: number) => void): void {
+    let free = 0
+    for (let slot = this.size; slot < this.#isTaken.length; slot++) {
+      if (this.#isTaken[slot] === 0) continue
+      while (this.#isTaken[free] === 1) free++
+      this.#bytes.copyWithin(free * MEMBER_LEAF, slot * MEMBER_LEAF, (slot + 1) * MEMBER_LEAF)
+      moved(slot, free++)
+    }
+  }
+
+  page(page: number): Bytes[] {
+    const first = page * PAGE_SIZE
+    return Array.from({ length: Math.min(PAGE_SIZE, this.size - first) }, (_, i) =>
+      this.#bytes.subarray((first + i) * MEMBER_LEAF, (first + i + 1) * MEMBER_LEAF),
+    )
+  }
+}
