@@ -3,7 +3,7 @@
  * only a new generation touches all.
  */
 import { MEMBER_LEAF } from '../shared/bundle.ts'
-import { concat, equal, fromBase32, type Bytes } from '../shared/bytes.ts'
+import { concat, equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { kekInput } from '../shared/kdf.ts'
 import { encodePage, joinPages, PAGE_SIZE, pageRef, type PageRef } from '../shared/tree.ts'
 import { type DeviceRow } from './devices.ts'
@@ -219,20 +219,12 @@ export function removeDevices(
   devices: readonly DeviceRow[],
   now: number,
 ): number {
-  const leaving = new Set(devices.map((device) => Buffer.from(device.key_id).toString('hex')))
-  const keyrings = new Map(
-    devices.flatMap((device) =>
-      keyringsOf(store, device.key_id).map((id) => [Buffer.from(id).toString('hex'), id]),
-    ),
-  )
-  for (const id of keyrings.values()) {
-    renewGeneration(
-      store,
-      deriving,
-      id,
-      now,
-      (device) => !leaving.has(Buffer.from(device.key_id).toString('hex')),
-    )
-  }
+  const leaving = new Set(devices.map((device) => hex(device.key_id)))
+  const keyrings = new Map<string, Bytes>()
+  // One after the other: ten thousand devices in a hundred keyrings are a million memberships.
+  for (const { key_id } of devices)
+    for (const id of keyringsOf(store, key_id)) keyrings.set(hex(id), id)
+  for (const id of keyrings.values())
+    renewGeneration(store, deriving, id, now, (device) => !leaving.has(hex(device.key_id)))
   return keyrings.size
 }
