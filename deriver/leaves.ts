@@ -10,17 +10,29 @@ import { type Store } from './store.ts'
 /** What a member leaf binds: hash of the key package, id of the channel, hash of the welcome. */
 export const BOUND = 96
 
-/** The cell of a member, as its leaf: the key of a generation, wrapped under the channel key of the device. */
-export function makeLeaf(
+/** Where a member leaf is made from: what it binds, and the salt and root of its channel key. */
+export interface Channel {
+  bound: Bytes
+  salt: Bytes
+  root: number
+}
+
+/** A cell: the key of a generation, wrapped under the channel key of a device. */
+function makeCell(
   root: Root,
   tenant: Bytes,
   kek: Bytes,
-  { bound, salt, root: number }: { bound: Bytes; salt: Bytes; root: number },
+  { bound, salt, root: number }: Channel,
 ): Bytes {
   const channel = root.mac(channelInput(tenant, bound.subarray(0, 32), salt), number)
-  const leaf = concat(bound, wrapKey(channel, kek))
+  const cell = wrapKey(channel, kek)
   channel.fill(0)
-  return leaf
+  return cell
+}
+
+/** A member leaf of a keyring's present generation. */
+export function makeLeaf(root: Root, tenant: Bytes, kek: Bytes, channel: Channel): Bytes {
+  return concat(channel.bound, makeCell(root, tenant, kek, channel))
 }
 
 /** The leaves of a new generation while it is made, all in one place: a hundred thousand members are few buffers that way. */
@@ -34,9 +46,12 @@ export class Leaves {
     this.#isTaken = new Uint8Array(slots)
   }
 
-  set(slot: number, leaf: Bytes): void {
-    this.#bytes.set(leaf, slot * MEMBER_LEAF)
-    this.#isTaken[slot] = 1
+  /** Makes the leaf of a slot. */
+  make(root: Root, tenant: Bytes, kek: Bytes, seat: Channel & { slot: number }): void {
+    const at = seat.slot * MEMBER_LEAF
+    this.#bytes.set(seat.bound, at)
+    this.#bytes.set(makeCell(root, tenant, kek, seat), at + BOUND)
+    this.#isTaken[seat.slot] = 1
     this.size++
   }
 

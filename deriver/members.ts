@@ -8,7 +8,7 @@ import { kekInput } from '../shared/kdf.ts'
 import { encodePage, joinPages, PAGE_SIZE, pageRef, type PageRef } from '../shared/tree.ts'
 import { type DeviceRow } from './devices.ts'
 import { addGeneration } from './keyrings.ts'
-import { BOUND, Leaves, makeLeaf } from './leaves.ts'
+import { BOUND, Leaves, makeLeaf, type Channel } from './leaves.ts'
 import { appendLog } from './log.ts'
 import { putObject } from './objects.ts'
 import { type Root } from './root.ts'
@@ -145,11 +145,8 @@ export function joinKeyring(
 /** By what it is decided who stays in a new generation. */
 export type Member = Pick<DeviceRow, 'key_id' | 'uri' | 'expires'>
 
-interface Seat extends Member {
+interface Seat extends Member, Channel {
   slot: number
-  root: number
-  bound: Bytes
-  salt: Bytes
 }
 
 /** The members of one page. All bytes of a row are read as one: each piece by itself would take as long as all of it. */
@@ -188,7 +185,7 @@ export function renewGeneration(
   const tenant = fromBase32(deriving.tenant)
   for (let page = 0; page * PAGE_SIZE < slots; page++) {
     for (const seat of seatsOf(store, id, page)) {
-      if (stays(seat)) leaves.set(seat.slot, makeLeaf(deriving.root, tenant, kek, seat))
+      if (stays(seat)) leaves.make(deriving.root, tenant, kek, seat)
       else leaving.push(seat)
     }
     leaves.save(store, id, page)
