@@ -232,21 +232,22 @@ export function deliveryRequest(
   const viewOf = (id: Bytes): StoredView | null => keyringOf(state, id).view
   const held = keyrings.filter((id) => !absent.has(hex(id)) && viewOf(id) !== null)
   const objects = held.flatMap((id) => {
-    const { bundleHash, manifestHash, members } = viewOf(id)!
-    return [bundleHash, manifestHash, members?.index ?? bundleHash]
+    const { bundleHash, manifestHash, member, members } = viewOf(id)!
+    // The leaf of another package would be refused in place of the one that is asked for.
+    const isOwn = equal(member.packageHash, packageHash)
+    return [bundleHash, manifestHash, ...(isOwn && members ? [members.index] : [])]
   })
   const welcomes = state.packages.flatMap(({ hash, channel }) =>
     equal(hash, packageHash) && channel !== null ? [channel.welcomeHash] : [],
   )
   // To the same head with the same objects a relay answers with nothing; but proofs of an earlier head are needed again.
   const isBehind = held.some((id) => !isCurrent(state, id))
-  const named = new Map([...objects, ...welcomes].map((hash) => [hex(hash), hash]))
   return {
     call: 'delivery',
     have: {
       catalog: accepted?.catalog.body.number ?? 0,
       head: accepted === null || isBehind ? new Uint8Array() : accepted.head.hash,
-      objects: [...named.values()],
+      objects: [...objects, ...welcomes],
       trust: accepted?.trust.body.number ?? 0,
     },
     keyrings: [...keyrings],

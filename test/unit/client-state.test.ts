@@ -107,6 +107,22 @@ describe('state', () => {
     expect(leaves).toEqual([false, true, false])
   })
 
+  it('[open-14] gets its leaf again where the one that it holds is of an earlier package', async () => {
+    const relay = await ClientRelay.start(['notes', 'orders'])
+    const store = createMemoryStore()
+    const first = await open(relay, { store })
+    await first.keyring('notes')
+    first.close()
+    // Another key is another device: in one keyring the earlier one stays beside it.
+    const client = await open(relay, { store })
+    const keyrings = await Promise.all([client.keyring('notes'), client.keyring('orders')])
+    await relay.publish()
+    await client.refresh()
+    const { accepted } = await stored(store)
+    expect(accepted!.head.version).toBe(relay.version)
+    expect(keyrings.map(({ state }) => state)).toEqual(['ready', 'ready'])
+  })
+
   it('covers more keyrings than fit into one delivery', async () => {
     const names = Array.from({ length: 70 }, (_, i) => `k${i}`)
     const relay = await ClientRelay.start(names)
