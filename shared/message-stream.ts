@@ -168,8 +168,9 @@ function createChunkStream(
     if (together.push(step!(chunk, count++)) === TOGETHER) depart()
   }
   const write = async (piece: Bytes): Promise<void> => {
-    // Anything else has another length, or none, and would be lost without a word.
-    if (!(piece instanceof Uint8Array)) throw new TypeError('a piece is no Uint8Array')
+    // Anything else has another length, or none, and would be lost without a word; and memory that is shared may change between two looks.
+    if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
+      throw new TypeError('not a Uint8Array')
     for (let at = 0; at < piece.length;) {
       const part = piece.subarray(at, at + buffer.length - filled)
       at += part.length

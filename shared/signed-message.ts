@@ -118,7 +118,7 @@ export interface Begun {
 /** Makes a signed plaintext piece by piece. */
 export interface FrameWriter {
   claim: Bytes
-  /** What is encrypted of a piece. Throws `TypeError` for what is no `Uint8Array`. */
+  /** What is encrypted of a piece. Throws `TypeError` for what is no `Uint8Array`, or in shared memory. */
   take: (piece: Uint8Array) => Bytes
   /** What stands behind the data. */
   end: () => Promise<Bytes>
@@ -130,7 +130,8 @@ export function createFrameWriter({ claim, sign }: Begun): FrameWriter {
   return {
     claim,
     take(piece) {
-      if (!(piece instanceof Uint8Array)) throw new TypeError('a piece of a stream is a Uint8Array')
+      if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
+        throw new TypeError('a piece of a stream is a Uint8Array')
       // What is encrypted is what was hashed, whatever the caller does with its buffer; of a Buffer, a slice would be a view.
       const copy = concat(piece)
       hash.update(copy)

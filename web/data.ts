@@ -46,7 +46,6 @@ export function pipe(
   transform: TransformStream<Uint8Array, Uint8Array>,
   signal: AbortSignal | undefined,
 ): ReadableStream<Uint8Array> {
-  // All kinds of data are a body of a response; what is no stream is copied.
-  const { body } = new Response(data as BodyInit)
-  return pipeThrough(body!, transform, signal)
+  // All kinds of data are a body of a response; what is no stream is copied. Bytes in shared memory are none, and Node takes their digits for a text.
+  return pipeThrough(new Response(ownOf(data) as BodyInit).body!, transform, signal)
 }

@@ -332,7 +332,7 @@ class Keyring {
     /**
      * {@link encrypt} as a stream, for data of any length in bounded memory: a stream of the message or, without data, a transform of bytes into a
      * message. It goes only as fast as it is read, and fails with what {@link encrypt} throws, `ERR_TOO_LARGE` from 2^46 bytes on, and
-     * `TypeError` for pieces that are no `Uint8Array`.
+     * `TypeError` for pieces that are no `Uint8Array`, or in shared memory.
      *
      * @example
      * await notes.encryptStream(file, { context: 'file/7', signal }).pipeTo(destination)
@@ -341,7 +341,7 @@ class Keyring {
     encryptStream(options?: EncryptOptions): TransformStream<Uint8Array, Uint8Array>;
     /**
      * {@link decrypt} as a stream, for a message of any length in bounded memory: a stream of the plaintext or, without a message, a transform of one
-     * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws. Only its end says that the message is whole, and signed:
+     * into bytes. It goes only as fast as it is read, and fails with what {@link decrypt} throws, and for such pieces as {@link encryptStream} does. Only its end says that the message is whole, and signed:
      * what was done with the bytes before must be undone when it fails. A sender that is not taken is refused before the first byte.
      *
      * @example
