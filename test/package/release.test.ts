@@ -1,8 +1,11 @@
 /** What stops a release, and what its list of parts says. `npm run release -- --dry-run` makes all of it. */
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { readManifest } from '../../tools/package/build.ts'
 import { findProblems, notesOf, type State } from '../../tools/release/check.ts'
+import { run } from '../../tools/release/main.ts'
 import { makeSbom } from '../../tools/release/sbom.ts'
 
 const CHANGELOG = `# Changelog
@@ -53,6 +56,13 @@ it.each<[string, Partial<State>]>([
   const problems = findProblems({ ...READY, ...change })
   expect(problems).toHaveLength(1)
   expect(problems[0]).toContain(reason)
+})
+
+it('what is no release leaves nothing of an earlier one to be published', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'keyferry-earlier-'))
+  writeFileSync(join(folder, 'keyferry-1.1.0.tgz'), 'an earlier one')
+  expect(run(false, true, folder, () => ['not committed'])).toBe(1)
+  expect(existsSync(folder)).toBe(false)
 })
 
 it('the changelog has the headings that it promises', () => {

@@ -49,8 +49,8 @@ function check(version: string): string[] {
   })
 }
 
-/** Packs into dist/release; false where a second time gives other bytes. */
-function packTwice(): boolean {
+/** Packs into a folder; false where a second time gives other bytes. */
+function packTwice(out: string): boolean {
   const directory = mkdtempSync(join(tmpdir(), 'keyferry-release-'))
   try {
     const [first, second] = ['first', 'second'].map((name) => {
@@ -58,35 +58,42 @@ function packTwice(): boolean {
       buildPackage(join(folder, 'built'))
       return pack(join(folder, 'built'), folder).file
     })
-    cpSync(first!, join(OUT, basename(first!)))
+    cpSync(first!, join(out, basename(first!)))
     return hash(first!) === hash(second!)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
 }
 
-function writeBeside(name: string): void {
+function writeBeside(out: string, name: string): void {
   const { version } = readManifest()
   for (const [what, ending] of [
     ['package', ''],
     ['checkout', '-checkout'],
   ] as const)
     writeFileSync(
-      join(OUT, `${name}${ending}.cdx.json`),
+      join(out, `${name}${ending}.cdx.json`),
       `${JSON.stringify(makeSbom(what), null, 2)}\n`,
     )
   const notes = notesOf(read('CHANGELOG.md'), version)
-  if (notes !== null) writeFileSync(join(OUT, `${name}.md`), `${notes}\n`)
-  const sums = readdirSync(OUT)
+  if (notes !== null) writeFileSync(join(out, `${name}.md`), `${notes}\n`)
+  const sums = readdirSync(out)
     .toSorted()
-    .map((file) => `${hash(join(OUT, file))}  ${file}\n`)
-  writeFileSync(join(OUT, 'SHA256SUMS'), sums.join(''))
+    .map((file) => `${hash(join(out, file))}  ${file}\n`)
+  writeFileSync(join(out, 'SHA256SUMS'), sums.join(''))
 }
 
-function run(isDry: boolean, isTested: boolean): number {
+/** Makes a release in a folder, which holds nothing of an earlier one from then on. Returns the exit status. */
+export function run(
+  isDry: boolean,
+  isTested: boolean,
+  out: string = OUT,
+  find: (version: string) => string[] = check,
+): number {
   if (!isTested && !isDry) throw new UsageError('--no-tests goes with --dry-run')
+  rmSync(out, { recursive: true, force: true })
   const { name, version } = readManifest()
-  const problems = check(version)
+  const problems = find(version)
   const isOver = (): boolean => problems.length > 0 && !isDry
   if (!isOver() && isTested) {
     const { status } = spawnSync('npm', ['run', 'check'], {
@@ -97,11 +104,10 @@ function run(isDry: boolean, isTested: boolean): number {
     if (status !== 0) problems.push('npm run check fails')
   }
   if (!isOver()) {
-    rmSync(OUT, { recursive: true, force: true })
-    mkdirSync(OUT, { recursive: true })
-    if (!packTwice()) problems.push('packed twice, the package has other bytes')
-    writeBeside(`${name}-${version}`)
-    process.stdout.write(read('dist/release/SHA256SUMS'))
+    mkdirSync(out, { recursive: true })
+    if (!packTwice(out)) problems.push('packed twice, the package has other bytes')
+    writeBeside(out, `${name}-${version}`)
+    process.stdout.write(readFileSync(join(out, 'SHA256SUMS'), 'utf8'))
   }
   for (const problem of problems) process.stderr.write(`release: error: ${problem}\n`)
   return problems.length === 0 ? 0 : 1
