@@ -71,9 +71,10 @@ async function answerOf(key: MacKey, input: Bytes): Promise<Bytes> {
   }
 }
 
-/** An error of whoever asks or opens a root, as one of the root; what is none of ours as it is. */
+/** An error of whoever asks or opens a root, as one of the root; what is none of ours as it is, and a lease that was lost meanwhile. */
 export function asRootError(cause: unknown): unknown {
-  if (!isKeyferryError(cause) || isRootError(cause)) return cause
+  if (!isKeyferryError(cause) || isKeyferryError(cause, 'ERR_LEASE') || isRootError(cause))
+    return cause
   const { message, hint } = cause
   return new KeyferryError('ERR_ROOT', message, { cause, ...(hint !== undefined && { hint }) })
 }

@@ -10,6 +10,7 @@ import { createService, type Service, type ServiceOptions } from '../../deriver/
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
 import { takeOneTurn } from '../../deriver/turn.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { signBytes } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { tenant, useTenant } from '../lib/deriver.ts'
@@ -206,6 +207,17 @@ describe('[deriver-12] a lease', () => {
     await expectCode(service.step(), 'ERR_LEASE')
     expect(calls).toBe(0)
     await expectCode(service.step(), 'ERR_LEASE')
+  })
+
+  it('that is lost while a root is opened is no failure of the root', async () => {
+    const told: unknown[] = []
+    const service = await serviceWith({
+      report: (event) => told.push(event),
+      openRoots: () => Promise.reject(errorOf('ERR_LEASE')),
+    })
+    await expectCode(service.step(), 'ERR_LEASE')
+    expect(told).toEqual([])
+    expect(readConditions(tenant.store)).toEqual([])
   })
 
   it('is held by whoever works once, or rebuilds a relay, and given back; who finds it taken does nothing', async () => {
