@@ -30,21 +30,25 @@ export interface Inspection {
 const time = (seconds: number): string =>
   new Date(seconds * 1000).toISOString().replace('.000Z', 'Z')
 
-function readableTimes(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(readableTimes)
+/** The base64url of 32 bytes. */
+const HASH = /^[\w-]{42}[AEIMQUYcgkosw048]$/
+
+/** A key id as every command shows it, whichever way a document has it. */
+function keyIdText(value: unknown): unknown {
+  const bytes = typeof value === 'string' && HASH.test(value) ? fromBase64url(value) : value
+  return bytes instanceof Uint8Array ? hex(bytes) : value
+}
+
+/** Times as dates, key ids in hex, and other bytes as documents have them. */
+function readable(value: unknown): unknown {
+  if (value instanceof Uint8Array) return base64url(value)
+  if (Array.isArray(value)) return value.map(readable)
   if (typeof value !== 'object' || value === null) return value
-  const isTime = (name: string, one: unknown): one is number =>
-    typeof one === 'number' && /(At|From|Until|Update)$/.test(name)
-  return Object.fromEntries(
-    Object.entries(value).map(([name, one]) => [
-      name,
-      isTime(name, one)
-        ? time(one)
-        : one instanceof Uint8Array
-          ? base64url(one)
-          : readableTimes(one),
-    ]),
-  )
+  const show = (name: string, one: unknown): unknown => {
+    if (typeof one === 'number' && /(At|From|Until|Update)$/.test(name)) return time(one)
+    return readable(name === 'keyId' ? keyIdText(one) : one)
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, show(name, one)]))
 }
 
 function certificate(der: Bytes): Inspection {
@@ -109,9 +113,12 @@ function envelope(data: Bytes): Inspection {
   const type = /keyferry\.([a-z]+)\./.exec(signed.payloadType)?.[1] ?? 'document'
   const body = decodeJson(signed.payload, MAX_ENVELOPE) as Record<string, unknown>
   const claims: Record<string, unknown> = {
-    ...(readableTimes(type === 'trust' ? trustClaims(body) : body) as object),
+    ...(readable(type === 'trust' ? trustClaims(body) : body) as object),
     documentHash: base64url(documentHash(signed)),
-    signedBy: signed.signatures.map(({ keyid }) => base64url(keyid)),
+    // The fingerprint of a certificate, as in the document; or, of an authority, the id of its key.
+    signedBy: signed.signatures.map(({ keyid }) =>
+      signed.certificates.length > 0 ? base64url(keyid) : hex(keyid),
+    ),
     signerUris: signed.certificates.slice(0, 1).flatMap((der) => parseAnchor(der).uris),
   }
   if (type === 'trust' && body['number'] === 1) claims['tenantId'] = tenantId(signed)
@@ -158,7 +165,7 @@ function logEvidence(data: Bytes): Inspection {
 /** An entry of the log. */
 function logEntry(data: Bytes): Inspection {
   const { event, ...claims } = decodeEntry(data)
-  return { kind: `log entry: ${event}`, claims: readableTimes(claims) as Record<string, unknown> }
+  return { kind: `log entry: ${event}`, claims: readable(claims) as Record<string, unknown> }
 }
 
 /** In this order; the first that parses says what it is. */
@@ -169,7 +176,7 @@ const READERS: ((data: Bytes) => Inspection)[] = [
       kind: 'message',
       claims: {
         ...parseMessageHeader(data),
-        keyId: base64url(parseMessageHeader(data).keyId),
+        keyId: hex(parseMessageHeader(data).keyId),
         bytes: data.length,
       },
     }
@@ -180,7 +187,7 @@ const READERS: ((data: Bytes) => Inspection)[] = [
   logEntry,
   (data) => ({
     kind: 'release',
-    claims: readableTimes(decodeRelease(data)) as Record<string, unknown>,
+    claims: readable(decodeRelease(data)) as Record<string, unknown>,
   }),
   (data) => {
     const config = parseAppConfig(parseJson(data, MAX_ENVELOPE))
@@ -195,7 +202,7 @@ const READERS: ((data: Bytes) => Inspection)[] = [
   },
   (data) => ({
     kind: 'manifest',
-    claims: readableTimes(decodeManifest(data)) as Record<string, unknown>,
+    claims: readable(decodeManifest(data)) as Record<string, unknown>,
   }),
   (data) => {
     const { keyring, incarnation, generation, entries } = decodeBundle(data)

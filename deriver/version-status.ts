@@ -1,5 +1,5 @@
 /** How versions stand, by the states of SP 800-57, for `keyring show` and `status`. */
-import { base64url } from '../shared/bytes.ts'
+import { hex } from '../shared/bytes.ts'
 import { destructionEnd } from '../shared/destruction.ts'
 import { listDestructions, type DestructionRow } from './destroy.ts'
 import { keyringRow, type KeyringRow, type VersionRow } from './rows.ts'
@@ -12,6 +12,7 @@ export type KeyState = 'pre-active' | 'active' | 'deactivated' | 'compromised' |
 export interface VersionStatus {
   incarnation: number
   version: number
+  /** Hex; empty before it is published. */
   keyId: string
   state: KeyState
   /** What the state does not say, in words; may be empty. */
@@ -102,7 +103,7 @@ export function versionStatuses(
     .map((row) => ({
       incarnation: row.incarnation,
       version: row.version,
-      keyId: row.key_id === null ? '' : base64url(row.key_id),
+      keyId: row.key_id === null ? '' : hex(row.key_id),
       state: keyState(ring, row, now),
       note: note(row),
       encryptUntil: row.encrypt_until,

@@ -1,6 +1,5 @@
 /** Versions of keyrings: how they stand, and their ends. */
 import { createInterface } from 'node:readline/promises'
-import { fromBase64url, hex } from '../../shared/bytes.ts'
 import { destructionEnd } from '../../shared/destruction.ts'
 import { orderDestruction, priceOf, requireDestructible, type Price } from '../destroy.ts'
 import { findKeyring } from '../rows.ts'
@@ -30,7 +29,7 @@ function versionLine(one: VersionStatus): string {
     ...(note === '' ? [] : [note]),
   ]
   const name = incarnation === 1 ? `${version}` : `${incarnation}.${version}`
-  return `version ${name}  ${state}  encrypts until ${date(encryptUntil)}, decrypts until ${date(decryptUntil)}  key id ${hex(fromBase64url(keyId)).slice(0, 16)}${flags.length === 0 ? '' : `  (${flags.join('; ')})`}`
+  return `version ${name}  ${state}  encrypts until ${date(encryptUntil)}, decrypts until ${date(decryptUntil)}  key id ${keyId.slice(0, 16)}${flags.length === 0 ? '' : `  (${flags.join('; ')})`}`
 }
 
 const withdraw = (
