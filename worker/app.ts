@@ -112,6 +112,8 @@ app.use(async (c, next) => {
 
 // PROTOCOL [relay-1]
 app.use(async (c, next) => {
+  // The router takes other spellings of a path, too.
+  if (/%|.\/$/.test(new URL(c.req.url).pathname)) throw new KeyferryError('ERR_NOT_FOUND')
   const [, version, tenant, more] = c.req.path.split('/')
   const isTenantPath = version === 'v1' && more !== undefined
   if (isTenantPath && !TENANT_ID.test(tenant!)) throw new KeyferryError('ERR_NOT_FOUND')

@@ -43,6 +43,13 @@ describe('[relay-1] shape', () => {
     [`/v1/${'a'.repeat(52)}/delivery`, 'POST'],
     [`/v1/${'a'.repeat(52)}/wait`, 'POST'],
     [`/v1/${'A'.repeat(52)}/head`, 'GET'],
+    // A path is spelled in one way: what stands before a relay tells calls apart by it.
+    [`/v1/${'a'.repeat(52)}/calls/`, 'POST'],
+    [`/v1/${'a'.repeat(52)}/call%73`, 'POST'],
+    [`/v1/%61${'a'.repeat(51)}/calls`, 'POST'],
+    ['/v1/tenants/', 'POST'],
+    ['/healthz/', 'GET'],
+    ['/health%7a', 'GET'],
     // Certificates are the customer's business: a relay has no part in enrolment.
     ['/enroll', 'POST'],
     [`/v1/${'a'.repeat(52)}/enroll`, 'POST'],
