@@ -39,8 +39,12 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 
 /** Equal length and content. Not constant time: for public values only. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return a.length === b.length && isAt(a, 0, b)
+}
+
+/** Whether these bytes stand at a place. Not constant time: for public values only. */
+export function isAt(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean {
+  for (let i = 0; i < wanted.length; i++) if (bytes[at + i] !== wanted[i]) return false
   return true
 }
 
@@ -73,17 +77,7 @@ export function u32(value: number): Bytes {
 /** An integer as 8 bytes, big-endian. Throws `RangeError` outside 0 … 2^53 − 1. */
 export function u64(value: number): Bytes {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a u64: ${value}`)
-  const high = value / 2 ** 32
-  return Uint8Array.of(
-    high >>> 24,
-    high >>> 16,
-    high >>> 8,
-    high,
-    value >>> 24,
-    value >>> 16,
-    value >>> 8,
-    value,
-  )
+  return concat(u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32))
 }
 
 /** Writes fixed-layout bytes front to back, into memory of the length that they will have. What does not fit is a `RangeError`. */
@@ -94,7 +88,7 @@ export class Writer {
 
   constructor(length: number) {
     this.#bytes = new Uint8Array(length)
-    this.#view = new DataView(this.#bytes.buffer)
+    this.#view = viewOf(this.#bytes)
   }
 
   put(bytes: Uint8Array): this {
@@ -125,6 +119,19 @@ export class Writer {
   }
 }
 
+/** The integers of some bytes. */
+export function viewOf({ buffer, byteOffset, length }: Bytes): DataView {
+  return new DataView(buffer, byteOffset, length)
+}
+
+/** The 8 bytes at a place. Throws `ERR_MALFORMED` above 2^53 − 1. */
+export function u64At(view: DataView, at: number): number {
+  const value = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)
+  if (!Number.isSafeInteger(value))
+    throw new KeyferryError('ERR_MALFORMED', 'integer above 2^53 - 1')
+  return value
+}
+
 /** Reads fixed-layout bytes front to back; every overrun is `ERR_MALFORMED`, and so are bytes left at {@link end}. */
 export class Reader {
   readonly #bytes: Bytes
@@ -133,7 +140,7 @@ export class Reader {
 
   constructor(bytes: Bytes) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.#view = viewOf(bytes)
   }
 
   /** Bytes not yet read. */
@@ -142,7 +149,7 @@ export class Reader {
   }
 
   /** Goes on by so many bytes; returns where they begin. */
-  #pass(length: number): number {
+  pass(length: number): number {
     if (length < 0 || length > this.left) throw new KeyferryError('ERR_MALFORMED', 'truncated')
     const from = this.#offset
     this.#offset += length
@@ -151,7 +158,7 @@ export class Reader {
 
   /** The next `length` bytes, as a view. */
   take(length: number): Bytes {
-    const from = this.#pass(length)
+    const from = this.pass(length)
     return this.#bytes.subarray(from, this.#offset)
   }
 
@@ -163,19 +170,16 @@ export class Reader {
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#pass(2))
+    return this.#view.getUint16(this.pass(2))
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#pass(4))
+    return this.#view.getUint32(this.pass(4))
   }
 
   /** Throws `ERR_MALFORMED` above 2^53 − 1. */
   u64(): number {
-    const value = this.u32() * 2 ** 32 + this.u32()
-    if (!Number.isSafeInteger(value))
-      throw new KeyferryError('ERR_MALFORMED', 'integer above 2^53 - 1')
-    return value
+    return u64At(this.#view, this.pass(8))
   }
 
   end(): void {
@@ -183,9 +187,12 @@ export class Reader {
   }
 }
 
-/** A text with a character for each of a few bytes: no engine makes one at less cost. */
+/** A text with a character for each byte: no engine makes one at less cost. */
 export function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode.apply(null, bytes as unknown as number[])
+  let text = ''
+  for (let i = 0; i < bytes.length; i += 4_096)
+    text += String.fromCharCode.apply(null, bytes.subarray(i, i + 4_096) as unknown as number[])
+  return text
 }
 
 /** Inverse of {@link latin1}. */
@@ -218,15 +225,19 @@ interface PlatformBase64 {
   fromBase64?: (text: string, options: { alphabet: 'base64url' }) => Bytes
 }
 
-const B64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const SEXTET = new Uint8Array(128)
-for (let i = 0; i < 64; i++) SEXTET[B64.charCodeAt(i)] = i
-
 /** base64url without padding (RFC 4648 §5). */
 export function base64url(bytes: Uint8Array): string {
-  let text = ''
-  for (let i = 0; i < bytes.length; i += 4_096) text += latin1(bytes.subarray(i, i + 4_096))
-  return btoa(text).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return btoa(latin1(bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
+/** By the platform, which passes over white space and padding and reads what it should not; throws for most other characters. */
+function decodeBase64url(text: string): Bytes {
+  const { fromBase64 } = Uint8Array as PlatformBase64
+  if (fromBase64) return fromBase64(text, { alphabet: 'base64url' })
+  const raw = atob(/[+/]/.test(text) ? '' : text.replaceAll('-', '+').replaceAll('_', '/'))
+  const out = new Uint8Array(raw.length)
+  for (let i = 0; i < out.length; i++) out[i] = raw.charCodeAt(i)
+  return out
 }
 
 /**
@@ -235,17 +246,18 @@ export function base64url(bytes: Uint8Array): string {
  */
 export function fromBase64url(text: string): Bytes {
   const rest = text.slice(text.length - (text.length % 4))
-  if (/[^\w-]/.test(text) || !/^(|.[AQgw]|..[AEIMQUYcgkosw048])$/.test(rest))
-    throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
-  const { fromBase64 } = Uint8Array as PlatformBase64
-  if (fromBase64) return fromBase64(text, { alphabet: 'base64url' })
-  const out = new Uint8Array(Math.floor((text.length * 3) / 4))
-  let bits = 0
-  for (let i = 0, at = 0; i < text.length; i++) {
-    bits = (bits << 6) | SEXTET[text.charCodeAt(i)]!
-    if (i % 4 > 0) out[at++] = bits >> (6 - 2 * (i % 4))
+  try {
+    const out = decodeBase64url(text)
+    // White space and padding are no bytes.
+    if (
+      out.length === Math.floor((text.length * 3) / 4) &&
+      /^(|.[AQgw]|..[AEIMQUYcgkosw048])$/.test(rest)
+    )
+      return out
+  } catch {
+    // Other characters.
   }
-  return out
+  throw new KeyferryError('ERR_NOT_CANONICAL', 'not canonical base64url')
 }
 
 const B32 = 'abcdefghijklmnopqrstuvwxyz234567'

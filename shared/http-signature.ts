@@ -2,7 +2,7 @@
  * HTTP message signatures (RFC 9421) and content digests (RFC 9530) in the one profile of docs/PROTOCOL.md, "Admission". Since the profile is
  * fixed, nothing is negotiated or parsed but one exact form.
  */
-import { base64url, equal, fromBase64url, utf8, type Bytes } from './bytes.ts'
+import { base64url, equal, fromBase64url, latin1, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
 import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
@@ -51,8 +51,7 @@ export interface CallSignature {
 const DIGEST = /^sha-256=:[A-Za-z0-9+/]{43}=:$/
 
 function toBase64(data: Bytes): string {
-  const padded = base64url(data).replaceAll('-', '+').replaceAll('_', '/')
-  return padded.padEnd(Math.ceil(padded.length / 4) * 4, '=')
+  return btoa(latin1(data))
 }
 
 /** A structured byte sequence (RFC 8941 §3.3.5), in the one spelling of its bytes: padded, with zero unused bits. */

@@ -141,7 +141,7 @@ async function findCrl(
   budget: Budget,
 ): Promise<VerifiedCrl> {
   let best: VerifiedCrl | undefined
-  let reason: unknown = new KeyferryError('ERR_CRL', 'no list of an issuer')
+  let reason: unknown
   for (const crl of crls) {
     if (!equal(crl.issuer, issuer.subject)) continue
     budget.signature()
@@ -153,7 +153,7 @@ async function findCrl(
       reason = error
     }
   }
-  if (!best) throw reason
+  if (!best) throw reason ?? new KeyferryError('ERR_CRL', 'no list of an issuer')
   return best
 }
 

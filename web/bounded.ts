@@ -54,33 +54,37 @@ export async function withDeadline<T>(
   }
 }
 
-const FIRST_BUFFER = 65_536
-
-/** The body of an answer. Throws `ERR_TOO_LARGE` as soon as it has more than `limit` bytes, and the signal's reason. */
+/**
+ * The body of an answer, a view of memory that may be longer: whoever keeps it copies it. Throws `ERR_TOO_LARGE` as soon as it has more than `limit` bytes, and
+ * the signal's reason.
+ */
 export async function readBounded(
   response: Response,
   limit: number,
   signal: AbortSignal,
 ): Promise<Bytes> {
   if (response.body === null) return new Uint8Array()
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
-  // One buffer that grows: a body in many small parts costs what it holds, not what its parts cost.
-  let buffer = new Uint8Array(Math.min(limit, FIRST_BUFFER))
+  const reader = (response.body as ReadableStream<Bytes>).getReader()
+  // One buffer that grows: a body in many small parts costs what it holds, not what its parts cost. One in a single part is that part.
+  let buffer = new Uint8Array()
   let length = 0
   try {
     for (;;) {
       const { done, value } = await abortable(reader.read(), signal)
-      if (done) return buffer.slice(0, length)
+      if (done) return buffer.subarray(0, length)
+      const end = length + value.length
       // PROTOCOL [dec-1]
-      if (length + value.length > limit)
-        throw new KeyferryError('ERR_TOO_LARGE', `more than ${limit} bytes`)
-      if (length + value.length > buffer.length) {
-        const larger = new Uint8Array(Math.min(limit, 2 * (length + value.length)))
-        larger.set(buffer.subarray(0, length))
-        buffer = larger
+      if (end > limit) throw new KeyferryError('ERR_TOO_LARGE', `more than ${limit} bytes`)
+      if (length === 0) buffer = new Uint8Array(value.buffer, value.byteOffset, end)
+      else {
+        if (end > buffer.length) {
+          const larger = new Uint8Array(Math.min(limit, 2 * end))
+          larger.set(buffer)
+          buffer = larger
+        }
+        buffer.set(value, length)
       }
-      buffer.set(value, length)
-      length += value.length
+      length = end
     }
   } finally {
     // Stops what is still coming; nobody waits for a stranger to agree.

@@ -37,7 +37,7 @@ async function fetchLists(
       // PROTOCOL [sign-6]
       if (bytes === null || !equal(await digest(bytes), hash))
         throw new KeyferryError('ERR_HASH', 'not the list that the head names')
-      return bytes
+      return bytes.slice()
     }, signal)
     fetched.push({ der, hash, issuer })
   }

@@ -1,5 +1,5 @@
 // Bytes and their text forms: one spelling for each value.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   base32,
   base64url,
@@ -11,17 +11,43 @@ import {
   fromHex,
   fromUtf8,
   hex,
+  isAt,
   Reader,
   u16,
   u32,
   u64,
   utf8,
   Writer,
+  type Bytes,
 } from '../../shared/bytes.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 
 const of = (...bytes: number[]) => Uint8Array.from(bytes)
 const some = (length: number) => Uint8Array.from({ length }, (_, i) => (i + length) * 97)
+
+/** Also white space at every place of a group. */
+const NOT_BASE64URL = [
+  'A',
+  'AAAAA',
+  'AB',
+  'Zh',
+  'AAB',
+  'Zg==',
+  'Zg=',
+  'Z g',
+  'Zm9v\n',
+  'Zm9v\n\n\n\n',
+  'Zm9v-_8=',
+  '+/8',
+  'Zé',
+  '\u{1f600}AA',
+  'AA A',
+  'AAA A',
+  ' AAAA',
+  'AA\tAA',
+  'A A',
+  'AA=A',
+]
 
 describe('UTF-8', () => {
   it('round-trips, a byte order mark and all', () => {
@@ -179,23 +205,27 @@ describe('text forms', () => {
     }
   })
 
-  it.each([
-    'A',
-    'AAAAA',
-    'AB',
-    'Zh',
-    'AAB',
-    'Zg==',
-    'Zg=',
-    'Z g',
-    'Zm9v\n',
-    'Zm9v\n\n\n\n',
-    'Zm9v-_8=',
-    '+/8',
-    'Zé',
-    '\u{1f600}AA',
-  ])('[dec-2] base64url %j is ERR_NOT_CANONICAL', async (text) => {
+  it.each(NOT_BASE64URL)('[dec-2] base64url %j is ERR_NOT_CANONICAL', async (text) => {
     await expectCode(() => fromBase64url(text), 'ERR_NOT_CANONICAL')
+  })
+
+  it('[dec-2] a decoder of the platform that passes over what it likes changes nothing', async () => {
+    // As Uint8Array.fromBase64 reads: without white space, padding and unused bits.
+    const lenient = (text: string): Bytes => {
+      if (/[^\w\s=-]/.test(text)) throw new SyntaxError('not base64url')
+      return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'base64url'))
+    }
+    const platform = Uint8Array as { fromBase64?: unknown }
+    const { fromBase64 } = platform
+    platform.fromBase64 = lenient
+    onTestFinished(() => {
+      if (fromBase64 === undefined) delete platform.fromBase64
+      else platform.fromBase64 = fromBase64
+    })
+    for (const text of NOT_BASE64URL)
+      await expectCode(() => fromBase64url(text), 'ERR_NOT_CANONICAL')
+    for (let length = 0; length < 10; length++)
+      expect(fromBase64url(base64url(some(length)))).toEqual(some(length))
   })
 
   it.each(['a', 'mz', 'myq', 'mzxw6y', 'MY', 'my======', 'm1', 'm y', 'mé'])(
@@ -224,4 +254,17 @@ describe('text forms', () => {
     }
     expect(good).toBe(256)
   })
+})
+
+it('isAt: whether bytes stand at a place, which may be too close to the end', () => {
+  const bytes = of(1, 2, 3)
+  for (const [at, wanted, is] of [
+    [0, of(1, 2, 3), true],
+    [1, of(2, 3), true],
+    [3, of(), true],
+    [1, of(1), false],
+    [2, of(3, 0), false],
+    [3, of(0), false],
+  ] as const)
+    expect(isAt(bytes, at, wanted)).toBe(is)
 })

@@ -238,7 +238,32 @@ describe('evidence', () => {
   })
 })
 
-describe('an answer in very many parts', () => {
+describe('an answer in one part, in a few or in very many', () => {
+  const { signal } = new AbortController()
+  const inParts = (...parts: Uint8Array[]): Response =>
+    new Response(
+      new ReadableStream({
+        start(controller) {
+          for (const part of parts) controller.enqueue(part)
+          controller.close()
+        },
+      }),
+    )
+
+  it.each([[[]], [[3]], [[0, 3]], [[3, 0, 2]], [[1, 1, 1]], [[2, 5, 100]]])(
+    'is what its parts of %j bytes are, and no byte more than agreed',
+    async (lengths) => {
+      // Each part is a piece of memory that goes on with something else.
+      const parts = lengths.map((length) => new Uint8Array(length + 9).fill(7).subarray(4, -5))
+      const total = lengths.reduce((sum, one) => sum + one, 0)
+      const whole = new Uint8Array(total).fill(7)
+      expect(await readBounded(inParts(...parts), total, signal)).toEqual(whole)
+      expect(await readBounded(inParts(...parts), total + 50, signal)).toEqual(whole)
+      if (total > 0)
+        await expectCode(readBounded(inParts(...parts), total - 1, signal), 'ERR_TOO_LARGE')
+    },
+  )
+
   it('is read like any other', async () => {
     const count = 300_000
     let sent = 0
@@ -248,7 +273,6 @@ describe('an answer in very many parts', () => {
         if (sent === count) controller.close()
       },
     })
-    const { signal } = new AbortController()
     const read = await readBounded(new Response(body), count, signal)
     expect([read.length, read[0], read[count - 1]]).toEqual([count, 0, (count - 1) % 251])
   })
