@@ -1,8 +1,9 @@
 /** Documents of the authority: signed by a number of its keys (docs/PROTOCOL.md, "Envelope"), and replaced with them. */
 import { hex, type Bytes } from './bytes.ts'
+import { digestOnce } from './digest.ts'
 import { preAuthenticationEncoding, type Envelope } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
-import { importVerifyKey, keyId, verifySignature } from './signature.ts'
+import { verifyKeyOf, verifySignature } from './signature.ts'
 
 /** Keys of an authority: SubjectPublicKeyInfo, and how many of them must sign. */
 export interface Authority {
@@ -21,7 +22,7 @@ export async function verifyByAuthorities(
   const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
   const listed = new Map<string, Bytes>()
   for (const authority of authorities)
-    for (const spki of authority.keys) listed.set(hex(await keyId(spki)), spki)
+    for (const spki of authority.keys) listed.set(hex(await digestOnce(spki)), spki)
   const signed = new Set<string>()
   if (envelope.certificates.length !== 0)
     throw new KeyferryError('ERR_SCHEMA', 'certificates on a document of the authority')
@@ -31,13 +32,13 @@ export async function verifyByAuthorities(
     const spki = listed.get(id)
     if (spki === undefined || signed.has(id))
       throw new KeyferryError('ERR_SIGNATURE', 'not a key of the authority, or twice')
-    if (!(await verifySignature(await importVerifyKey(spki), sig, pae)))
+    if (!(await verifySignature(await verifyKeyOf(spki), sig, pae)))
       throw new KeyferryError('ERR_SIGNATURE')
     signed.add(id)
   }
   for (const { keys, threshold } of authorities) {
     let count = 0
-    for (const spki of keys) if (signed.has(hex(await keyId(spki)))) count++
+    for (const spki of keys) if (signed.has(hex(await digestOnce(spki)))) count++
     // PROTOCOL [env-9]
     if (count < threshold)
       throw new KeyferryError('ERR_SIGNATURE', `signed by ${count} of ${threshold} authority keys`)

@@ -3,18 +3,18 @@
  * Ed25519 or P-256 only (signature.ts); a customer's CA may also use P-384 and RSA PKCS #1 v1.5 of 2048 to 8192 bits, with SHA-256 or
  * longer (RFC 5480, RFC 5758, RFC 4055). SHA-1, RSA-PSS, DSA and curves without a name are refused.
  */
-import { type Bytes, concat, equal, fromHex, hex, utf8 } from './bytes.ts'
+import { type Bytes, equal, fromHex, hex, isAt, latin1 } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
-import { digest } from './digest.ts'
+import { digestOnce } from './digest.ts'
 import { lazily } from './lazy.ts'
-import { subtle } from './platform.ts'
+import { once } from './once.ts'
 import {
   algorithmIdentifier,
   ecdsaFromDer,
-  importVerifyKey,
   isStrongEd25519,
   type SignedDer,
   spkiPrefix,
+  verifyKeyOf,
   verifySignature,
 } from './signature.ts'
 
@@ -31,39 +31,29 @@ const IDENTIFIERS: Record<CertificateAlgorithm, Bytes> = {
 }
 const ALGORITHMS = Object.keys(IDENTIFIERS) as CertificateAlgorithm[]
 
-/** SubjectPublicKeyInfo up to the key bits, of P-384 (uncompressed). */
-const P384_SPKI = fromHex('3076301006072a8648ce3d020106052b8104002203620004')
-/** Orders of P-256 and P-384 (SP 800-186 §3.2.1). */
-const N256 = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
-const N384 =
-  'ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973'
+/** Kinds of keys that CAs have: those of signature.ts, and those of ca-signature.ts. */
+export type KeyKind = 'Ed25519' | 'ES256' | 'ES384' | 'RSA'
 
-type KeyKind = 'Ed25519' | 'ES256' | 'ES384' | 'RSA'
+/** Loaded with the first key that documents are not signed with. */
+const loadOthers = () => lazily(() => import('./ca-signature.ts'))
 
 function profile(what: string): KeyferryError {
   return new KeyferryError('ERR_CERT_PROFILE', what)
 }
 
-function startsWith(bytes: Bytes, prefix: Bytes): boolean {
-  return equal(bytes.subarray(0, prefix.length), prefix)
-}
-
 /**
  * Kind of a public key in a certificate, CA or not. Throws `ERR_CERT_PROFILE` for a key that no path may have, `ERR_WEAK_KEY` for an
- * Ed25519 key of small order, `ERR_MALFORMED`; `ERR_IO` when what reads RSA keys does not load. Points of other curves are looked at where a signature is verified.
+ * Ed25519 key of small order, `ERR_MALFORMED`; `ERR_IO` when what reads keys of other kinds does not load. Points of other curves are looked at where a signature is verified.
  */
 export async function readKeyKind(spki: Bytes, leastRsaBits?: number): Promise<KeyKind> {
   for (const kind of ['Ed25519', 'ES256'] as const) {
     const { prefix, length } = spkiPrefix(kind)
-    if (spki.length !== length || !startsWith(spki, prefix)) continue
+    if (spki.length !== length || !isAt(spki, 0, prefix)) continue
     // PROTOCOL [path-9]
     if (kind === 'Ed25519' && !isStrongEd25519(spki)) throw new KeyferryError('ERR_WEAK_KEY')
     return kind
   }
-  if (spki.length === P384_SPKI.length + 96 && startsWith(spki, P384_SPKI)) return 'ES384'
-  const { requireRsa } = await lazily(() => import('./rsa-key.ts'))
-  requireRsa(spki, leastRsaBits)
-  return 'RSA'
+  return (await loadOthers()).readOtherKind(spki, leastRsaBits)
 }
 
 /** What a signed structure says of its signature: for ECDSA an ECDSA-Sig-Value, whose curve is the key's. */
@@ -82,43 +72,10 @@ export function readCertificateSignature({
   return { alg, signature }
 }
 
-/** The kinds of key that an algorithm is for. An ECDSA digest is not bound to a curve. */
-const KINDS: Record<CertificateAlgorithm, readonly KeyKind[]> = {
-  Ed25519: ['Ed25519'],
-  ES256: ['ES256', 'ES384'],
-  ES384: ['ES256', 'ES384'],
-  RS256: ['RSA'],
-  RS384: ['RSA'],
-  RS512: ['RSA'],
-}
-
-/** Curves by kind of key: name, octets of a coordinate, order in hexadecimal. */
-const CURVES = {
-  ES256: { namedCurve: 'P-256', octets: 32, order: N256 },
-  ES384: { namedCurve: 'P-384', octets: 48, order: N384 },
-}
-
-async function verify(
-  spki: Bytes,
-  algorithm: { name: string; hash: string; namedCurve?: string },
-  signature: Bytes,
-  data: Bytes,
-): Promise<boolean> {
-  let key: CryptoKey
+/** `r || s` of an ECDSA-Sig-Value, if it is one. */
+export function readEcdsa(signature: Bytes, octets?: number): Bytes | undefined {
   try {
-    key = await subtle().importKey('spki', spki, algorithm, false, ['verify'])
-  } catch (cause) {
-    throw new KeyferryError('ERR_WEAK_KEY', undefined, { cause })
-  }
-  return subtle().verify(algorithm, key, signature, data)
-}
-
-function readEcdsa(signature: Bytes, octets: number, order: string): Bytes | undefined {
-  try {
-    const raw = ecdsaFromDer(signature, octets)
-    const halves = [raw.subarray(0, octets), raw.subarray(octets)].map(hex)
-    // PROTOCOL [path-9]
-    return halves.every((half) => !/^0+$/.test(half) && half < order) ? raw : undefined
+    return ecdsaFromDer(signature, octets)
   } catch {
     return undefined
   }
@@ -135,17 +92,41 @@ export async function verifyCertificateSignature(
   leastRsaBits?: number,
 ): Promise<boolean> {
   const kind = await readKeyKind(spki, leastRsaBits)
-  if (!KINDS[alg].includes(kind)) return false
-  if (kind === 'Ed25519') return verifySignature(await importVerifyKey(spki), signature, data)
-  const hash = `SHA-${alg.slice(2)}`
-  if (kind === 'RSA') return verify(spki, { name: 'RSASSA-PKCS1-v1_5', hash }, signature, data)
-  const { namedCurve, octets, order } = CURVES[kind]
-  const raw = readEcdsa(signature, octets, order)
-  return raw !== undefined && verify(spki, { name: 'ECDSA', namedCurve, hash }, raw, data)
+  if (kind !== alg || kind === 'ES384')
+    return (await loadOthers()).verifyOther(kind, spki, { alg, signature }, data)
+  const raw = kind === 'Ed25519' ? signature : readEcdsa(signature)
+  return raw !== undefined && verifySignature(await verifyKeyOf(spki), raw, data)
 }
 
-/** Verifies signatures of CAs: {@link verifyCertificateSignature}, or one that remembers. */
-export type CaVerifier = typeof verifyCertificateSignature
+/** Verifies signatures of CAs: {@link verifyCertificateSignature}, or one that remembers, and that remembers what was read, too. */
+export interface CaVerifier {
+  (...signed: Parameters<typeof verifyCertificateSignature>): Promise<boolean>
+  /** Reads what `parse` reads, which must depend on nothing but the bytes. */
+  read?: <T>(parse: ReadDer<T>) => ReadDer<T>
+}
+
+/** Reads DER, as what is to be verified. */
+type ReadDer<T> = (der: Bytes) => T
+
+/** `parse`, or what remembers for it. */
+export function readerOf<T>(verify: CaVerifier | undefined, parse: ReadDer<T>): ReadDer<T> {
+  return verify?.read?.(parse) ?? parse
+}
+
+/** Certificates, anchors and lists that are remembered, each: those of a path, as lists may be megabytes. */
+const MOST_READ = 8
+
+/** Remembers what was read of which bytes: a client is given the same certificates and lists with every head. */
+function rememberRead<T>(parse: ReadDer<T>): ReadDer<T> {
+  const known = new Map<string, T>()
+  return (der) => {
+    const name = latin1(der)
+    const made = known.get(name) ?? parse(der)
+    if (known.size >= MOST_READ) known.clear()
+    known.set(name, made)
+    return made
+  }
+}
 
 /**
  * A verifier that remembers which signatures were good, by all that they depend on: who checks the same certificates and lists again and again, such as
@@ -153,14 +134,16 @@ export type CaVerifier = typeof verifyCertificateSignature
  */
 export function rememberSignatures(most = 256): CaVerifier {
   const good = new Set<string>()
-  return async (spki, signed, data, leastRsaBits) => {
-    const hash = await digest(data)
-    const rules = utf8(`${signed.alg} ${leastRsaBits} ${spki.length} ${signed.signature.length} `)
-    const name = hex(concat(rules, spki, signed.signature, hash))
+  const verify: CaVerifier = async (spki, signed, data, leastRsaBits) => {
+    const hash = await digestOnce(data)
+    const named = [spki, signed.signature, hash].map(hex)
+    const name = [signed.alg, leastRsaBits, ...named].join(' ')
     if (good.has(name)) return true
     if (!(await verifyCertificateSignature(spki, signed, data, leastRsaBits))) return false
     if (good.size >= most) good.clear()
     good.add(name)
     return true
   }
+  verify.read = once(rememberRead) as NonNullable<CaVerifier['read']>
+  return verify
 }

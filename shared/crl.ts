@@ -5,7 +5,7 @@
  */
 import { type Bytes, equal, hex } from './bytes.ts'
 import { type DerReader, ENUMERATED, GENERALIZED_TIME, readDer, SEQUENCE, UTC_TIME } from './der.ts'
-import { digest } from './digest.ts'
+import { digestOnce } from './digest.ts'
 import { KeyferryError } from './errors.ts'
 import {
   type CertificateSignature,
@@ -14,7 +14,7 @@ import {
   verifyCertificateSignature,
 } from './certificate-signature.ts'
 import { type GeneralName, readName } from './names.ts'
-import { keyId, readSigned } from './signature.ts'
+import { readSigned } from './signature.ts'
 import {
   type Certificate,
   CRL_SIGN,
@@ -194,7 +194,7 @@ export async function checkCrl(
   }
   if (!(thisUpdate <= now)) throw unusable('from the future')
   if (!(now <= nextUpdate && now <= thisUpdate + mostAge)) throw unusable('past its next update')
-  const [issuerKeyId, hash] = await Promise.all([keyId(issuer.spki), digest(crl.der)])
+  const [issuerKeyId, hash] = await Promise.all([digestOnce(issuer.spki), digestOnce(crl.der)])
   const isRevoked = (serial: Bytes): boolean => revoked.has(hex(serial))
   const covers = ({ isCa, distributionPoints, hasOtherCrlIssuer }: Certificate): boolean =>
     !hasOtherCrlIssuer &&

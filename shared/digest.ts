@@ -3,6 +3,7 @@
  * costs a tenth of a call into WebCrypto. Where nobody can wait, hash.ts does the same.
  */
 import type { Bytes } from './bytes.ts'
+import { once } from './once.ts'
 import { nodeHash } from './node-hash.ts'
 import { subtle } from './platform.ts'
 
@@ -12,3 +13,6 @@ export async function digest(data: Bytes): Promise<Bytes> {
     nodeHash ? nodeHash('sha256', data, 'buffer') : await subtle().digest('SHA-256', data),
   )
 }
+
+/** The digest of bytes that nobody changes and that are asked for again and again, such as those of a certificate that was read. */
+export const digestOnce: (data: Bytes) => Promise<Bytes> = once(digest)

@@ -3,7 +3,8 @@
  * order, nothing is searched for and nothing is fetched; a path that uses what is not implemented is refused.
  */
 import { type Bytes, equal } from './bytes.ts'
-import { type CaVerifier, readKeyKind } from './certificate-signature.ts'
+import { type CaVerifier, readerOf, readKeyKind } from './certificate-signature.ts'
+import { digestOnce } from './digest.ts'
 import { readUriHost } from './names.ts'
 import {
   type Budget,
@@ -17,8 +18,8 @@ import {
   type PathRules,
   profile,
 } from './path-rules.ts'
-import { importVerifyKey, type VerifyKey } from './signature.ts'
-import { type Certificate, certificateFingerprint, parseAnchor, parseCertificate } from './x509.ts'
+import { verifyKeyOf, type VerifyKey } from './signature.ts'
+import { type Certificate, parseAnchor, parseCertificate } from './x509.ts'
 
 export type PathInput = PathRules & {
   /** DER, end entity first, each issued by the next; the anchor is not among them. */
@@ -79,11 +80,11 @@ export async function validatePath(input: PathInput): Promise<VerifiedPath> {
   const now = Math.floor(input.now)
   const most = 1 + Math.min(input.maxIntermediates ?? 3, MAX_INTERMEDIATES)
   if (!(input.certificates.length <= most)) throw invalid('too many certificates')
-  const certificates = input.certificates.map(parseCertificate)
-  const anchors = input.anchors.map(parseAnchor)
+  const certificates = input.certificates.map(readerOf(input.verify, parseCertificate))
+  const anchors = input.anchors.map(readerOf(input.verify, parseAnchor))
   const [leaf] = certificates
   if (!leaf) throw invalid('no certificate')
-  const key = await importVerifyKey(leaf.spki)
+  const key = await verifyKeyOf(leaf.spki)
   for (const { spki } of certificates) await readKeyKind(spki)
 
   const budget = makeBudget(input.verify)
@@ -102,7 +103,7 @@ export async function validatePath(input: PathInput): Promise<VerifiedPath> {
   const path = [...certificates, anchor]
   const issuers = await checkPath(path, { ...input, now }, budget, checkUri)
 
-  const fingerprint = await certificateFingerprint(leaf.der)
+  const fingerprint = await digestOnce(leaf.der)
   const notAfter = Math.min(...path.map((item) => item.notAfter))
   const { spki } = leaf
   const found = { leaf, key, uri: leaf.uris[0]!, spki, fingerprint, issuers, notAfter }

@@ -11,6 +11,7 @@ import { type Bytes, concat, equal, fromHex, hex } from './bytes.ts'
 import { derBits, derInteger, derSequence, readDer, type DerReader, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
+import { once } from './once.ts'
 import { subtle } from './platform.ts'
 
 export type SignatureAlgorithm = 'Ed25519' | 'ES256'
@@ -107,6 +108,9 @@ export async function importVerifyKey(spki: Bytes): Promise<VerifyKey> {
     throw new KeyferryError('ERR_WEAK_KEY', undefined, { cause })
   }
 }
+
+/** The key of an SPKI that nobody changes, such as that of a certificate that was read. Throws as {@link importVerifyKey}. */
+export const verifyKeyOf: (spki: Bytes) => Promise<VerifyKey> = once(importVerifyKey)
 
 /** True when `signature` (64 bytes: RFC 8032, or `r || s`) over `data` is valid by the strict rule. Never throws for bad input. */
 export async function verifySignature(

@@ -7,7 +7,7 @@ import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import type { AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
-import { digest } from '../shared/digest.ts'
+import { digestOnce } from '../shared/digest.ts'
 import { parseJson } from '../shared/json.ts'
 import { lazily } from '../shared/lazy.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
@@ -53,7 +53,7 @@ function loadFirst(): void {
     import('./offered.ts'),
     import('../shared/welcome.ts'),
     import('../shared/catalog.ts'),
-    import('../shared/rsa-key.ts'),
+    import('../shared/ca-signature.ts'),
     import('../shared/name-forms.ts'),
     import('../shared/ml-kem.ts').then(({ prepareMlKem }) => prepareMlKem()),
   ]
@@ -385,7 +385,7 @@ export class Session {
       if (!isBase) return state
       const context = {
         ...this.#options,
-        fingerprint: await digest(this.identity.certificates[0]!),
+        fingerprint: await digestOnce(this.identity.certificates[0]!),
         keyrings,
         used,
         now: this.#options.now(),

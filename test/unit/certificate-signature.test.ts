@@ -204,6 +204,28 @@ describe('a verifier that remembers', () => {
     expect(await errorCode(() => remember(weak.spki, signed, data))).toBe('ERR_CERT_PROFILE')
   })
 
+  it('reads the same bytes once, with each parser, and what it refuses every time', () => {
+    const { read } = rememberSignatures()
+    const parse = vi.fn((der: Bytes) => {
+      if (der.length === 0) throw new Error('nothing to read')
+      return { der: der.slice() }
+    })
+    const first = read!(parse)(data)
+    expect(read!(parse)(data.slice())).toBe(first)
+    expect(first.der).toEqual(data)
+    expect(read!(parse)(data.with(0, 0))).not.toBe(first)
+    expect(parse).toHaveBeenCalledTimes(2)
+    const other = read!((der: Bytes) => ({ der }))(data)
+    expect(other).not.toBe(first)
+    for (let i = 0; i < 2; i++) expect(() => read!(parse)(new Uint8Array())).toThrow('nothing')
+    expect(parse).toHaveBeenCalledTimes(4)
+    // Few are remembered, as lists may be megabytes.
+    for (let i = 0; i < 8; i++) read!(parse)(Uint8Array.of(i))
+    expect(read!(parse)(data)).not.toBe(first)
+    // Of another verifier nothing is known here.
+    expect(rememberSignatures().read!(parse)(data)).not.toBe(first)
+  })
+
   it('forgets when it has remembered as many as it may', async () => {
     const remember = rememberSignatures(2)
     const verify = vi.spyOn(subtle(), 'verify')
