@@ -1,20 +1,10 @@
 /** Welcome, member leaf and bundle: the fixed-layout carriers of wrapped keys (docs/PROTOCOL.md, "Welcome, cell, bundle"). */
-import {
-  concat,
-  equal,
-  fromUtf8,
-  Reader,
-  u16,
-  u32,
-  u64,
-  utf8,
-  Writer,
-  type Bytes,
-} from './bytes.ts'
+import { concat, fromUtf8, isAt, Reader, u16, u32, u64, utf8, Writer, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { labelInfo, lengthPrefixed } from './kdf.ts'
 import { MAX_BUNDLE, MAX_WELCOME } from './limits.ts'
 import { compareVersions, requireRising, type VersionId } from './manifest.ts'
+import { rowsOf, type Rows } from './rows.ts'
 
 /** Made where it is needed: a page that has its welcomes does not load it. */
 const welcomeMagic = (): Bytes => utf8('KFWELCM\x01')
@@ -123,6 +113,11 @@ export interface Bundle {
   entries: BundleEntry[]
 }
 
+/** A bundle whose entries are read where they stand. */
+export interface BundleView extends Omit<Bundle, 'entries'> {
+  entries: Rows<BundleEntry>
+}
+
 export function encodeBundle(b: Bundle): Bytes {
   requireRising(b.entries, compareVersions, 'entries')
   const isImports = b.entries.some((e) => e.sealed !== undefined)
@@ -152,11 +147,21 @@ function takeSealed(reader: Reader): Bytes {
   return sealed
 }
 
-/** Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_SCHEMA`. */
-export function decodeBundle(bytes: Bytes): Bundle {
+function readEntry(reader: Reader, isImports: boolean): BundleEntry {
+  const entry: BundleEntry = {
+    incarnation: reader.u32(),
+    version: reader.u32(),
+    wrapped: reader.take(WRAPPED_KEY),
+  }
+  if (isImports) entry.sealed = takeSealed(reader)
+  return entry
+}
+
+/** Reads a bundle, whose entries are then read where they stand. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_SCHEMA`. */
+export function readBundle(bytes: Bytes): BundleView {
   if (bytes.length > MAX_BUNDLE) throw new KeyferryError('ERR_TOO_LARGE')
   const reader = new Reader(bytes)
-  const isImports = equal(bytes.subarray(0, IMPORTS_MAGIC.length), IMPORTS_MAGIC)
+  const isImports = isAt(bytes, 0, IMPORTS_MAGIC)
   reader.expect(isImports ? IMPORTS_MAGIC : BUNDLE_MAGIC, 'bundle')
   const keyring = reader.take(16)
   const incarnation = reader.u32()
@@ -168,19 +173,21 @@ export function decodeBundle(bytes: Bytes): Bundle {
     ? count > 0 && reader.left >= count * least
     : reader.left === count * least
   if (!isFit) throw new KeyferryError('ERR_MALFORMED', 'bundle of another length')
-  const entries = Array.from({ length: count }, () => {
-    const entry: BundleEntry = {
-      incarnation: reader.u32(),
-      version: reader.u32(),
-      wrapped: reader.take(WRAPPED_KEY),
-    }
-    if (isImports) entry.sealed = takeSealed(reader)
-    return entry
-  })
+  const starts: number[] = []
+  for (let i = 0; i < count; i++) {
+    starts.push(reader.pass(ENTRY))
+    if (isImports) takeSealed(reader)
+  }
   reader.end()
   // PROTOCOL [bundle-1]
-  requireRising(entries, compareVersions, 'entries')
+  const entries = rowsOf(bytes, starts, (entry) => readEntry(entry, isImports))
   return { keyring, incarnation, generation, name, entries }
+}
+
+/** Decodes a bundle with all of its entries. Throws as {@link readBundle}. */
+export function decodeBundle(bytes: Bytes): Bundle {
+  const { entries, ...fields } = readBundle(bytes)
+  return { ...fields, entries: entries.all() }
 }
 
 /** The 64 bytes that are wrapped as a keyring's name. Throws `RangeError` above 63 bytes of UTF-8. */

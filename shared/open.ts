@@ -2,18 +2,18 @@
  * What a client does with a delivery before it touches a key (docs/PROTOCOL.md, "Opening a delivery"). State goes in, a verified view and the
  * next state come out; nothing is stored here and nothing is believed that a signature does not reach.
  */
-import { decodeBundle, type Bundle, type MemberLeaf } from './bundle.ts'
+import { readBundle, type BundleView, type MemberLeaf } from './bundle.ts'
 import type { CatalogBody } from './catalog.ts'
 import { isReplaced, lowestCrl, requireNotBelow } from './numbered.ts'
 import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
 import { type Envelope } from './envelope.ts'
-import { type CaVerifier } from './certificate-signature.ts'
+import { readerOf, rememberSignatures, type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
-import { digest } from './digest.ts'
+import { digest, digestOnce } from './digest.ts'
 import { lazily } from './lazy.ts'
 import { type DeliveredKeyring, type Delivery } from './api.ts'
-import { decodeManifest, keyringLeaf, type Manifest } from './manifest.ts'
+import { readManifest, keyringLeaf, type ManifestView } from './manifest.ts'
 import { openMember, type HeldMember } from './membership.ts'
 import {
   decodeRelease,
@@ -45,8 +45,8 @@ export interface KeyringView {
   /** 16 bytes. */
   id: Bytes
   release: Release
-  manifest: Manifest
-  bundle: Bundle
+  manifest: ManifestView
+  bundle: BundleView
   member: MemberLeaf
   slot: number
   /** Sealed channel key, if it was delivered. */
@@ -88,15 +88,9 @@ export interface Opened {
   keyrings: KeyringView[]
 }
 
-async function object(
-  delivered: Bytes,
-  hash: Bytes,
-  kept: OpenContext['kept'],
-  what: string,
-): Promise<Bytes> {
+async function object(delivered: Bytes, hash: Bytes, kept: OpenContext['kept']): Promise<Bytes> {
   const found = delivered.length > 0 ? delivered : kept(hash)
-  if (found === undefined || !equal(await digest(found), hash))
-    throw new KeyferryError('ERR_HASH', `not the ${what} that was signed`)
+  if (found === undefined || !equal(await digest(found), hash)) throw new KeyferryError('ERR_HASH')
   return found
 }
 
@@ -125,12 +119,16 @@ function requireCrls(
   return crls
 }
 
+const readCrl = (der: Bytes): Crl => parseCrl(der)
+
 /** Delivered CRLs, each parsed once however often it came: what a hostile relay repeats must cost nothing. Throws `ERR_CRL`. */
-async function parseCrls(delivered: readonly Bytes[]): Promise<{ crl: Crl; hash: Bytes }[]> {
+async function parseCrls(
+  delivered: readonly Bytes[],
+  verify: CaVerifier,
+): Promise<{ crl: Crl; hash: Bytes }[]> {
+  const distinct = new Set(delivered.map(readerOf(verify, readCrl)))
   // By the platform: lists may be megabytes.
-  const hashes = await Promise.all(delivered.map(digest))
-  const distinct = new Map(delivered.map((der, i) => [hex(hashes[i]!), { der, hash: hashes[i]! }]))
-  return [...distinct.values()].map(({ der, hash }) => ({ crl: parseCrl(der), hash }))
+  return Promise.all([...distinct].map(async (crl) => ({ crl, hash: await digestOnce(crl.der) })))
 }
 
 /** The delivered CRLs that an accepted head names and that are not too old: a relay can add others, from before a revocation. */
@@ -189,14 +187,14 @@ async function openKeyring(
   if (release.incarnation !== incarnation) throw new KeyferryError('ERR_INCARNATION')
   requireLogged(release, head.body)
   // PROTOCOL [open-12]
-  const manifestBytes = await object(item.manifest, release.manifest, context.kept, 'manifest')
+  const manifestBytes = await object(item.manifest, release.manifest, context.kept)
   await verifyLeaf(
     keyringLeaf(keyring, release.manifest),
     item.manifestProof,
     catalog.manifests.size,
     catalog.manifests.root,
   )
-  const manifest = decodeManifest(manifestBytes)
+  const manifest = readManifest(manifestBytes)
   // PROTOCOL [open-13]
   if (!equal(manifest.tenant, fromBase32(tenant))) throw new KeyferryError('ERR_TENANT')
   if (!equal(manifest.keyring, keyring)) throw new KeyferryError('ERR_KEYRING')
@@ -209,8 +207,8 @@ async function openKeyring(
   const { member, slot } = await openMember(item, release.members, context.held(keyring))
   if (!equal(member.packageHash, context.packageHash)) throw new KeyferryError('ERR_NOT_RECIPIENT')
   // PROTOCOL [open-18]
-  const bundleBytes = await object(item.bundle, release.bundle, context.kept, 'bundle')
-  const bundle = decodeBundle(bundleBytes)
+  const bundleBytes = await object(item.bundle, release.bundle, context.kept)
+  const bundle = readBundle(bundleBytes)
   if (
     !equal(bundle.keyring, keyring) ||
     bundle.incarnation !== release.incarnation ||
@@ -240,8 +238,8 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
   const { tenant, now, last } = context
   // PROTOCOL [open-1]
   const trust = await followTrust(tenant, context.trust, delivery.trust, context.floor, now)
-  const lists = await parseCrls(delivery.crls)
-  const { verify } = context
+  const { verify = rememberSignatures() } = context
+  const lists = await parseCrls(delivery.crls, verify)
   const parsed = lists.map(({ crl }) => crl)
   const head = await verifyHead(delivery.head, { trust, now, crls: parsed, verify })
   requireTrust(head.body, trust)

@@ -8,9 +8,9 @@ import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
 import { commitInput, importInfo, messageInfo } from './kdf.ts'
 import {
-  compareVersions,
   versionContext,
   type Manifest,
+  type ManifestView,
   type VersionEntry,
   type VersionId,
 } from './manifest.ts'
@@ -59,7 +59,7 @@ export async function unwrapCell(channel: CryptoKey, cell: Bytes): Promise<Crypt
 }
 
 /** Unwraps the keyring's human name. Throws `ERR_OPEN`, `ERR_MALFORMED`. */
-export async function unwrapName(kek: CryptoKey, bundle: Bundle): Promise<string> {
+export async function unwrapName(kek: CryptoKey, bundle: Pick<Bundle, 'name'>): Promise<string> {
   const block = await unwrap(async () => {
     const algorithm = { name: 'HMAC', hash: 'SHA-256', length: 512 }
     const key = await subtle().unwrapKey('raw', bundle.name, kek, 'AES-KW', algorithm, true, [
@@ -78,9 +78,9 @@ export interface MessageKey {
 }
 
 /** The manifest's entry of a bundled version. Throws `ERR_KEY_VERSION`. */
-export function requireVersion(manifest: Manifest, entry: VersionId): VersionEntry {
+export function requireVersion(manifest: ManifestView, entry: VersionId): VersionEntry {
   // PROTOCOL [open-19]
-  const found = manifest.versions.find((one) => compareVersions(one, entry) === 0)
+  const found = manifest.versions.find(entry)
   if (found === undefined)
     throw new KeyferryError('ERR_KEY_VERSION', 'a bundled version that the manifest does not know')
   return found
@@ -90,7 +90,7 @@ export function requireVersion(manifest: Manifest, entry: VersionId): VersionEnt
 export async function checkVersion(
   kek: CryptoKey,
   { wrapped, sealed, ...id }: BundleEntry,
-  manifest: Manifest,
+  manifest: ManifestView,
 ): Promise<VersionEntry> {
   const version = requireVersion(manifest, id)
   const committed = await unwrap(() =>
@@ -134,7 +134,7 @@ async function unwrapImport(
 export async function unwrapVersion(
   kek: CryptoKey,
   entry: BundleEntry,
-  manifest: Manifest,
+  manifest: ManifestView,
   check: (entry: BundleEntry) => Promise<VersionEntry> = (one) => checkVersion(kek, one, manifest),
 ): Promise<MessageKey> {
   const version = await check(entry)

@@ -1,5 +1,5 @@
 /** Which version of a keyring may be used now (docs/PROTOCOL.md, "Using a key"). Times are seconds, by the client's clock. */
-import { equal, type Bytes } from './bytes.ts'
+import { type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { type BundleEntry } from './bundle.ts'
 import { compareVersions, type VersionId } from './manifest.ts'
@@ -10,7 +10,7 @@ function lists(list: readonly VersionId[], id: VersionId): boolean {
 }
 
 function bundled(view: KeyringView, id: VersionId): BundleEntry {
-  const entry = view.bundle.entries.find((one) => compareVersions(one, id) === 0)
+  const entry = view.bundle.entries.find(id)
   if (entry === undefined)
     throw new KeyferryError('ERR_KEY_VERSION', 'the version is not in the bundle')
   return entry
@@ -31,7 +31,7 @@ export function versionToEncrypt(view: KeyringView, accepted: Accepted, now: num
     throw new KeyferryError('ERR_STALE', 'the signed state is too old to encrypt under')
   // PROTOCOL [use-2]
   const { encrypt, compromised, deactivated, skipped, incarnation } = view.release
-  const version = view.manifest.versions.find((one) => compareVersions(one, encrypt) === 0)
+  const version = view.manifest.versions.find(encrypt)
   if (
     version === undefined ||
     version.incarnation !== incarnation ||
@@ -54,7 +54,7 @@ export function needsRewrap(
   now: number,
 ): boolean {
   // PROTOCOL [use-6]
-  const version = manifest.versions.find((one) => equal(one.keyId, keyId))
+  const version = manifest.versions.findKey(keyId)
   if (version === undefined) throw new KeyferryError('ERR_UNKNOWN_KEY')
   const { encrypt, compromised, deactivated, skipped, incarnation } = release
   return (
@@ -82,7 +82,7 @@ export function versionToDecrypt(
     throw new KeyferryError('ERR_STALE', 'offline for longer than this keyring allows')
   }
   // PROTOCOL [use-4]
-  const version = view.manifest.versions.find((one) => equal(one.keyId, keyId))
+  const version = view.manifest.versions.findKey(keyId)
   if (version === undefined) throw new KeyferryError('ERR_UNKNOWN_KEY')
   if (version.version < minVersion)
     throw new KeyferryError('ERR_KEY_VERSION', `version ${version.version} is below ${minVersion}`)

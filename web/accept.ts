@@ -8,7 +8,6 @@ import type { AppConfig } from '../shared/config.ts'
 import { encodeEnvelope } from '../shared/envelope.ts'
 import { type KeyferryError } from '../shared/errors.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
-import { compareVersions } from '../shared/manifest.ts'
 import { openDelivery, type KeyringView } from '../shared/open.ts'
 import { lazily } from '../shared/lazy.ts'
 import { requireChannel } from '../shared/unwrap.ts'
@@ -82,8 +81,7 @@ export async function acceptDelivery(
     const stored = writeView(view, accepted.head)
     shown.push([view.id, stored])
     const keys = await context.keysOf(stored, view, channel.key)
-    const { encrypt } = view.release
-    const entry = view.bundle.entries.find((one) => compareVersions(one, encrypt) === 0)
+    const entry = view.bundle.entries.find(view.release.encrypt)
     // Whoever can sign a head could else take clients away from keys that they have, to one that they will refuse.
     if (entry !== undefined) await keys.check(entry)
   }

@@ -1,5 +1,5 @@
 /** A keyring in the hands of the app: encrypts and decrypts by the rules of "Using a key" and "Messages" (docs/PROTOCOL.md). */
-import { concat, equal, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
+import { concat, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { SALT_LENGTH } from '../shared/chunk.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { lazily } from '../shared/lazy.ts'
@@ -297,7 +297,7 @@ export class Keyring {
 
   async #isKnown(keyId: Bytes): Promise<boolean> {
     const { open } = await this.#host.open()
-    return open.view.manifest.versions.some((one) => equal(one.keyId, keyId))
+    return open.view.manifest.versions.findKey(keyId) !== undefined
   }
 
   async #knownKey(keyId: Bytes, minVersion: number | undefined): Promise<CryptoKey> {

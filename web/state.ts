@@ -1,8 +1,8 @@
 /** Questions to a client's stored state, and the one way it grows. Pure: nothing is fetched or stored here. */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { digest } from '../shared/digest.ts'
-import { decodeBundle } from '../shared/bundle.ts'
-import { decodeManifest } from '../shared/manifest.ts'
+import { digestOnce } from '../shared/digest.ts'
+import { readBundle } from '../shared/bundle.ts'
+import { readManifest } from '../shared/manifest.ts'
 import { type Accepted, type KeyringView } from '../shared/open.ts'
 import { decodeRelease } from '../shared/release.ts'
 import type { DeliveryCall } from '../shared/client-calls.ts'
@@ -86,8 +86,8 @@ export function readView(id: Bytes, stored: StoredView): KeyringView {
   return {
     id,
     release: decodeRelease(release),
-    manifest: decodeManifest(manifest),
-    bundle: decodeBundle(bundle),
+    manifest: readManifest(manifest),
+    bundle: readBundle(bundle),
     member,
     slot,
     welcome: new Uint8Array(),
@@ -143,7 +143,7 @@ export async function isPackageDue(
 ): Promise<boolean> {
   return (
     now > (issuedAt + expiresAt) / 2 ||
-    !equal(fingerprint, await digest(identity.certificates[0]!)) ||
+    !equal(fingerprint, await digestOnce(identity.certificates[0]!)) ||
     !trust.body.suites.includes(key.suite)
   )
 }
@@ -179,7 +179,7 @@ export function withoutEnded(state: StoredState, now: number): StoredState {
   // PROTOCOL [package-5]
   const isEnded = ({ expiresAt }: StoredPackage): boolean => now >= expiresAt
   if (!state.packages.some(isEnded)) return state
-  if (!views.some(({ manifest }) => decodeManifest(manifest).kind === 'erasable')) return state
+  if (!views.some(({ manifest }) => readManifest(manifest).kind === 'erasable')) return state
   const ended = state.packages.filter(isEnded)
   const isUnder = (view: StoredView | null): boolean =>
     view !== null && ended.some(({ hash }) => equal(hash, view.member.packageHash))

@@ -10,6 +10,7 @@ import {
   decodeMember,
   encodeBundle,
   encodeMember,
+  readBundle,
   type Bundle,
 } from '../../shared/bundle.ts'
 import { equal, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
@@ -17,16 +18,18 @@ import { sha256 } from '../../shared/hash.ts'
 import { encodeJson } from '../../shared/json.ts'
 import { commitInput } from '../../shared/kdf.ts'
 import {
+  compareVersions,
   decodeManifest,
   encodeManifest,
   versionContext,
-  type Manifest,
+  type ManifestView,
 } from '../../shared/manifest.ts'
 import { decodeRelease } from '../../shared/release.ts'
 import { Campaign } from '../lib/campaign.ts'
 import { check, LIMIT } from '../lib/commands.ts'
 import { Victim, type Verdict } from '../lib/forger.ts'
 import { madeKeks, madeVersions } from '../lib/made-keys.ts'
+import { withVersions } from '../lib/rows.ts'
 import type * as Stepped from '../lib/stepped-client.ts'
 
 type Open = typeof import('../../shared/open.ts')
@@ -48,7 +51,7 @@ async function withoutBundleHash(original: () => Promise<Open>): Promise<Open> {
       const opened = await open.openDelivery({ ...delivery, keyrings }, context)
       const views = opened.keyrings.map((view) => {
         const { bundle } = delivery.keyrings.find(({ keyring }) => equal(keyring, view.id))!
-        return { ...view, bundle: decodeBundle(bundle), objects: { ...view.objects, bundle } }
+        return { ...view, bundle: readBundle(bundle), objects: { ...view.objects, bundle } }
       })
       return { ...opened, keyrings: views }
     },
@@ -58,7 +61,7 @@ async function withoutBundleHash(original: () => Promise<Open>): Promise<Open> {
 /** The client with its check of the commitment taken out: whatever the key is, the manifest is made to commit to it. */
 async function withoutCommitment(original: () => Promise<Unwrap>): Promise<Unwrap> {
   const unwrap = await original()
-  const committed: (...args: Parameters<Unwrap['checkVersion']>) => Promise<Manifest> = async (
+  const committed: (...args: Parameters<Unwrap['checkVersion']>) => Promise<ManifestView> = async (
     kek,
     entry,
     manifest,
@@ -71,8 +74,9 @@ async function withoutCommitment(original: () => Promise<Unwrap>): Promise<Unwra
     if (key === null) return manifest
     const input = commitInput(versionContext(manifest, version))
     const keyId = new Uint8Array(await crypto.subtle.sign('HMAC', key, input))
-    const versions = manifest.versions.map((one) => (one === version ? { ...one, keyId } : one))
-    return { ...manifest, versions }
+    return withVersions(manifest, (all) =>
+      all.map((one) => (compareVersions(one, version) === 0 ? { ...one, keyId } : one)),
+    )
   }
   return {
     ...unwrap,

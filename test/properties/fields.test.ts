@@ -79,7 +79,7 @@ async function useAll(view: KeyringView, next: Accepted): Promise<void> {
   const { key } = await openWelcome(welcome, member, recipient)
   const kek = await unwrapCell(key, member.cell)
   await unwrapName(kek, bundle)
-  for (const entry of bundle.entries) await unwrapVersion(kek, entry, manifest)
+  for (const entry of bundle.entries.all()) await unwrapVersion(kek, entry, manifest)
   versionToEncrypt(view, next, NOW)
 }
 

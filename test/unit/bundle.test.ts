@@ -10,6 +10,7 @@ import {
   encodeName,
   encodeWelcome,
   MEMBER_LEAF,
+  readBundle,
   welcomeInfo,
   type Bundle,
 } from '../../shared/bundle.ts'
@@ -142,6 +143,16 @@ describe('bundle', () => {
     // With other entries it has the other magic.
     const none = concat(imports.slice(0, 8), encodeBundle({ ...bundle, entries: [] }).slice(8))
     await expectCode(() => decodeBundle(none), 'ERR_MALFORMED')
+  })
+
+  it('finds an entry where it stands, with and without an import', () => {
+    const sealed = [76, 92, 572].map((length) => seeded('import', length))
+    const entries = bundle.entries.map((one, i) => ({ ...one, sealed: sealed[i]! }))
+    for (const own of [bundle, { ...bundle, entries }]) {
+      const view = readBundle(encodeBundle(own))
+      for (const one of own.entries) expect(view.entries.find(one)).toEqual(one)
+      expect(view.entries.find({ incarnation: 2, version: 2 })).toBeUndefined()
+    }
   })
 
   it('[bundle-1] entries that do not rise strictly are ERR_SCHEMA', async () => {

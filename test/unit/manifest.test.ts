@@ -7,6 +7,7 @@ import {
   decodeManifest,
   encodeManifest,
   keyringLeaf,
+  readManifest,
   KEYRING_LEAF,
   requireRising,
   versionContext,
@@ -115,6 +116,14 @@ describe('what it says', () => {
     await refuses({ versions: [entry(1), entry(2, { keyId: seeded('id 1') })] }, 'ERR_SCHEMA')
   })
 
+  it('[manifest-1] key ids may begin alike, but not be the same', async () => {
+    const like = (last: number) => seeded('id 1').with(31, last)
+    const versions = [1, 2, 3].map((n) => entry(n, { keyId: like(n) }))
+    const m = { ...good, versions }
+    expect(decodeManifest(encodeManifest(m))).toEqual(m)
+    await refuses({ versions: [...versions, entry(4, { keyId: like(2) })] }, 'ERR_SCHEMA')
+  })
+
   it('[manifest-1] the same is checked on what is decoded', async () => {
     const versions = bytes.slice(COUNT + 4)
     const swapped = concat(bytes.slice(0, COUNT + 4), versions.slice(84), versions.slice(0, 84))
@@ -142,6 +151,43 @@ describe('what it says', () => {
     expect(decodeManifest(encodeManifest(imported))).toEqual(imported)
     await refuses({ versions: [entry(1, { importHash })] }, 'ERR_SCHEMA')
     await refuses({ kind: 'imported', versions: [entry(1)] }, 'ERR_SCHEMA')
+  })
+})
+
+describe('read where it stands', () => {
+  const ids = [1, 2, 7, 4_294_967_295].map((version) => ({ incarnation: 1, version }))
+  const all = [...ids, { incarnation: 4_294_967_295, version: 1 }].map((id, i) =>
+    entry(i, { ...id, keyId: seeded(`id ${i}`) }),
+  )
+  const { versions } = readManifest(encodeManifest({ ...good, versions: all }))
+
+  it('it has the same versions, and finds each by its id and its key id', () => {
+    expect(versions.all()).toEqual(all)
+    for (const one of all) {
+      expect(versions.find(one)).toEqual(one)
+      expect(versions.findKey(one.keyId)).toEqual(one)
+    }
+  })
+
+  it('it finds no others', () => {
+    for (const [incarnation, version] of [
+      [1, 0],
+      [1, 3],
+      [2, 1],
+      [0, 1],
+      [4_294_967_295, 2],
+    ] as const)
+      expect(versions.find({ incarnation, version })).toBeUndefined()
+    const { keyId } = all[0]!
+    for (const other of [seeded('x'), keyId.slice(1), keyId.slice(0, 31), new Uint8Array()])
+      expect(versions.findKey(other)).toBeUndefined()
+    const none = readManifest(encodeManifest({ ...good, versions: [] }))
+    expect(none.versions.find(ids[0]!)).toBeUndefined()
+  })
+
+  it('[dec-4] a time above 2^53 − 1 is ERR_MALFORMED, whichever it is', async () => {
+    for (const at of [12, 20, 28])
+      await expectCode(() => readManifest(bytes.with(COUNT + 4 + at, 0xff)), 'ERR_MALFORMED')
   })
 })
 

@@ -7,7 +7,7 @@ import { utf8, type Bytes } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { commitInput } from '../../shared/kdf.ts'
-import { versionContext } from '../../shared/manifest.ts'
+import { versionContext, type Manifest } from '../../shared/manifest.ts'
 import { decryptMessage, encryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { openDelivery, type KeyringView } from '../../shared/open.ts'
 import { subtle } from '../../shared/platform.ts'
@@ -36,6 +36,7 @@ import { importedOf, sealed } from '../lib/fixtures-imported.ts'
 import { makeRecipient, seeded } from '../lib/fixtures-keys.ts'
 import { NOW, type Device } from '../lib/fixtures.ts'
 import { hasWebCrypto } from '../lib/platform.ts'
+import { manifestView, withVersions } from '../lib/rows.ts'
 
 let world: World
 let view: KeyringView
@@ -152,7 +153,7 @@ describe('welcome', () => {
 describe('message', () => {
   const context = utf8('order/17')
   const make = async () => {
-    const { key, entry } = await unwrapVersion(kek, view.bundle.entries[1]!, view.manifest)
+    const { key, entry } = await unwrapVersion(kek, view.bundle.entries.all()[1]!, view.manifest)
     const salt = seeded('salt', 24)
     return { key, message: await encryptMessage(key, entry.keyId, context, salt, utf8('Hello')) }
   }
@@ -166,7 +167,7 @@ describe('message', () => {
 
   it('[message-2] under another version, in another context, or changed it is ERR_OPEN', async () => {
     const { key, message } = await make()
-    const other = await unwrapVersion(kek, view.bundle.entries[0]!, view.manifest)
+    const other = await unwrapVersion(kek, view.bundle.entries.all()[0]!, view.manifest)
     await expectCode(decryptMessage(other.key, message, context), 'ERR_OPEN')
     await expectCode(decryptMessage(key, message, utf8('order/18')), 'ERR_OPEN')
     for (const at of [8, 40, 64, 96, message.length - 1]) {
@@ -189,14 +190,14 @@ describe('cell and bundle', () => {
   })
 
   it('[open-19] an entry under another key-encryption key is ERR_OPEN', async () => {
-    const [entry] = view.bundle.entries
+    const [entry] = view.bundle.entries.all()
     const { secret } = secretsOf(world.tenant, KEYRINGS[0]!).versions[0]!
     const wrapped = wrapKey(secretsOf(world.tenant, KEYRINGS[1]!).kek, secret)
     await expectCode(unwrapVersion(kek, { ...entry!, wrapped }, view.manifest), 'ERR_OPEN')
   })
 
   it('[open-19] a bundled version that the manifest does not know is ERR_KEY_VERSION', async () => {
-    const [entry] = view.bundle.entries
+    const [entry] = view.bundle.entries.all()
     const third = { ...entry!, version: 3 }
     await expectCode(unwrapVersion(kek, third, view.manifest), 'ERR_KEY_VERSION')
     await expectCode(() => requireVersion(view.manifest, third), 'ERR_KEY_VERSION')
@@ -205,30 +206,31 @@ describe('cell and bundle', () => {
   })
 
   it('[open-20] a secret that the authority did not commit to is ERR_COMMITMENT', async () => {
-    const [entry] = view.bundle.entries
+    const [entry] = view.bundle.entries.all()
     const wrapped = wrapKey(secretsOf(world.tenant, KEYRINGS[0]!).kek, seeded('chosen'))
     await expectCode(unwrapVersion(kek, { ...entry!, wrapped }, view.manifest), 'ERR_COMMITMENT')
   })
 
   it('[open-20] the secret of another version, keyring, tenant or algorithm is ERR_COMMITMENT', async () => {
-    const [one, two] = view.bundle.entries
+    const [one, two] = view.bundle.entries.all()
     const swapped = { ...one!, wrapped: two!.wrapped }
     await expectCode(unwrapVersion(kek, swapped, view.manifest), 'ERR_COMMITMENT')
     for (const change of [{ keyring: KEYRINGS[1]! }, { tenant: seeded('other') }]) {
       await expectCode(unwrapVersion(kek, one!, { ...view.manifest, ...change }), 'ERR_COMMITMENT')
     }
-    const versions = view.manifest.versions.map((v) => ({ ...v, algorithm: 2 }))
-    await expectCode(unwrapVersion(kek, one!, { ...view.manifest, versions }), 'ERR_COMMITMENT')
+    const other = withVersions(view.manifest, (all) => all.map((v) => ({ ...v, algorithm: 2 })))
+    await expectCode(unwrapVersion(kek, one!, other), 'ERR_COMMITMENT')
   })
 
   it('[import-1] a sealed import that the manifest does not know is ERR_COMMITMENT', async () => {
-    const { manifest, bundle } = importedOf(world.tenant)
+    const { manifest: own, bundle } = importedOf(world.tenant)
+    const manifest = manifestView(own)
     const [entry] = bundle.entries
     expect((await unwrapVersion(kek, entry!, manifest)).key.extractable).toBe(false)
     const { sealed: _, ...bare } = entry!
-    const [own] = secretsOf(world.tenant, KEYRINGS[0]!).versions
+    const [version] = secretsOf(world.tenant, KEYRINGS[0]!).versions
     // As a fellow member can make it, who knows the version secret.
-    const chosen = sealed(world.tenant, own!.secret, own!.keyId, seeded('chosen', 48))
+    const chosen = sealed(world.tenant, version!.secret, version!.keyId, seeded('chosen', 48))
     for (const one of [bare, { ...entry!, sealed: chosen }])
       await expectCode(unwrapVersion(kek, one, manifest), 'ERR_COMMITMENT')
     await expectCode(unwrapVersion(kek, entry!, view.manifest), 'ERR_COMMITMENT')
@@ -241,10 +243,10 @@ describe('cell and bundle', () => {
       unwrapVersion(
         kek,
         { ...one!, sealed: bytes },
-        {
+        manifestView({
           ...manifest,
           versions: manifest.versions.map((v) => ({ ...v, importHash: sha256(bytes) })),
-        },
+        }),
       )
     expect((await at(one!.sealed!)).key.type).toBe('secret')
     await expectCode(at(two!.sealed!), 'ERR_OPEN')
@@ -270,14 +272,15 @@ describe('a fellow member who knows the key-encryption key and works with the re
   const evil = () => {
     const own = secretsOf(world.tenant, KEYRINGS[0]!)
     const secret = seeded('chosen by bob')
-    const entries = view.bundle.entries.map((e) => ({ ...e, wrapped: wrapKey(own.kek, secret) }))
-    return { secret, bundle: { ...view.bundle, entries } }
+    const entries = view.bundle.entries.all()
+    const wrapped = wrapKey(own.kek, secret)
+    return { secret, bundle: { ...view.bundle, entries: entries.map((e) => ({ ...e, wrapped })) } }
   }
 
   it('[open-18] is stopped by the hash of the bundle alone', async () => {
     const { secret, bundle } = evil()
     // The commitment is made to fit: a manifest that names the chosen secret.
-    const manifest = (m: KeyringView['manifest'], n: number) => ({
+    const manifest = (m: Manifest, n: number) => ({
       ...m,
       versions: m.versions.map((v) => ({
         ...v,
@@ -295,14 +298,14 @@ describe('a fellow member who knows the key-encryption key and works with the re
     const delivery = await makeDelivery(world, { bundle: (b, n) => (n === 0 ? bundle : b) })
     const opened = await openDelivery(delivery, openContext(world))
     const [keyring] = opened.keyrings
-    for (const entry of keyring!.bundle.entries) {
+    for (const entry of keyring!.bundle.entries.all()) {
       await expectCode(unwrapVersion(kek, entry, keyring!.manifest), 'ERR_COMMITMENT')
     }
   })
 
   it('gets through when both walls are down, so that they are what stops it', async () => {
     const { secret, bundle } = evil()
-    const manifest = (m: KeyringView['manifest'], n: number) => ({
+    const manifest = (m: Manifest, n: number) => ({
       ...m,
       versions: m.versions.slice(0, n === 0 ? 1 : 2).map((v) => ({
         ...v,
@@ -312,7 +315,7 @@ describe('a fellow member who knows the key-encryption key and works with the re
     const delivery = await makeDelivery(world, { manifest, bundle: (b, n) => (n ? b : bundle) })
     const opened = await openDelivery(delivery, openContext(world))
     const [keyring] = opened.keyrings
-    const key = await unwrapVersion(kek, keyring!.bundle.entries[0]!, keyring!.manifest)
+    const key = await unwrapVersion(kek, keyring!.bundle.entries.all()[0]!, keyring!.manifest)
     expect(key.entry.version).toBe(1)
   })
 })

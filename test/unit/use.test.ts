@@ -1,6 +1,6 @@
 // Which version may be used now.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Manifest, type VersionEntry } from '../../shared/manifest.ts'
+import { type VersionEntry } from '../../shared/manifest.ts'
 import { openDelivery, type Accepted, type KeyringView } from '../../shared/open.ts'
 import { type Release } from '../../shared/release.ts'
 import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
@@ -8,6 +8,7 @@ import { makeDelivery, makeWorld, openContext } from '../lib/fixtures-delivery.t
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
 import { DAY, NOW } from '../lib/fixtures.ts'
+import { bundleView, withVersions } from '../lib/rows.ts'
 
 let view: KeyringView
 let accepted: Accepted
@@ -24,8 +25,9 @@ const withRelease = (edit: Partial<Release>): KeyringView => ({
   release: { ...view.release, ...edit },
 })
 const withVersion = (edit: Partial<VersionEntry>, at = 1): KeyringView => {
-  const versions = view.manifest.versions.map((v, i) => (i === at ? { ...v, ...edit } : v))
-  const manifest: Manifest = { ...view.manifest, versions }
+  const manifest = withVersions(view.manifest, (all) =>
+    all.map((v, i) => (i === at ? { ...v, ...edit } : v)),
+  )
   return { ...view, manifest }
 }
 const SECOND = { incarnation: 1, version: 2 }
@@ -36,7 +38,7 @@ const encrypt =
 const decrypt =
   (v: KeyringView, at = 1, now = NOW, minVersion = 0) =>
   () =>
-    versionToDecrypt(v, accepted, v.manifest.versions[at]!.keyId, now, minVersion)
+    versionToDecrypt(v, accepted, v.manifest.versions.all()[at]!.keyId, now, minVersion)
 
 describe('encrypting', () => {
   it('takes the version that the release names', () => {
@@ -84,7 +86,7 @@ describe('encrypting', () => {
   })
 
   it('[use-2] a version that is not in the bundle is ERR_KEY_VERSION', async () => {
-    const bundle = { ...view.bundle, entries: view.bundle.entries.slice(0, 1) }
+    const bundle = bundleView({ ...view.bundle, entries: view.bundle.entries.all().slice(0, 1) })
     await expectCode(encrypt({ ...view, bundle }), 'ERR_KEY_VERSION')
     await expectCode(decrypt({ ...view, bundle }), 'ERR_KEY_VERSION')
   })
@@ -128,7 +130,7 @@ describe('decrypting', () => {
 
 describe('rewrapping', () => {
   const rewrap = (v: KeyringView, at = 1, now = NOW) =>
-    needsRewrap(v, v.manifest.versions[at]!.keyId, now)
+    needsRewrap(v, v.manifest.versions.all()[at]!.keyId, now)
 
   it('is not needed for the version that is encrypted under', () => {
     expect(rewrap(view)).toBe(false)

@@ -109,7 +109,7 @@ runCases<Input, boolean>('delivery', vectors.cases, async ({ patch, state, use }
     const channel = await openWelcome(view.welcome, view.member, recipient)
     const kek = await unwrapCell(channel.key, view.member.cell)
     expect(await unwrapName(kek, view.bundle)).toBe('notes')
-    for (const entry of view.bundle.entries) {
+    for (const entry of view.bundle.entries.all()) {
       const version = await unwrapVersion(kek, entry, view.manifest)
       expect(version.key.extractable).toBe(false)
     }

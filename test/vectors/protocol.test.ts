@@ -2,7 +2,13 @@
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import { expect, test } from 'vitest'
-import { decodeBundle, decodeWelcome, encodeBundle, encodeWelcome } from '../../shared/bundle.ts'
+import {
+  decodeBundle,
+  decodeWelcome,
+  encodeBundle,
+  encodeWelcome,
+  readBundle,
+} from '../../shared/bundle.ts'
 import {
   base32,
   base64url,
@@ -39,7 +45,7 @@ import {
 } from '../../shared/key-package.ts'
 import { decodeEntry, releaseLeaf } from '../../shared/log.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
-import { decodeManifest, encodeManifest } from '../../shared/manifest.ts'
+import { decodeManifest, encodeManifest, readManifest } from '../../shared/manifest.ts'
 import { decryptMessageRange } from '../../shared/message-range.ts'
 import { decryptMessage, parseMessageHeader } from '../../shared/message.ts'
 import { sourceOf } from '../../web/data.ts'
@@ -294,15 +300,15 @@ runCases<KeyInput, { text: string; name: string }>(
       'unwrapKey',
     ])
     const view = {
-      bundle: decodeBundle(fromHex(input.bundle)),
-      manifest: decodeManifest(fromHex(input.manifest)),
+      bundle: readBundle(fromHex(input.bundle)),
+      manifest: readManifest(fromHex(input.manifest)),
     }
     const keys = openKeys(view, await unwrapCell(channel, fromHex(input.cell)))
     await requireName(keys, input.name)
     const message = fromHex(input.message)
     const { keyId } = parseMessageHeader(message)
     let text = ''
-    for (const entry of view.bundle.entries) {
+    for (const entry of view.bundle.entries.all()) {
       const version = await keys.version(entry)
       if (hex(version.entry.keyId) === hex(keyId)) {
         const context = fromHex(input.context)
