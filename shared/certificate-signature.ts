@@ -144,6 +144,6 @@ export function rememberSignatures(most = 256): CaVerifier {
     good.add(name)
     return true
   }
-  verify.read = once(rememberRead) as NonNullable<CaVerifier['read']>
+  verify.read = once(rememberRead)
   return verify
 }

@@ -21,7 +21,7 @@ export function rowsOf<T>(
   bytes: Bytes,
   starts: readonly number[],
   read: (reader: Reader) => T,
-): Rows<T> & { search(test: (start: number) => boolean): T | undefined } {
+): Rows<T> & { search: (test: (start: number) => boolean) => T | undefined } {
   const view = viewOf(bytes)
   let last = -1
   let number = 0

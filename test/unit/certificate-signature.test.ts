@@ -206,16 +206,16 @@ describe('a verifier that remembers', () => {
 
   it('reads the same bytes once, with each parser, and what it refuses every time', () => {
     const { read } = rememberSignatures()
-    const parse = vi.fn((der: Bytes) => {
-      if (der.length === 0) throw new Error('nothing to read')
-      return { der: der.slice() }
+    const parse = vi.fn((bytes: Bytes) => {
+      if (bytes.length === 0) throw new Error('nothing to read')
+      return { bytes: bytes.slice() }
     })
     const first = read!(parse)(data)
     expect(read!(parse)(data.slice())).toBe(first)
-    expect(first.der).toEqual(data)
+    expect(first.bytes).toEqual(data)
     expect(read!(parse)(data.with(0, 0))).not.toBe(first)
     expect(parse).toHaveBeenCalledTimes(2)
-    const other = read!((der: Bytes) => ({ der }))(data)
+    const other = read!((bytes: Bytes) => ({ bytes }))(data)
     expect(other).not.toBe(first)
     for (let i = 0; i < 2; i++) expect(() => read!(parse)(new Uint8Array())).toThrow('nothing')
     expect(parse).toHaveBeenCalledTimes(4)
