@@ -159,7 +159,7 @@ async function openCatalog(
   }
   // PROTOCOL [catalog-1]
   if (last === null || !equal(last.trust.hash, trust.hash))
-    throw new KeyferryError('ERR_HASH', 'no catalog was delivered with a new trust document')
+    throw new KeyferryError('ERR_HASH', 'no catalog with a new trust document')
   return last.catalog
 }
 
@@ -214,7 +214,7 @@ async function openKeyring(
     bundle.incarnation !== release.incarnation ||
     bundle.generation !== release.generation
   ) {
-    throw new KeyferryError('ERR_KEYRING', 'the bundle is of another keyring or generation')
+    throw new KeyferryError('ERR_KEYRING', 'another bundle')
   }
   const objects = { release: releaseBytes, manifest: manifestBytes, bundle: bundleBytes }
   const { welcome } = item
@@ -268,7 +268,7 @@ export async function openDelivery(delivery: Delivery, context: OpenContext): Pr
   for (const item of delivery.keyrings) {
     const id = hex(item.keyring)
     if (seen.has(id) || !context.keyrings.some((asked) => equal(asked, item.keyring))) {
-      throw new KeyferryError('ERR_DOCUMENT_MISMATCH', 'a keyring that was not asked for')
+      throw new KeyferryError('ERR_DOCUMENT_MISMATCH', 'not a keyring asked for')
     }
     seen.add(id)
     const view = await openKeyring(item, head, catalog.body, manifests, context)

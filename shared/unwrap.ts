@@ -82,7 +82,7 @@ export function requireVersion(manifest: ManifestView, entry: VersionId): Versio
   // PROTOCOL [open-19]
   const found = manifest.versions.find(entry)
   if (found === undefined)
-    throw new KeyferryError('ERR_KEY_VERSION', 'a bundled version that the manifest does not know')
+    throw new KeyferryError('ERR_KEY_VERSION', 'not in the manifest')
   return found
 }
 

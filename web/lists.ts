@@ -33,7 +33,7 @@ async function fetchLists(
   const fetched: StoredList[] = []
   for (const { hash, issuer } of named) {
     const der = await transport.attempt(async (post) => {
-      const bytes = await post({ call: 'object', hash }, MAX_CRL, OCTETS_TYPE)
+      const bytes = await post({ call: 'object', hash }, MAX_CRL, undefined, OCTETS_TYPE)
       // PROTOCOL [sign-6]
       if (bytes === null || !equal(await digest(bytes), hash))
         throw new KeyferryError('ERR_HASH', 'not the list that the head names')

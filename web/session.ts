@@ -74,6 +74,7 @@ export class Session {
   /** The head at the end of the last refresh; at first, the one that was stored. */
   #refreshed: string | undefined
   #state: StoredState = emptyState()
+  #ahead: Promise<void> | undefined
   /** A delivery that a relay sent without being asked. */
   #offered: unknown
 
@@ -365,7 +366,13 @@ export class Session {
     const base = this.#state
     const used = packagesOf(base)[which]
     const call = deliveryRequest(base, keyrings, used?.hash, this.#absent)
-    const answer = await post(call, MAX_DELIVERY)
+    // Whatever comes of it, the answer is verified.
+    const lookAhead = (): void => {
+      this.#ahead ??= import('./ahead.ts')
+        .then((part) => part.lookAhead(base, this.verify, this.#options.now()))
+        .catch(() => {})
+    }
+    const answer = await post(call, MAX_DELIVERY, lookAhead)
     return answer === null || this.#take(parseJson(answer, MAX_DELIVERY), base, keyrings, which)
   }
 

@@ -40,10 +40,16 @@ export function isUnadmitted(error: unknown): error is KeyferryError {
 }
 
 /**
- * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default JSON; `null` for an answer without content. Throws
+ * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default JSON; `null` for an answer without content. `meanwhile` is
+ * called when it is on its way. Throws
  * `ERR_RELAY`, `ERR_TIMEOUT`, `ERR_NOT_FOUND`, `ERR_QUOTA`, `ERR_UNAUTHORIZED`, `ERR_TOO_LARGE`.
  */
-export type Post = (call: ClientCall, limit: number, type?: string) => Promise<Bytes | null>
+export type Post = (
+  call: ClientCall,
+  limit: number,
+  meanwhile?: () => void,
+  type?: string,
+) => Promise<Bytes | null>
 
 /** The relays of a client. */
 export interface Transport {
@@ -153,25 +159,24 @@ export function createTransport(options: TransportOptions): Transport {
   /** Calls a relay. */
   const postTo =
     (relay: string, signal: AbortSignal): Post =>
-    async (call, limit, type = JSON_TYPE) => {
+    async (call, limit, meanwhile, type = JSON_TYPE) => {
       const url = new URL(callsPath(tenant), relay)
       const [method, body] = ['POST', encodeJson(call)]
       // Made anew for every attempt: a signature lives for a minute.
       const signed = await signCall({ method, url, body }, signer, now())
       try {
-        const response = await abortable(
-          options.fetch(url, {
-            method,
-            body,
-            headers: { 'content-type': JSON_TYPE, ...signed },
-            signal,
-            // No `cache`: nothing keeps the answer to a POST, and with it Chromium would forget preflights, too.
-            redirect: 'manual',
-            credentials: 'omit',
-            referrerPolicy: 'no-referrer',
-          }),
+        const asked = options.fetch(url, {
+          method,
+          body,
+          headers: { 'content-type': JSON_TYPE, ...signed },
           signal,
-        )
+          // No `cache`: nothing keeps the answer to a POST, and with it Chromium would forget preflights, too.
+          redirect: 'manual',
+          credentials: 'omit',
+          referrerPolicy: 'no-referrer',
+        })
+        meanwhile?.()
+        const response = await abortable(asked, signal)
         return await readAnswer(response, type, limit, signal)
       } catch (error) {
         throw relayError(error, signal)
