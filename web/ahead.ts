@@ -7,18 +7,22 @@ import { decodeEnvelope } from '../shared/envelope.ts'
 import { verifyHeadSignature } from '../shared/release.ts'
 import { type StoredState } from './store.ts'
 
-/** Throws what verifying throws: without the lists, which come with the answer, it never ends well. */
+/** Verifiers that have seen a head. */
+const used = new WeakSet<CaVerifier>()
+
+/** Does it once for each verifier. Throws what verifying throws: without the lists, which come with the answer, it never ends well. */
 export async function lookAhead(
   { accepted, head }: StoredState,
   verify: CaVerifier,
-  now: number,
 ): Promise<void> {
   // The next answer needs it, too.
   void import('../shared/catalog.ts').catch(() => {})
-  if (accepted === null) return
+  if (accepted === null || used.has(verify)) return
+  used.add(verify)
   await verifyHeadSignature(decodeEnvelope(head), {
     trust: accepted.trust,
-    now,
+    // When it was valid.
+    now: accepted.head.issuedAt,
     crls: [],
     verify,
   })

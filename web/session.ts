@@ -74,7 +74,6 @@ export class Session {
   /** The head at the end of the last refresh; at first, the one that was stored. */
   #refreshed: string | undefined
   #state: StoredState = emptyState()
-  #ahead: Promise<void> | undefined
   /** A delivery that a relay sent without being asked. */
   #offered: unknown
 
@@ -367,11 +366,8 @@ export class Session {
     const used = packagesOf(base)[which]
     const call = deliveryRequest(base, keyrings, used?.hash, this.#absent)
     // Whatever comes of it, the answer is verified.
-    const lookAhead = (): void => {
-      this.#ahead ??= import('./ahead.ts')
-        .then((part) => part.lookAhead(base, this.verify, this.#options.now()))
-        .catch(() => {})
-    }
+    const lookAhead = (): void =>
+      void import('./ahead.ts').then((part) => part.lookAhead(base, this.verify)).catch(() => {})
     const answer = await post(call, MAX_DELIVERY, lookAhead)
     return answer === null || this.#take(parseJson(answer, MAX_DELIVERY), base, keyrings, which)
   }

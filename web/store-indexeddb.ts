@@ -153,9 +153,9 @@ function createStore(connection: Connection, name: string): Store {
       transaction.addEventListener('complete', () => resolve())
       transaction.addEventListener('abort', () => reject(ioError(failure ?? transaction.error)))
       const table = transaction.objectStore(TABLE)
-      const request = table.get(KEY) as IDBRequest<StoredState | undefined>
+      const request = table.get(REVISION) as IDBRequest<number | undefined>
       request.addEventListener('success', () => {
-        if (state.revision <= (request.result?.revision ?? 0))
+        if (state.revision <= (request.result ?? 0))
           return fail(new KeyferryError('ERR_STATE', 'the stored state has moved on'))
         try {
           table.put(state, KEY)

@@ -28,9 +28,11 @@ it('what it verified of the kept head is not verified again, and without lists i
   const check = vi.spyOn(subtle(), 'verify')
   onTestFinished(() => void vi.restoreAllMocks())
   const verify = rememberSignatures()
-  await expectCode(lookAhead(state, verify, relay.now), 'ERR_CRL')
+  await expectCode(lookAhead(state, verify), 'ERR_CRL')
   const ahead = check.mock.calls.length
   expect(ahead).toBeGreaterThan(0)
+  await lookAhead(state, verify)
+  expect(check).toHaveBeenCalledTimes(ahead)
   const count = async (by: typeof verify): Promise<number> => {
     check.mockClear()
     const { crls } = relay.publication!
@@ -48,11 +50,11 @@ it('what it verified of the kept head is not verified again, and without lists i
 
 it('where nothing was accepted yet there is nothing to look at', async () => {
   const verify = vi.fn<ReturnType<typeof rememberSignatures>>()
-  await lookAhead(emptyState(), verify, 0)
+  await lookAhead(emptyState(), verify)
   expect(verify).not.toHaveBeenCalled()
 })
 
-it('a client asks for it once, when its call is out, and goes on whatever comes of it', async () => {
+it('a client asks for it when its call is out, and goes on whatever comes of it', async () => {
   const relay = await ClientRelay.start()
   const sent: number[] = []
   asked.mockImplementation(() => {
@@ -72,5 +74,7 @@ it('a client asks for it once, when its call is out, and goes on whatever comes 
   const notes = await client.keyring('notes')
   await client.refresh()
   expect(notes.state).toBe('ready')
-  expect(sent).toEqual([1])
+  // The first answer grants nothing yet.
+  expect(sent[0]).toBe(1)
+  expect(sent.length).toBe(relay.deliveries.length)
 })
