@@ -61,7 +61,7 @@ const SIGN = { Ed25519: { name: 'Ed25519' }, ES256: { name: 'ECDSA', hash: 'SHA-
 // Big-endian hexadecimal of equal length compares as text: p and the order L of edwards25519, the order n of P-256.
 const P = '7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed'
 const L = '1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed'
-const N = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
+export const N = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
 const ZERO = '0'.repeat(64)
 
 /** The y-coordinates of the eight points of small order: 0, 1, p − 1 and the two of order 8. */

@@ -18,7 +18,7 @@ it(`the client with path validation has at most ${LIMIT} bytes after gzip`, asyn
 it('what most pages do not need, or not before the first answer, is in chunks of its own', async () => {
   const { inputs } = await mainSize(CLIENT)
   const isLazy = (path: string): boolean =>
-    /(^shared\/(hash|trust|catalog|authority|ca-signature|rsa-key|name-forms|hpke|x-wing|dh-kem|hkdf|ml-kem|ml-kem-noble|welcome|refusal|evidence|sender)\.ts|^web\/(noble\/|package|refusal|evidence|ahead|lists|sender-work|events|offered|renewal-attempt))/.test(
+    /(^shared\/(hash|trust|catalog|authority|ca-signature|name-forms|hpke|x-wing|dh-kem|hkdf|ml-kem|ml-kem-noble|welcome|refusal|evidence|sender)\.ts|^web\/(noble\/|package|refusal|evidence|ahead|lists|sender-work|events|offered|renewal-attempt))/.test(
       path,
     )
   expect(inputs.filter(isLazy)).toEqual([])
