@@ -81,8 +81,7 @@ export interface MessageKey {
 export function requireVersion(manifest: ManifestView, entry: VersionId): VersionEntry {
   // PROTOCOL [open-19]
   const found = manifest.versions.find(entry)
-  if (found === undefined)
-    throw new KeyferryError('ERR_KEY_VERSION', 'not in the manifest')
+  if (found === undefined) throw new KeyferryError('ERR_KEY_VERSION', 'not in the manifest')
   return found
 }
 
