@@ -9,34 +9,23 @@ export function lengthPrefixed(bytes: Uint8Array): Bytes {
   return concat(u16(bytes.length), bytes)
 }
 
-/** Beginnings, once encoded: a deriver needs the same few for every key. */
+/** Beginnings and lengths, once encoded: a deriver needs the same few for every key. */
 const LABELS: Record<string, Bytes> = {}
+const LENGTHS: Bytes[] = []
+
+function parts(label: string, fields: readonly Uint8Array[]): Uint8Array[] {
+  const all: Uint8Array[] = [(LABELS[label] ??= utf8(`keyferry/v1/${label}\0`))]
+  for (const field of fields) all.push((LENGTHS[field.length] ??= u16(field.length)), field)
+  return all
+}
 
 /** `"keyferry/v1/" || label || 0x00 || LP(field) …` */
 export function labelInfo(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  return write(label, fields, 0)
+  return concat(...parts(label, fields))
 }
 
 function expand(label: string, ...fields: readonly Uint8Array[]): Bytes {
-  const info = write(label, fields, 1)
-  info[info.length - 1] = 1
-  return info
-}
-
-/** In memory taken once, with room behind it: a deriver makes thousands of these. */
-function write(label: string, fields: readonly Uint8Array[], room: number): Bytes {
-  const beginning = (LABELS[label] ??= utf8(`keyferry/v1/${label}\0`))
-  let at = beginning.length
-  const length = fields.reduce((sum, field) => sum + 2 + field.length, at)
-  const info = new Uint8Array(length + room)
-  info.set(beginning)
-  for (const field of fields) {
-    info[at++] = field.length >>> 8
-    info[at++] = field.length
-    info.set(field, at)
-    at += field.length
-  }
-  return info
+  return concat(...parts(label, fields), Uint8Array.of(1))
 }
 
 /** A key version, as labels name it. */

@@ -138,7 +138,7 @@ function checkVersions(bytes: Bytes, view: DataView, starts: readonly number[]):
 export function encodeManifest(m: Manifest): Bytes {
   const isImported = m.kind === 'imported'
   if (m.versions.some((v) => (v.importHash !== undefined) !== isImported))
-    throw schemaError('imports and the kind of the keyring do not agree')
+    throw schemaError('imports do not fit the kind of the keyring')
   const writer = new Writer(m.versions.length * (isImported ? IMPORTED_ENTRY : ENTRY))
   for (const v of m.versions) {
     writer.u32(v.incarnation).u32(v.version).u32(v.algorithm)

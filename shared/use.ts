@@ -4,9 +4,15 @@ import { KeyferryError } from './errors.ts'
 import { type BundleEntry } from './bundle.ts'
 import { compareVersions, type VersionId } from './manifest.ts'
 import { type Accepted, type KeyringView } from './open.ts'
+import { type Release } from './release.ts'
 
 function lists(list: readonly VersionId[], id: VersionId): boolean {
   return list.some((one) => compareVersions(one, id) === 0)
+}
+
+/** Whether nothing is encrypted under a version any more. */
+function isRetired({ compromised, deactivated, skipped }: Release, id: VersionId): boolean {
+  return lists([...compromised, ...deactivated, ...skipped], id)
 }
 
 function bundled(view: KeyringView, id: VersionId): BundleEntry {
@@ -30,12 +36,12 @@ export function versionToEncrypt(view: KeyringView, accepted: Accepted, now: num
   if (now > limit + skew)
     throw new KeyferryError('ERR_STALE', 'the signed state is too old to encrypt under')
   // PROTOCOL [use-2]
-  const { encrypt, compromised, deactivated, skipped, incarnation } = view.release
+  const { encrypt, incarnation } = view.release
   const version = view.manifest.versions.find(encrypt)
   if (
     version === undefined ||
     version.incarnation !== incarnation ||
-    [compromised, deactivated, skipped].some((list) => lists(list, encrypt)) ||
+    isRetired(view.release, encrypt) ||
     now < version.encryptFrom ||
     now > version.encryptUntil
   ) {
@@ -56,9 +62,9 @@ export function needsRewrap(
   // PROTOCOL [use-6]
   const version = manifest.versions.findKey(keyId)
   if (version === undefined) throw new KeyferryError('ERR_UNKNOWN_KEY')
-  const { encrypt, compromised, deactivated, skipped, incarnation } = release
+  const { encrypt, incarnation } = release
   return (
-    [compromised, deactivated, skipped].some((list) => lists(list, version)) ||
+    isRetired(release, version) ||
     version.version < encrypt.version ||
     version.incarnation !== incarnation ||
     now > version.encryptUntil
@@ -79,7 +85,7 @@ export function versionToDecrypt(
   const { skew } = accepted.trust.body
   // PROTOCOL [use-3]
   if (now > accepted.head.expiresAt + skew + view.manifest.offline) {
-    throw new KeyferryError('ERR_STALE', 'offline for longer than this keyring allows')
+    throw new KeyferryError('ERR_STALE', 'offline for longer than the keyring allows')
   }
   // PROTOCOL [use-4]
   const version = view.manifest.versions.findKey(keyId)
