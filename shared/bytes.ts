@@ -234,10 +234,7 @@ export function base64url(bytes: Uint8Array): string {
 function decodeBase64url(text: string): Bytes {
   const { fromBase64 } = Uint8Array as PlatformBase64
   if (fromBase64) return fromBase64(text, { alphabet: 'base64url' })
-  const raw = atob(/[+/]/.test(text) ? '' : text.replaceAll('-', '+').replaceAll('_', '/'))
-  const out = new Uint8Array(raw.length)
-  for (let i = 0; i < out.length; i++) out[i] = raw.charCodeAt(i)
-  return out
+  return fromLatin1(atob(/[+/]/.test(text) ? '' : text.replaceAll('-', '+').replaceAll('_', '/')))
 }
 
 /**

@@ -27,27 +27,17 @@ export interface PagedTree {
   pages: Bytes[]
 }
 
-export function leafHash(leaf: Uint8Array): Bytes {
-  return sha256(leafOf(leaf))
-}
+/** What was hashed last of a leaf. The next one of this length takes its place: new memory takes longer than the hash. */
+let input: Bytes = new Uint8Array()
 
-/** What is hashed of a node, in the same memory each time: new memory takes longer than the hash. */
-const node = nodeOf(new Uint8Array(32), new Uint8Array(32))
+export function leafHash(leaf: Uint8Array): Bytes {
+  if (input.length === leaf.length + 1) input.set(leaf, 1)
+  else input = leafOf(leaf)
+  return sha256(input)
+}
 
 function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
-  node.set(left, 1)
-  node.set(right, 33)
-  return sha256(node)
-}
-
-/** The hashes of leaves; those of one length in the same memory, as with nodes. */
-function leafHashes(leaves: readonly Bytes[]): Bytes[] {
-  let input = leafOf(new Uint8Array())
-  return leaves.map((leaf) => {
-    if (input.length === leaf.length + 1) input.set(leaf, 1)
-    else input = leafOf(leaf)
-    return sha256(input)
-  })
+  return sha256(nodeOf(left, right))
 }
 
 /** All levels from these nodes up to one node; the last node of an odd level is carried up. */
@@ -78,7 +68,7 @@ function nodeCount(count: number): number {
 /** Root of the tree over these leaves. */
 export function treeRoot(leaves: readonly Bytes[]): Bytes {
   if (leaves.length === 0) return sha256(new Uint8Array())
-  return levels(leafHashes(leaves)).at(-1)![0]!
+  return levels(leaves.map(leafHash)).at(-1)![0]!
 }
 
 function path(all: Bytes[][], index: number): Bytes[] {
@@ -96,14 +86,14 @@ function path(all: Bytes[][], index: number): Bytes[] {
 export function proveLeaf(leaves: readonly Bytes[], index: number): Proof {
   if (!Number.isInteger(index) || index < 0 || index >= leaves.length)
     throw new RangeError(`no leaf ${index}`)
-  return { index, path: path(levels(leafHashes(leaves)), index) }
+  return { index, path: path(levels(leaves.map(leafHash)), index) }
 }
 
 /** One page object over 1 to 256 leaves of equal length. */
 export function encodePage(leaves: readonly Bytes[]): Bytes {
   if (leaves.length === 0 || leaves.length > PAGE_SIZE)
     throw new RangeError('a page has 1 to 256 leaves')
-  const nodes = levels(leafHashes(leaves)).flat()
+  const nodes = levels(leaves.map(leafHash)).flat()
   return concat(PAGE_MAGIC, u32(leaves[0]!.length), u32(leaves.length), ...leaves, ...nodes)
 }
 

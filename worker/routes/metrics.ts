@@ -15,8 +15,8 @@ const HELP: Record<keyof Gauges, string> = {
   sockets: 'Open sockets and waiting calls.',
   suspended: '1 where the operator suspended the tenant.',
   trust: 'Number of the newest trust document.',
-  head_version: 'Version of the head; 0 before the first one.',
-  head_expires_seconds: 'When the head ends, seconds since 1970; 0 before the first one.',
+  head_version: 'Version of the head, or 0.',
+  head_expires_seconds: 'When the head ends, seconds since 1970, or 0.',
 }
 
 function write(name: string, help: string, samples: readonly [string, number][]): string {
