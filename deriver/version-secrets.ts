@@ -5,9 +5,11 @@ import { KeyferryError } from '../shared/errors.ts'
 import { versionInput } from '../shared/kdf.ts'
 import { versionContext, type KeyringKind, type Manifest } from '../shared/manifest.ts'
 import { openImport, saveImport, sealImport } from './imported.ts'
-import { commit, type Root } from './root.ts'
+import { publicHmac } from './hmac.ts'
+import { type Root } from './root.ts'
 import { type VersionRow } from './rows.ts'
 import { type Store } from './store.ts'
+import { VersionInputs } from './version-inputs.ts'
 
 type Version = Omit<VersionRow, 'activated'>
 
@@ -23,21 +25,31 @@ export function versionSecret(
 export class Secrets {
   readonly root: Root
   readonly names: Pick<Manifest, 'tenant' | 'keyring'>
+  readonly #inputs: VersionInputs
   readonly #made = new Map<Version, Bytes>()
 
   constructor(root: Root, names: Pick<Manifest, 'tenant' | 'keyring'>) {
     this.root = root
     this.names = names
+    this.#inputs = new VersionInputs(names)
   }
 
   of(row: Version): Bytes {
-    const secret = this.#made.get(row) ?? versionSecret(this.root, this.names, row)
+    const known = this.#made.get(row)
+    if (known !== undefined) return known
+    const secret = this.root.mac(this.#inputs.version(row), row.root)
     this.#made.set(row, secret)
     return secret
   }
 
+  /** The key id of a version: the commitment to its secret. */
+  keyId(row: Version): Bytes {
+    return publicHmac(this.of(row), this.#inputs.commit(row))
+  }
+
   wipe(): void {
     for (const secret of this.#made.values()) secret.fill(0)
+    this.#inputs.wipe()
   }
 }
 
@@ -107,7 +119,7 @@ export function commitVersions(
   const committed: Version[] = []
   for (const [i, row] of rows.entries()) {
     if (row.key_id === null) {
-      row.key_id = commit(secrets.of(row), versionContext(secrets.names, row))
+      row.key_id = secrets.keyId(row)
       committed.push(row)
     }
     if (kind === 'imported' && row.sealed === null)

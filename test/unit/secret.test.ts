@@ -10,8 +10,11 @@ import { wrapKey, wrapKeys } from '../../deriver/key-wrap.ts'
 import { random } from '../../deriver/random.ts'
 import { createRoot } from '../../deriver/root.ts'
 import { isSealed, readKeyFile, writeKeyFile } from '../../deriver/secret.ts'
+import { VersionInputs } from '../../deriver/version-inputs.ts'
 import { fromHex, hex } from '../../shared/bytes.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
+import { commitInput, versionInput } from '../../shared/kdf.ts'
+import { versionContext } from '../../shared/manifest.ts'
 
 let directory: string
 beforeEach(() => {
@@ -108,6 +111,28 @@ it('HMAC is what Node makes, of every length, and forgets the keys before', () =
   expect(hex(first)).toBe(copy)
   for (const length of [0, 31, 33, 64])
     expect(() => hmac(random(length), random(8))).toThrow(RangeError)
+})
+
+it('inputs that are made in one place are those of the protocol, one version after the other', () => {
+  const names = { tenant: random(32), keyring: random(16) }
+  const inputs = new VersionInputs(names)
+  const numbers = [1, 2, 255, 256, 65_535, 2 ** 24, 2 ** 31, 2 ** 32 - 1]
+  for (const [i, version] of numbers.entries()) {
+    const row = {
+      incarnation: numbers.at(-1 - i)!,
+      version,
+      algorithm: i % 2 === 0 ? 1 : 2 ** 32 - 2,
+      nonce: random(16),
+      salt: random(i % 3 === 0 ? 0 : 32),
+    }
+    const context = versionContext(names, row)
+    expect(hex(inputs.version(row))).toBe(hex(versionInput(context, row.nonce, row.salt)))
+    expect(hex(inputs.commit(row))).toBe(hex(commitInput(context)))
+  }
+  const row = { incarnation: 1, version: 1, algorithm: 1, nonce: random(16), salt: random(32) }
+  const held = inputs.version(row)
+  inputs.wipe()
+  expect(held.every((byte) => byte === 0)).toBe(true)
 })
 
 it('the root is HMAC-SHA-256 (RFC 4231, test case 6 has another key length, so a computed one)', () => {
