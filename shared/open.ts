@@ -5,7 +5,7 @@
 import { readBundle, type BundleView, type MemberLeaf } from './bundle.ts'
 import type { CatalogBody } from './catalog.ts'
 import { isReplaced, lowestCrl, requireNotBelow } from './numbered.ts'
-import { equal, fromBase32, hex, type Bytes } from './bytes.ts'
+import { equal, fromBase32, hex, latin1, type Bytes } from './bytes.ts'
 import { parseCrl, type Crl } from './crl.ts'
 import { type Envelope } from './envelope.ts'
 import { readerOf, rememberSignatures, type CaVerifier } from './certificate-signature.ts'
@@ -126,9 +126,10 @@ async function parseCrls(
   delivered: readonly Bytes[],
   verify: CaVerifier,
 ): Promise<{ crl: Crl; hash: Bytes }[]> {
-  const distinct = new Set(delivered.map(readerOf(verify, readCrl)))
+  const distinct = new Map(delivered.map((der) => [latin1(der), der]))
+  const parsed = [...distinct.values()].map(readerOf(verify, readCrl))
   // By the platform: lists may be megabytes.
-  return Promise.all([...distinct].map(async (crl) => ({ crl, hash: await digestOnce(crl.der) })))
+  return Promise.all(parsed.map(async (crl) => ({ crl, hash: await digestOnce(crl.der) })))
 }
 
 /** The delivered CRLs that an accepted head names and that are not too old: a relay can add others, from before a revocation. */

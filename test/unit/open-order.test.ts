@@ -112,6 +112,13 @@ describe('revocation lists for what else a deriver signed', () => {
     // Repeated, it is still one: a relay cannot make a client parse a list again and again.
     const repeated = { ...good, crls: Array.from({ length: 16 }, () => derivers!) }
     expect((await open(repeated)).crls).toHaveLength(1)
+    // Also between more lists than are remembered.
+    const others = await Promise.all(
+      Array.from({ length: 9 }, (_, i) => makeCrl(world.tenant.clients, 10 + i)),
+    )
+    const mixed = { ...good, crls: others.flatMap((other) => [...others, derivers!, other]) }
+    const cut = { ...mixed, crls: mixed.crls.slice(0, 63).concat([derivers!]) }
+    expect((await open(cut)).crls).toHaveLength(1)
     const delivery = { ...good, crls: [older, newer, derivers!] }
     expect((await open(delivery)).crls.map(({ der }) => der)).toEqual([derivers])
   })
