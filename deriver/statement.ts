@@ -11,11 +11,17 @@ interface Statement {
 function prepareStatement(db: DatabaseSync, sql: string): Statement {
   const statement = db.prepare(sql)
   statement.setReturnArrays(true)
-  const names = statement.columns().map(({ name }) => name)
-  const blank: Record<string, unknown> = Object.fromEntries(names.map((name) => [name, null]))
-  const rowOf = <T>(values: unknown): T => {
+  let names: string[] = []
+  let blank: Record<string, unknown> = {}
+  const rowOf = <T>(listed: unknown): T => {
+    const values = listed as unknown[]
+    // SQLite prepares a statement again when a process of a later version has added a column.
+    if (values.length !== names.length) {
+      names = statement.columns().map(({ name }) => name)
+      blank = Object.fromEntries(names.map((name) => [name, null]))
+    }
     const row = { ...blank }
-    for (let i = 0; i < names.length; i++) row[names[i]!] = (values as unknown[])[i]
+    for (let i = 0; i < names.length; i++) row[names[i]!] = values[i]
     return row as T
   }
   return {
