@@ -11,7 +11,7 @@ const [KEY, BLOCK, ROOM] = [32, 64, 1_024]
 const inner = Buffer.alloc(BLOCK + ROOM, 0x36)
 const outer = Buffer.alloc(BLOCK + 32, 0x5c)
 
-/** Makes the hash of key and input, behind the outer key: what is hashed once more. The caller wipes the key. */
+/** Makes the hash of key and input, behind the outer key: what is hashed once more. The caller wipes the key. Inputs are wiped, too: salts are secret. */
 function fillOuter(key: Bytes, input: Bytes): void {
   if (key.length !== KEY) throw new RangeError('a key of HMAC has 32 bytes here')
   const own = input.length > ROOM ? Buffer.alloc(BLOCK + input.length, 0x36) : inner
@@ -23,6 +23,7 @@ function fillOuter(key: Bytes, input: Bytes): void {
   // As a text, which costs no memory outside of the engine; without the outer key it says nothing.
   outer.write(hash('sha256', own.subarray(0, BLOCK + input.length), 'binary'), BLOCK, 'latin1')
   own.fill(0, 0, KEY)
+  own.fill(0, BLOCK, BLOCK + input.length)
 }
 
 /** A secret of 32 bytes, which can be wiped. Throws `RangeError` for another length of the key. */

@@ -52,7 +52,7 @@ const ATTEMPTS = 16
 /** A master secret held in memory: 32 bytes. */
 export function memoryKey(master: Bytes): MacKey {
   if (master.length !== 32) throw new RangeError('the master secret has 32 bytes')
-  const key = master.slice()
+  const key = new Uint8Array(master)
   const macNow = (input: Bytes): Bytes => hmac(key, input)
   return { macNow, mac: (input) => Promise.resolve(macNow(input)) }
 }
