@@ -113,8 +113,8 @@ export function readerOf<T>(verify: CaVerifier | undefined, parse: ReadDer<T>): 
   return verify?.read?.(parse) ?? parse
 }
 
-/** Certificates, anchors and lists that are remembered, each: those of a path, as lists may be megabytes. */
-const MOST_READ = 8
+/** Bytes of certificates, anchors or lists that are remembered, each, were they all as long as the next: what is read of a list is many times as long. */
+const MOST_READ = 1e6
 
 /** Remembers what was read of which bytes: a client is given the same certificates and lists with every head. */
 function rememberRead<T>(parse: ReadDer<T>): ReadDer<T> {
@@ -122,7 +122,7 @@ function rememberRead<T>(parse: ReadDer<T>): ReadDer<T> {
   return (der) => {
     const name = latin1(der)
     const made = known.get(name) ?? parse(der)
-    if (known.size >= MOST_READ) known.clear()
+    if (known.size * der.length > MOST_READ) known.clear()
     known.set(name, made)
     return made
   }

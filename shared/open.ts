@@ -110,10 +110,10 @@ function requireCrls(
     // PROTOCOL [open-7]
     const listed = head.body.crls.find((one) => equal(one.issuer, keyId))
     if (listed === undefined || listed.number !== crlNumber || !equal(listed.hash, crlHash)) {
-      throw new KeyferryError('ERR_HASH', 'the head names another revocation list')
+      throw new KeyferryError('ERR_HASH', 'the head names another list')
     }
     if (crlNumber < lowestSeen(keyId, trust, crls))
-      throw new KeyferryError('ERR_ROLLBACK', 'an older revocation list')
+      throw new KeyferryError('ERR_ROLLBACK', 'an older list')
     crls[hex(keyId)] = crlNumber
   }
   return crls

@@ -219,11 +219,24 @@ describe('a verifier that remembers', () => {
     expect(other).not.toBe(first)
     for (let i = 0; i < 2; i++) expect(() => read!(parse)(new Uint8Array())).toThrow('nothing')
     expect(parse).toHaveBeenCalledTimes(4)
-    // Few are remembered, as lists may be megabytes.
-    for (let i = 0; i < 8; i++) read!(parse)(Uint8Array.of(i))
-    expect(read!(parse)(data)).not.toBe(first)
     // Of another verifier nothing is known here.
     expect(rememberSignatures().read!(parse)(data)).not.toBe(first)
+  })
+
+  it('remembers all that is short, and of lists that are long the last ones', () => {
+    const { read } = rememberSignatures()
+    const parse = vi.fn((bytes: Bytes) => ({ bytes }))
+    const short = Array.from({ length: 64 }, (_, i) => new Uint8Array(2_000).fill(i))
+    for (let i = 0; i < 3; i++) for (const one of short) read!(parse)(one)
+    expect(parse).toHaveBeenCalledTimes(64)
+    const long = Array.from({ length: 4 }, (_, i) => new Uint8Array(900_000).fill(i))
+    const [first, , third] = long.map((one) => read!(parse)(one))
+    // The one that a head names, again and again between others.
+    for (const one of short) {
+      expect(read!(parse)(long[2]!)).toBe(third)
+      read!(parse)(one)
+    }
+    expect(read!(parse)(long[0]!)).not.toBe(first)
   })
 
   it('forgets when it has remembered as many as it may', async () => {
