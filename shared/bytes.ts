@@ -76,7 +76,8 @@ export function u32(value: number): Bytes {
 
 /** An integer as 8 bytes, big-endian. Throws `RangeError` outside 0 … 2^53 − 1. */
 export function u64(value: number): Bytes {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a u64: ${value}`)
+  if (!Number.isSafeInteger(value)) throw new RangeError(`not a u64: ${value}`)
+  // A negative one has a negative upper half.
   return concat(u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32))
 }
 

@@ -53,14 +53,6 @@ const publishNow = () =>
   publish(tenant.store, tenant.keys, tenant.trust, emptyLog(), tenant.clock.now, 3_600)
 const rows = () => tenant.store.all<VersionRow>('SELECT * FROM versions ORDER BY version')
 
-it('a root in memory has its own key, also of a Buffer, whose slices are the same memory', () => {
-  const master = Buffer.alloc(32, 5)
-  const key = memoryKey(master)
-  const before = hex(key.macNow!(random(0)))
-  master.fill(0)
-  expect(hex(key.macNow!(random(0)))).toBe(before)
-})
-
 describe('a root that has to be asked', () => {
   const master = new Uint8Array(32).fill(5)
 
