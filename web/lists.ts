@@ -33,11 +33,13 @@ async function fetchLists(
   const fetched: StoredList[] = []
   for (const { hash, issuer } of named) {
     const der = await transport.attempt(async (post) => {
-      const bytes = await post({ call: 'object', hash }, MAX_CRL, undefined, OCTETS_TYPE)
+      const answer = await post({ call: 'object', hash }, MAX_CRL, undefined, OCTETS_TYPE)
+      // Copied before it is looked at: the memory of an answer is that of whoever fetched it.
+      const bytes = answer?.slice()
       // PROTOCOL [sign-6]
-      if (bytes === null || !equal(await digest(bytes), hash))
+      if (bytes === undefined || !equal(await digest(bytes), hash))
         throw new KeyferryError('ERR_HASH', 'not the list that the head names')
-      return bytes.slice()
+      return bytes
     }, signal)
     fetched.push({ der, hash, issuer })
   }
