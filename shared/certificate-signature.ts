@@ -37,10 +37,6 @@ export type KeyKind = 'Ed25519' | 'ES256' | 'ES384' | 'RSA'
 /** Loaded with the first key that documents are not signed with. */
 const loadOthers = () => lazily(() => import('./ca-signature.ts'))
 
-function profile(what: string): KeyferryError {
-  return new KeyferryError('ERR_CERT_PROFILE', what)
-}
-
 /**
  * Kind of a public key in a certificate, CA or not. Throws `ERR_CERT_PROFILE` for a key that no path may have, `ERR_WEAK_KEY` for an
  * Ed25519 key of small order, `ERR_MALFORMED`; `ERR_IO` when what reads keys of other kinds does not load. Points of other curves are looked at where a signature is verified.
@@ -68,7 +64,7 @@ export function readCertificateSignature({
   signature,
 }: SignedDer): CertificateSignature {
   const alg = ALGORITHMS.find((name) => equal(IDENTIFIERS[name], identifier))
-  if (alg === undefined) throw profile('unknown signature algorithm')
+  if (alg === undefined) throw new KeyferryError('ERR_CERT_PROFILE', 'unknown signature algorithm')
   return { alg, signature }
 }
 
