@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { joinValues } from './arguments.ts'
 import { COMMON } from './commands/definition.ts'
 import { messageCommands } from './commands/messages.ts'
 
@@ -139,12 +140,9 @@ export async function main(argv: string[]): Promise<number> {
   }
   let parsed
   try {
-    const args = argv.slice(name.split(' ').length)
-    parsed = parseArgs({
-      args,
-      options: { ...command.options, ...COMMON },
-      allowPositionals: true,
-    })
+    const options = { ...command.options, ...COMMON }
+    const args = joinValues(argv.slice(name.split(' ').length), options)
+    parsed = parseArgs({ args, options, allowPositionals: true })
   } catch (error) {
     const [first] = (error as Error).message.split('\n')
     return fail(`${first!.charAt(0).toLowerCase()}${first!.slice(1)}`, name)

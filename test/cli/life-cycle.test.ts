@@ -139,7 +139,7 @@ it('catalog propose, sign and publish: an authority elsewhere signs by a fingerp
   expect(readFileSync(path('catalog.json'), 'utf8')).not.toContain('"salt')
   const key = ['--key', path('authority.json'), '--current', path('trust.json')]
   const offline = keyferryIn(path('nowhere'))
-  const wrong = await offline('catalog', 'sign', path('catalog.json'), '--confirm', 'x', ...key)
+  const wrong = await offline('catalog', 'sign', path('catalog.json'), '--confirm', '-x', ...key)
   expect([wrong.status, wrong.stderr]).toEqual([1, expect.stringContaining('ERR_HASH')])
   expect((await run('catalog', 'publish', path('catalog.json'))).status).toBe(1)
   const confirm = ['--confirm', fingerprint]
