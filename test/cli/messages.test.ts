@@ -222,6 +222,7 @@ it('nothing of a deriver is loaded', async () => {
   }
   const loaded = [...reach('deriver/cli.ts', new Set())]
   expect(loaded.filter((name) => name.startsWith('deriver/')).toSorted()).toEqual([
+    'deriver/arguments.ts',
     'deriver/cli.ts',
     'deriver/commands/client-files.ts',
     'deriver/commands/client.ts',
