@@ -2,18 +2,18 @@
  * Keys and signatures of CAs that no document is signed with (docs/PROTOCOL.md, "Paths", `[path-1]`, `[path-9]`): P-384, RSA PKCS #1 v1.5 (RFC 8017 §A.1.1,
  * RFC 4055 §1.2), and P-256 with a longer hash. Loaded where a CA has such a key.
  */
-import { equal, fromHex, hex, isAt, type Bytes } from './bytes.ts'
+import { equal, fromHex, isAt, type Bytes } from './bytes.ts'
 import { readEcdsa, type CertificateSignature, type KeyKind } from './certificate-signature.ts'
 import { readDer, SEQUENCE } from './der.ts'
 import { KeyferryError } from './errors.ts'
 import { subtle } from './platform.ts'
-import { N } from './signature.ts'
+import { integerOf, N } from './signature.ts'
 
 /** SubjectPublicKeyInfo up to the key bits, of P-384 (uncompressed). */
 const P384_SPKI = fromHex('3076301006072a8648ce3d020106052b8104002203620004')
 /** Order of P-384 (SP 800-186 §3.2.1). */
 const N384 =
-  'ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973'
+  0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n
 
 /** RSA moduli: fewer bits are weak, more only cost time. */
 const LEAST_RSA_BITS = 2048
@@ -21,7 +21,7 @@ const MOST_RSA_BITS = 8192
 /** Content of the AlgorithmIdentifier. */
 const RSA_IDENTIFIER = fromHex('06092a864886f70d0101010500')
 
-/** Curves by kind of key: name, octets of a coordinate, order in hexadecimal. */
+/** Curves by kind of key: name, octets of a coordinate, order. */
 const CURVES = {
   ES256: { namedCurve: 'P-256', octets: 32, order: N },
   ES384: { namedCurve: 'P-384', octets: 48, order: N384 },
@@ -99,8 +99,8 @@ export async function verifyOther(
   const { namedCurve, octets, order } = CURVES[kind]
   const raw = readEcdsa(signature, octets)
   if (raw === undefined) return false
-  const halves = [raw.subarray(0, octets), raw.subarray(octets)].map(hex)
+  const halves = [raw.subarray(0, octets), raw.subarray(octets)].map(integerOf)
   // PROTOCOL [path-9]
-  if (!halves.every((half) => !/^0+$/.test(half) && half < order)) return false
+  if (halves.some((half) => half === 0n || half >= order)) return false
   return verify(spki, { name: 'ECDSA', namedCurve, hash }, raw, data)
 }

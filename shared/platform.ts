@@ -23,10 +23,12 @@ export function subtle(): SubtleCrypto {
   return found
 }
 
-/** Of Node's crypto, what opens chunks of messages. */
+/** Of Node's crypto, what opens chunks of messages and verifies signatures. */
 export interface NodeCrypto {
   createSecretKey: (key: Uint8Array) => unknown
   createDecipheriv: MakeCipher
+  KeyObject: { from: (key: CryptoKey) => object }
+  verify: (hash: string | null, data: Uint8Array, key: object, signature: Uint8Array) => boolean
 }
 
 type MakeCipher = (name: string, key: unknown, iv: Uint8Array, options: object) => NodeCipher

@@ -12,7 +12,7 @@ import { derBits, derInteger, derSequence, readDer, type DerReader, SEQUENCE } f
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
 import { once } from './once.ts'
-import { subtle } from './platform.ts'
+import { nodeCrypto, subtle } from './platform.ts'
 
 export type SignatureAlgorithm = 'Ed25519' | 'ES256'
 
@@ -58,20 +58,17 @@ const ALGORITHMS = ['Ed25519', 'ES256'] as const
 const IMPORT = { Ed25519: { name: 'Ed25519' }, ES256: { name: 'ECDSA', namedCurve: 'P-256' } }
 const SIGN = { Ed25519: { name: 'Ed25519' }, ES256: { name: 'ECDSA', hash: 'SHA-256' } }
 
-// Big-endian hexadecimal of equal length compares as text: p and the order L of edwards25519, the order n of P-256.
-const P = '7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed'
-const L = '1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed'
-export const N = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
-const ZERO = '0'.repeat(64)
+// p and the order L of edwards25519 (RFC 8032 §5.1), the order n of P-256 (SP 800-186 §3.2.1.3).
+const P = 2n ** 255n - 19n
+const L = 2n ** 252n + 0x14def9dea2f79cd65812631a5cf5d3edn
+export const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+/** The y-coordinate of two points of order 8; of the other two it is p − y. The other points of small order have 0, 1 and p − 1. */
+const Y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n
 
-/** The y-coordinates of the eight points of small order: 0, 1, p − 1 and the two of order 8. */
-const SMALL_ORDER: readonly string[] = [
-  ZERO,
-  `${'0'.repeat(63)}1`,
-  '7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec',
-  '7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7',
-  '05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826',
-]
+/** The integer that stands there, big-endian. */
+export function integerOf(bytes: Bytes): bigint {
+  return BigInt(`0x${hex(bytes)}`)
+}
 
 /** True for an Ed25519 SubjectPublicKeyInfo whose point is neither of small order nor in a second encoding. */
 export function isStrongEd25519(spki: Bytes): boolean {
@@ -82,8 +79,8 @@ export function isStrongEd25519(spki: Bytes): boolean {
 function isStrongPoint(encoded: Bytes): boolean {
   const bytes = encoded.toReversed()
   bytes[0]! &= 0x7f
-  const y = hex(bytes)
-  return y < P && !SMALL_ORDER.includes(y)
+  const y = integerOf(bytes)
+  return y > 1n && y < P - 1n && y !== Y8 && y !== P - Y8
 }
 
 /**
@@ -123,9 +120,13 @@ export async function verifySignature(
   const second = signature.slice(32)
   // PROTOCOL [path-9]
   if (key.alg === 'Ed25519') {
-    if (!isStrongPoint(first) || hex(second.toReversed()) >= L) return false
-  } else if ([first, second].map(hex).some((value) => value === ZERO || value >= N)) return false
-  return subtle().verify(SIGN[key.alg], key.key, signature, data)
+    if (!isStrongPoint(first) || integerOf(second.toReversed()) >= L) return false
+  } else if ([first, second].map(integerOf).some((value) => value === 0n || value >= N))
+    return false
+  const node = nodeCrypto()
+  return node
+    ? (await import('./verify-node.ts')).verifyByNode(node, key, signature, data)
+    : subtle().verify(SIGN[key.alg], key.key, signature, data)
 }
 
 /** Signature of `data`: 64 bytes, as {@link verifySignature} takes it. */

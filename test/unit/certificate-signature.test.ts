@@ -9,8 +9,8 @@ import {
   verifyCertificateSignature,
 } from '../../shared/certificate-signature.ts'
 import { der, derBits, derInteger, derSequence } from '../../shared/der.ts'
-import { subtle } from '../../shared/platform.ts'
 import { errorCode } from '../lib/odd-certificates.ts'
+import { useWebCryptoAlone } from '../lib/web-crypto.ts'
 
 const data = utf8('to be signed')
 const spkiOf = (key: KeyObject): Bytes =>
@@ -68,7 +68,7 @@ describe('signatures of CAs', () => {
   })
 
   it('[path-9] an ECDSA signature of zeros, or of a number beyond the order, whatever the platform says', async () => {
-    vi.spyOn(subtle(), 'verify').mockResolvedValue(true)
+    vi.spyOn(useWebCryptoAlone(), 'verify').mockResolvedValue(true)
     onTestFinished(() => void vi.restoreAllMocks())
     const good = { alg: 'ES256', signature: p256.sign('sha256') } as const
     expect(await verifyCertificateSignature(p256.spki, good, utf8('other'))).toBe(true)
@@ -172,7 +172,7 @@ describe('a verifier that remembers', () => {
   const good = { alg: 'ES256', signature: p256.sign('sha256') } as const
 
   it('checks what was good once, and everything else again', async () => {
-    const verify = vi.spyOn(subtle(), 'verify')
+    const verify = vi.spyOn(useWebCryptoAlone(), 'verify')
     onTestFinished(() => void vi.restoreAllMocks())
     const remember = rememberSignatures()
     const calls = async (work: () => Promise<boolean>): Promise<[boolean, number]> => {
@@ -241,7 +241,7 @@ describe('a verifier that remembers', () => {
 
   it('forgets when it has remembered as many as it may', async () => {
     const remember = rememberSignatures(2)
-    const verify = vi.spyOn(subtle(), 'verify')
+    const verify = vi.spyOn(useWebCryptoAlone(), 'verify')
     onTestFinished(() => void vi.restoreAllMocks())
     const three = Array.from({ length: 3 }, () => ({ ...good, signature: p256.sign('sha256') }))
     for (const one of three) expect(await remember(p256.spki, one, data)).toBe(true)

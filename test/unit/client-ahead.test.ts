@@ -2,12 +2,12 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { rememberSignatures } from '../../shared/certificate-signature.ts'
 import { decodeEnvelope } from '../../shared/envelope.ts'
-import { subtle } from '../../shared/platform.ts'
 import { verifyHeadSignature } from '../../shared/release.ts'
 import { createMemoryStore } from '../../web/index.ts'
 import { emptyState } from '../../web/store.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
+import { useWebCryptoAlone } from '../lib/web-crypto.ts'
 
 type Ahead = typeof import('../../web/ahead.ts')
 
@@ -25,7 +25,7 @@ async function stateAfterVisit() {
 
 it('what it verified of the kept head is not verified again, and without lists it comes to no end', async () => {
   const { relay, state } = await stateAfterVisit()
-  const check = vi.spyOn(subtle(), 'verify')
+  const check = vi.spyOn(useWebCryptoAlone(), 'verify')
   onTestFinished(() => void vi.restoreAllMocks())
   const verify = rememberSignatures()
   await expectCode(lookAhead(state, verify), 'ERR_CRL')
