@@ -28,7 +28,12 @@ export interface NodeCrypto {
   createSecretKey: (key: Uint8Array) => unknown
   createDecipheriv: MakeCipher
   KeyObject: { from: (key: CryptoKey) => object }
-  verify: (hash: string | null, data: Uint8Array, key: object, signature: Uint8Array) => boolean
+  verify: (
+    hash: string | undefined,
+    data: Uint8Array,
+    key: object,
+    signature: Uint8Array,
+  ) => boolean
 }
 
 type MakeCipher = (name: string, key: unknown, iv: Uint8Array, options: object) => NodeCipher

@@ -56,7 +56,10 @@ const ENCODINGS: Record<SignatureAlgorithm, { spki: Bytes; length: number; ident
 const ALGORITHMS = ['Ed25519', 'ES256'] as const
 
 const IMPORT = { Ed25519: { name: 'Ed25519' }, ES256: { name: 'ECDSA', namedCurve: 'P-256' } }
-const SIGN = { Ed25519: { name: 'Ed25519' }, ES256: { name: 'ECDSA', hash: 'SHA-256' } }
+const SIGN: Record<SignatureAlgorithm, { name: string; hash?: string }> = {
+  Ed25519: { name: 'Ed25519' },
+  ES256: { name: 'ECDSA', hash: 'SHA-256' },
+}
 
 // p and the order L of edwards25519 (RFC 8032 §5.1), the order n of P-256 (SP 800-186 §3.2.1.3).
 const P = 2n ** 255n - 19n
@@ -124,9 +127,10 @@ export async function verifySignature(
   } else if ([first, second].map(integerOf).some((value) => value === 0n || value >= N))
     return false
   const node = nodeCrypto()
-  return node
-    ? (await import('./verify-node.ts')).verifyByNode(node, key, signature, data)
-    : subtle().verify(SIGN[key.alg], key.key, signature, data)
+  if (!node) return subtle().verify(SIGN[key.alg], key.key, signature, data)
+  // By the same OpenSSL as WebCrypto's there, which hands each signature to another thread and back.
+  const object = { key: node.KeyObject.from(key.key), dsaEncoding: 'ieee-p1363' }
+  return node.verify(SIGN[key.alg].hash, data, object, signature)
 }
 
 /** Signature of `data`: 64 bytes, as {@link verifySignature} takes it. */
