@@ -21,12 +21,17 @@ function serialize(value: unknown, depth: number): string {
     return String(value)
   }
   if (value instanceof Uint8Array) return JSON.stringify(base64url(value))
-  if (Array.isArray(value)) return `[${value.map((item) => serialize(item, depth + 1)).join(',')}]`
+  let out = ''
+  if (Array.isArray(value)) {
+    for (const item of value) out += `${out && ','}${serialize(item, depth + 1)}`
+    return `[${out}]`
+  }
   if (typeof value === 'object' && value !== null) {
     const fields = value as Record<string, unknown>
     // By UTF-16 units, as RFC 8785 has it.
-    const names = Object.keys(fields).toSorted()
-    return `{${names.map((name) => `${serialize(name, depth)}:${serialize(fields[name], depth + 1)}`).join(',')}}`
+    for (const name of Object.keys(fields).toSorted())
+      out += `${out && ','}${serialize(name, depth + 1)}:${serialize(fields[name], depth + 1)}`
+    return `{${out}}`
   }
   throw new KeyferryError('ERR_NOT_CANONICAL', 'not a type of canonical JSON')
 }
