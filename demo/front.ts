@@ -4,15 +4,16 @@
 import { createServer, request as call, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { type Duplex } from 'node:stream'
-import { deliverySchema, JSON_TYPE } from '../shared/api.ts'
+import { OCTETS_TYPE } from '../shared/api.ts'
 import { base64url, fromBase64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { callSchema } from '../shared/client-calls.ts'
+import { decodeDelivery, encodeDelivery } from '../shared/delivery.ts'
 import { parseJson } from '../shared/json.ts'
-import { MAX_BATCH, MAX_DELIVERY, MAX_REQUEST } from '../shared/limits.ts'
+import { MAX_BATCH, MAX_REQUEST } from '../shared/limits.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { hintsOnly } from './frames.ts'
 import { readBody } from './http.ts'
-import { type Insider } from './insider.ts'
+import { type Bent, type Insider } from './insider.ts'
 
 /** What the door is made of. `relay` is the Worker's address. */
 export interface FrontOptions {
@@ -47,12 +48,21 @@ function nameOf(request: IncomingMessage): string {
   }
 }
 
-/** JSON that nobody signs: unlike what is signed, a delivery may hold `null`. */
-export function toJson(value: object): Bytes {
-  const text = JSON.stringify(value, (_, one: unknown) =>
-    one instanceof Uint8Array ? base64url(one) : one,
-  )
-  return utf8(text)
+/** The body of a delivery, also of one whose head is none. */
+export function writeBent({ catalog, head, refusals, trust, ...objects }: Bent): Bytes {
+  const toJson = (value: object): Bytes =>
+    utf8(
+      JSON.stringify(value, (_, one: unknown) =>
+        one instanceof Uint8Array ? base64url(one) : one,
+      ),
+    )
+  return encodeDelivery({
+    ...objects,
+    catalog: catalog && toJson(catalog),
+    head: toJson(head),
+    refusals: refusals.map(toJson),
+    trust: trust.map(toJson),
+  })
 }
 
 /** Asks the Worker. The host stays: the client has signed it. */
@@ -85,13 +95,13 @@ async function bent(
   if (status !== 200 && status !== 204) return answer
   const ask = callSchema(parseJson(new Uint8Array(asked), MAX_REQUEST), '')
   if (ask.call !== 'delivery') return answer
-  const honest = status === 204 ? null : deliverySchema(parseJson(answer.body, MAX_DELIVERY), '')
+  const honest = status === 204 ? null : decodeDelivery(answer.body)
   const given = await insider.answer(nameOf(request), ask, honest)
   if (given === honest) return answer
   const { 'content-type': _, ...headers } = answer.headers
   return given === null
     ? { status: 204, headers, body: new Uint8Array() }
-    : { status: 200, headers: { ...headers, 'content-type': JSON_TYPE }, body: toJson(given) }
+    : { status: 200, headers: { ...headers, 'content-type': OCTETS_TYPE }, body: writeBent(given) }
 }
 
 /** Opens the door. */

@@ -2,7 +2,7 @@
  * The relay's dishonest side in the demo: every way in which it can misbehave bends what the honest relay answers to a client. Nothing here is part of the
  * product; what refuses it is the client.
  */
-import { type DeliveredKeyring, type Delivery } from '../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../shared/delivery.ts'
 import { MEMBER_LEAF } from '../shared/bundle.ts'
 import { equal } from '../shared/bytes.ts'
 import { type DeliveryRequest } from '../shared/client-calls.ts'

@@ -1,5 +1,5 @@
 /** Makes files of evidence out of logs, heads and deliveries that contradict each other (docs/PROTOCOL.md, "Evidence"). Each is checked before it is given out. */
-import { type Delivery } from '../shared/api.ts'
+import { type Delivery } from '../shared/delivery.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { type Envelope } from '../shared/envelope.ts'
 import { isKeyferryError } from '../shared/errors.ts'

@@ -1,17 +1,8 @@
 /** The relay's HTTP interface, as relay, deriver and client share it (docs/PROTOCOL.md, "HTTP"). */
 import type { Bytes } from './bytes.ts'
-import { envelopeSchema, type Envelope } from './envelope.ts'
+import { type Envelope } from './envelope.ts'
 import { type ErrorCode } from './errors.ts'
-import {
-  MAX_BUNDLE,
-  MAX_KEYRINGS_PER_REQUEST,
-  MAX_MANIFEST,
-  MAX_RELEASE,
-  MAX_TRUST_STEPS,
-  MAX_WELCOME,
-} from './limits.ts'
-import { MEMBER_LEAF } from './bundle.ts'
-import { bytes, int, list, object, orNull, type Infer, type Schema } from './schema.ts'
+import { bytes, list, type Schema } from './schema.ts'
 
 /** WebSocket subprotocol of the event stream. */
 export const SUBPROTOCOL = 'keyferry.v1'
@@ -46,31 +37,6 @@ export const paths = {
 /** Revocation lists of a body. */
 export const crlList: Schema<Bytes[]> = list(bytes(1, 1_048_576), 0, 64)
 
-const proof = object({ index: int(0, 0xffffffff), path: list(bytes(32), 0, 32) })
-
-const deliveredKeyring = object({
-  bundle: bytes(0, MAX_BUNDLE),
-  keyring: bytes(16),
-  manifest: bytes(0, MAX_MANIFEST),
-  manifestProof: proof,
-  member: orNull(object({ leaf: bytes(MEMBER_LEAF), proof })),
-  release: bytes(1, MAX_RELEASE),
-  releaseProof: proof,
-  welcome: bytes(0, MAX_WELCOME),
-})
-
-/** Answer to the call `delivery`. */
-export const deliverySchema = object({
-  catalog: orNull(envelopeSchema),
-  crls: crlList,
-  head: envelopeSchema,
-  keyrings: list(deliveredKeyring, 0, MAX_KEYRINGS_PER_REQUEST),
-  refusals: list(envelopeSchema, 0, MAX_KEYRINGS_PER_REQUEST),
-  trust: list(envelopeSchema, 0, MAX_TRUST_STEPS),
-})
-
-export type Delivery = Infer<typeof deliverySchema>
-export type DeliveredKeyring = Infer<typeof deliveredKeyring>
 /** HTTP status of the errors that the relay answers with. Others are 400. */
 export const STATUS: Partial<
   Record<ErrorCode, 401 | 403 | 404 | 405 | 408 | 409 | 412 | 413 | 415 | 422 | 429 | 500>

@@ -1,18 +1,19 @@
 /** Messages of the event stream (docs/PROTOCOL.md, "HTTP"): hints to fetch, apart from what a page loads first. */
 import type { Bytes } from './bytes.ts'
+import { MAX_WHOLE } from './limits.ts'
 import { bytes, object, oneOf, type Schema } from './schema.ts'
 
 /** A message on the event stream. */
 export type Event =
   | { type: 'head'; hash: Bytes }
-  /** `delivery` as it was parsed: whoever takes it decodes and verifies it as the answer to a call. */
-  | { type: 'delivery'; hash: Bytes; delivery: unknown }
+  /** `delivery` as its body: whoever takes it decodes and verifies it as the answer to a call. */
+  | { type: 'delivery'; hash: Bytes; delivery: Bytes }
   | { type: 'request' }
   | { type: 'refusal' }
 
 const headEvent = object({ hash: bytes(32), type: oneOf('head') })
 const deliveryEvent = object({
-  delivery: (value) => value,
+  delivery: bytes(0, (MAX_WHOLE * 3) / 4),
   hash: bytes(32),
   type: oneOf('delivery'),
 })

@@ -1,5 +1,5 @@
 /** A client's place among the members of a keyring (docs/PROTOCOL.md [open-14]). */
-import type { DeliveredKeyring } from './api.ts'
+import type { DeliveredKeyring } from './delivery.ts'
 import { decodeMember, type MemberLeaf } from './bundle.ts'
 import { equal } from './bytes.ts'
 import { KeyferryError } from './errors.ts'

@@ -12,7 +12,7 @@ import { readerOf, rememberSignatures, type CaVerifier } from './certificate-sig
 import { KeyferryError } from './errors.ts'
 import { digest, digestOnce } from './digest.ts'
 import { lazily } from './lazy.ts'
-import { type DeliveredKeyring, type Delivery } from './api.ts'
+import { type DeliveredKeyring, type Delivery } from './delivery.ts'
 import { readManifest, keyringLeaf, type ManifestView } from './manifest.ts'
 import { openMember, type HeldMember } from './membership.ts'
 import {
@@ -89,7 +89,8 @@ export interface Opened {
 }
 
 async function object(delivered: Bytes, hash: Bytes, kept: OpenContext['kept']): Promise<Bytes> {
-  const found = delivered.length > 0 ? delivered : kept(hash)
+  // Copied before it is looked at: it is kept, and the memory of an answer is that of whoever fetched it.
+  const found = delivered.length > 0 ? delivered.slice() : kept(hash)
   if (found === undefined || !equal(await digest(found), hash)) throw new KeyferryError('ERR_HASH')
   return found
 }

@@ -2,9 +2,9 @@
  * From a delivery to the next state (docs/PROTOCOL.md, "Opening a delivery"): everything up to [open-20] is verified here, of the version to encrypt with, and nothing of it may be
  * used before the caller has stored it. A step that fails leaves the state as it was.
  */
-import { type Delivery } from '../shared/api.ts'
 import { equal, type Bytes } from '../shared/bytes.ts'
 import type { AppConfig } from '../shared/config.ts'
+import { type Delivery } from '../shared/delivery.ts'
 import { encodeEnvelope } from '../shared/envelope.ts'
 import { type KeyferryError } from '../shared/errors.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'

@@ -2,7 +2,7 @@
  * The event stream (docs/PROTOCOL.md, "HTTP"): hints to fetch, over a WebSocket that is opened again whenever it breaks; where none gets through, by calls that
  * relays answer late.
  */
-import { eventsPath, SUBPROTOCOL } from '../shared/api.ts'
+import { eventsPath, JSON_TYPE, SUBPROTOCOL } from '../shared/api.ts'
 import { eventSchema, type Event } from '../shared/events.ts'
 import { utf8 } from '../shared/bytes.ts'
 import { type Signer } from '../shared/http-signature.ts'
@@ -119,7 +119,10 @@ async function waitAt(relay: string, options: ListenOptions): Promise<number> {
       if (!isFirst) notBefore = lasted() + FIRST_PAUSE
       isFirst = false
       const call = { after, call: 'wait', seconds: MAX_WAIT } as const
-      const answer = await transport.attempt((post) => post(call, MAX_NEWS), signal)
+      const answer = await transport.attempt(
+        (post) => post(call, MAX_NEWS, undefined, JSON_TYPE),
+        signal,
+      )
       if (answer === null) continue
       const news = newsSchema(parseJson(answer, MAX_NEWS), '')
       after = news.next

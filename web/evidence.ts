@@ -1,8 +1,8 @@
 /** Proof of a contradiction: a file with two heads that cannot both be honest, and with all that a stranger needs to check it. Loaded when there is one. */
-import { type Delivery } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl } from '../shared/crl.ts'
 import { type CaVerifier } from '../shared/certificate-signature.ts'
+import { type Delivery } from '../shared/delivery.ts'
 import { digest } from '../shared/digest.ts'
 import { decodeEnvelope, documentDigest, type Envelope } from '../shared/envelope.ts'
 import { decodeEvidence, encodeEvidence, verifyEvidence } from '../shared/evidence.ts'

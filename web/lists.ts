@@ -1,5 +1,4 @@
 /** Revocation lists of the clients' CAs, with which senders are verified (docs/PROTOCOL.md [sign-6]): those that the accepted head names, and no other. */
-import { OCTETS_TYPE } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import { MAX_CRL, parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
@@ -33,7 +32,7 @@ async function fetchLists(
   const fetched: StoredList[] = []
   for (const { hash, issuer } of named) {
     const der = await transport.attempt(async (post) => {
-      const answer = await post({ call: 'object', hash }, MAX_CRL, undefined, OCTETS_TYPE)
+      const answer = await post({ call: 'object', hash }, MAX_CRL)
       // Copied before it is looked at: the memory of an answer is that of whoever fetched it.
       const bytes = answer?.slice()
       // PROTOCOL [sign-6]

@@ -2,13 +2,12 @@
  * One client's state and the three things that move it on: a delivery, a key package, a key request. Each is read, verified and written under the
  * store's lock, so that no tab takes another one back.
  */
-import { deliverySchema } from '../shared/api.ts'
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
 import type { AppConfig } from '../shared/config.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { rememberSignatures, type CaVerifier } from '../shared/certificate-signature.ts'
+import { decodeDelivery } from '../shared/delivery.ts'
 import { digestOnce } from '../shared/digest.ts'
-import { parseJson } from '../shared/json.ts'
 import { lazily } from '../shared/lazy.ts'
 import { MAX_DELIVERY, MAX_KEYRINGS_PER_REQUEST } from '../shared/limits.ts'
 import { type KeyringView } from '../shared/open.ts'
@@ -75,7 +74,7 @@ export class Session {
   #refreshed: string | undefined
   #state: StoredState = emptyState()
   /** A delivery that a relay sent without being asked. */
-  #offered: unknown
+  #offered: Bytes | undefined
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -95,7 +94,7 @@ export class Session {
   }
 
   /** The next refresh takes this in place of a relay's first answer, and asks all the same where it does not verify or not all is in it. */
-  offer(delivery: unknown): void {
+  offer(delivery: Bytes): void {
     this.#offered = delivery
   }
 
@@ -369,18 +368,18 @@ export class Session {
     const lookAhead = (): void =>
       void import('./ahead.ts').then((part) => part.lookAhead(base, this.verify)).catch(() => {})
     const answer = await post(call, MAX_DELIVERY, lookAhead)
-    return answer === null || this.#take(parseJson(answer, MAX_DELIVERY), base, keyrings, which)
+    return answer === null || this.#take(answer, base, keyrings, which)
   }
 
   /** Verifies and stores a delivery. False when the state is no longer the one it was asked for with. */
   async #take(
-    parsed: unknown,
+    body: Bytes,
     base: StoredState,
     keyrings: readonly Bytes[],
     which: Which,
   ): Promise<boolean> {
     const used = packagesOf(base)[which]
-    const delivery = deliverySchema(parsed, '')
+    const delivery = decodeDelivery(body)
     let isBase = true
     let failure: unknown
     await this.#update(async (state) => {

@@ -2,7 +2,7 @@
  * All of a client's HTTP calls (docs/PROTOCOL.md, "HTTP"). An answer is bytes from a stranger: bounded in size and time, its status and media type
  * checked, its error documents taken as hints.
  */
-import { callsPath, JSON_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
+import { callsPath, JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
@@ -40,7 +40,7 @@ export function isUnadmitted(error: unknown): error is KeyferryError {
 }
 
 /**
- * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default JSON; `null` for an answer without content. `meanwhile` is
+ * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default any bytes; `null` for an answer without content. `meanwhile` is
  * called when it is on its way. Throws
  * `ERR_RELAY`, `ERR_TIMEOUT`, `ERR_NOT_FOUND`, `ERR_QUOTA`, `ERR_UNAUTHORIZED`, `ERR_TOO_LARGE`.
  */
@@ -159,7 +159,7 @@ export function createTransport(options: TransportOptions): Transport {
   /** Calls a relay. */
   const postTo =
     (relay: string, signal: AbortSignal): Post =>
-    async (call, limit, meanwhile, type = JSON_TYPE) => {
+    async (call, limit, meanwhile, type = OCTETS_TYPE) => {
       const url = new URL(callsPath(tenant), relay)
       const [method, body] = ['POST', encodeJson(call)]
       // Made anew for every attempt: a signature lives for a minute.

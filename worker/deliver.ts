@@ -2,10 +2,10 @@
  * What a client is given (docs/PROTOCOL.md, "HTTP"): per keyring the release, the manifest, the bundle and the client's own leaf,
  * with proofs cut out of stored pages. Nothing is hashed here.
  */
-import { type DeliveredKeyring } from '../shared/api.ts'
 import { decodeMember, MEMBER_LEAF } from '../shared/bundle.ts'
 import { compare, equal, type Bytes } from '../shared/bytes.ts'
 import { type DeliveryRequest } from '../shared/client-calls.ts'
+import { type DeliveredKeyring, type StoredDelivery } from '../shared/delivery.ts'
 import { MAX_DELIVERY } from '../shared/limits.ts'
 import { KEYRING_LEAF } from '../shared/manifest.ts'
 import { decodeRelease, type Release } from '../shared/release.ts'
@@ -27,19 +27,13 @@ import { rootsOf, type Current } from './store.ts'
 
 /** Where keyrings and members were found, for as long as the trees stay the same. */
 const PLACES = 10_000
-/** Room for the envelope of the answer and its field names. */
+/** Room for the fields of the answer and the commas of its lists. */
 const OVERHEAD = 64 * 1_024
 
-/** Parts of a delivery; envelopes are encoded. */
-export interface DeliveryParts {
-  head: Bytes
-  catalog: Bytes | null
-  trust: Bytes[]
-  crls: Bytes[]
-  keyrings: DeliveredKeyring[]
-  /** Of each of them, the client's slot and the hash of its welcome: not everything that it holds is delivered. */
+/** Parts of a delivery. */
+export interface DeliveryParts extends StoredDelivery {
+  /** Of each of its keyrings, the client's slot and the hash of its welcome: not everything that it holds is delivered. */
   places: { slot: number; welcomeHash: Bytes }[]
-  refusals: Bytes[]
 }
 
 /** What a client asks for. `recipient` is the fingerprint of its certificate. */
@@ -55,9 +49,9 @@ interface Place {
   proof: Proof
 }
 
-/** Bytes as base64url in JSON. */
-function sizeOf(...parts: readonly Bytes[]): number {
-  return parts.reduce((sum, part) => sum + Math.ceil((part.length * 4) / 3) + 4, 0)
+/** How many bytes they are together. */
+export function lengthOf(...parts: readonly Bytes[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0)
 }
 
 export class Deliveries {
@@ -89,7 +83,7 @@ export class Deliveries {
     const catalog = isKept ? null : row.catalog
     const crls = this.#hot.deliveredCrls()
     const refusals = this.#refusals.find(ask.recipient, ask.keyrings, ask.now)
-    let size = OVERHEAD + sizeOf(row.head, row.catalog, ...crls, ...trust, ...refusals)
+    let size = OVERHEAD + lengthOf(row.head, row.catalog, ...crls, ...trust, ...refusals)
     const held = new HashSet()
     for (const hash of ask.have.objects) held.add(hash)
     const keyrings: DeliveredKeyring[] = []
@@ -102,7 +96,8 @@ export class Deliveries {
       const found = this.#item(row, keyring, ask.package, ask.slots[i] ?? 0, held)
       if (found === undefined) continue
       const { item, isComplete, place } = found
-      size += 8_192 + sizeOf(item.bundle, item.manifest, item.release)
+      // The release goes as base64url, which is longer.
+      size += 8_192 + lengthOf(item.bundle, item.manifest, item.release, item.release)
       // The client asks again for what did not fit.
       if (size > MAX_DELIVERY) break
       isNew ||= !isComplete

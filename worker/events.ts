@@ -163,7 +163,7 @@ export class Events {
       left -= made?.text.length ?? MAX_WHOLE
       if (made === null) return hint
       socket.serializeAttachment({ ...listener, ask: made.next })
-      return `{"delivery":${made.text},"hash":"${name}","type":"delivery"}`
+      return `{"delivery":"${made.text}","hash":"${name}","type":"delivery"}`
     })
     this.#waiters.head(hash)
   }

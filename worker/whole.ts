@@ -1,48 +1,13 @@
-/**
- * Deliveries as text, and those that go over a socket without being asked for (docs/PROTOCOL.md, "HTTP"): what the relay would answer to the client's last ask, under the
- * new head.
- */
-import { type DeliveredKeyring } from '../shared/api.ts'
-import { base64url, equal, fromUtf8, type Bytes } from '../shared/bytes.ts'
-import { canonicalJson } from '../shared/json.ts'
+/** Deliveries that go over a socket without being asked for (docs/PROTOCOL.md, "HTTP"): what the relay would answer to the client's last ask, under the new head. */
+import { base64url, equal } from '../shared/bytes.ts'
+import { encodeDelivery } from '../shared/delivery.ts'
 import { MAX_WHOLE } from '../shared/limits.ts'
 import { decodeRelease } from '../shared/release.ts'
-import { type Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
+import { lengthOf, type Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'
 import { type Hot } from './hot.ts'
-import { writeFields } from './problem.ts'
 
 /** Keyrings of an ask that is remembered: it stands in the attachment of a socket, which has room for 16 KiB. */
 const MAX_REMEMBERED = 16
-
-/** A keyring as text. Canonical JSON, which has no null, is that of its fields. */
-function writeItem(item: DeliveredKeyring): string {
-  const fields = Object.entries(item).map(([name, value]) => [
-    name,
-    value === null ? 'null' : canonicalJson(value),
-  ])
-  return writeFields(Object.fromEntries(fields) as Record<string, string>)
-}
-
-/** The answer as text: stored envelopes are JSON already. */
-export function writeDelivery({
-  head,
-  catalog,
-  trust,
-  crls,
-  keyrings,
-  refusals,
-}: DeliveryParts): string {
-  const envelopes = (list: Bytes[]): string => `[${list.map(fromUtf8).join(',')}]`
-  const fields = {
-    catalog: catalog === null ? 'null' : fromUtf8(catalog),
-    crls: JSON.stringify(crls.map(base64url)),
-    head: fromUtf8(head),
-    keyrings: `[${keyrings.map(writeItem).join(',')}]`,
-    refusals: envelopes(refusals),
-    trust: envelopes(trust),
-  }
-  return writeFields(fields)
-}
 
 /** An ask whose answer the client has: what it would ask with now; `null` where that is not remembered. */
 export function nextAsk(
@@ -66,7 +31,7 @@ export function nextAsk(
   return { ...ask, slots, have: { catalog: row.catalogNumber, head: row.hash, objects, trust } }
 }
 
-/** A delivery that fits into an event, as text, and what the client would ask with after it. */
+/** The body of a delivery that fits into an event, base64url, and what the client would ask with after it. */
 export interface Whole {
   text: string
   next: DeliveryAsk
@@ -79,8 +44,7 @@ export function wholeDelivery(ask: DeliveryAsk, deliveries: Deliveries, hot: Hot
   if (parts == null || next === null) return null
   // Nothing large is written only to see that it is.
   const large = parts.keyrings.flatMap(({ bundle, manifest }) => [bundle, manifest])
-  const least = [...large, ...parts.crls].reduce((sum, one: Bytes) => sum + one.length, 0)
-  if (least > MAX_WHOLE) return null
-  const text = writeDelivery(parts)
+  if (lengthOf(...large, ...parts.crls) > MAX_WHOLE) return null
+  const text = base64url(encodeDelivery(parts))
   return text.length > MAX_WHOLE ? null : { text, next }
 }

@@ -2,11 +2,10 @@
 import { createWriteStream, renameSync, rmSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { deliverySchema } from '../../shared/api.ts'
 import { hex } from '../../shared/bytes.ts'
+import { decodeDelivery } from '../../shared/delivery.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { type Signer } from '../../shared/http-signature.ts'
-import { parseJson } from '../../shared/json.ts'
 import { MAX_DELIVERY } from '../../shared/limits.ts'
 import {
   evidenceOfHeads,
@@ -127,9 +126,7 @@ async function verify(
 ): Promise<number> {
   const { options, out, signal } = invocation
   const delivery =
-    options.delivery === undefined
-      ? null
-      : deliverySchema(parseJson(readFile(options.delivery, MAX_DELIVERY), MAX_DELIVERY), '')
+    options.delivery === undefined ? null : decodeDelivery(readFile(options.delivery, MAX_DELIVERY))
   const shown = delivery === null ? [] : [{ by: 'the delivery', heads: [delivery.head] }]
   const progress = startProgress('entries', options.json)
   const isFile = invocation.operands.length > 0
@@ -222,7 +219,7 @@ export, nothing else is needed; without it, the deriver's own log is checked, ag
 --relay        compares with the heads that this relay kept; with FILE it needs --key and --certificate of the tenant, also a client's
 --offline      asks no relay
 --against      another export of the same tenant: both have to be one log
---delivery     the JSON of a delivery that a client was given: its releases have to stand in the log
+--delivery     the body of a delivery that a client was given: its releases have to stand in the log
 --evidence     writes a file there that proves to anyone what is wrong, where that can be proven: see inspect
 
 Exit status: 0 all is well, 1 something is wrong, 2 wrong usage, 3 a relay could not be asked, its heads not be

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from '../../tools/command.ts'
 import { startRelay } from '../../demo/relay.ts'
-import { deliverySchema } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import {
@@ -100,7 +99,7 @@ async function measure(members: number, count: number): Promise<Line[]> {
       askDelivery(relay, world, client, [keyring.id], { slots }),
     )
     answer = await askDelivery(relay, world, client, [keyring.id])
-    const { keyrings } = deliverySchema(answer.json, '')
+    const { keyrings } = readDelivery(answer)
     const objects = keyrings.flatMap((one) => [one.bundle, one.manifest, one.welcome].map(sha256))
     const have = { catalog: 1, head: first.headHash, objects, trust: 1 }
     await meter('nothing new', count, 1, async () => {

@@ -1,7 +1,7 @@
 /** A seeded sample of the matrices of test/properties, in a browser: types in slots, bits of whole deliveries, lengths. */
 import { verifyDestruction } from '../../shared/destruction.ts'
 import { beforeAll, expect, it } from 'vitest'
-import { deliverySchema, type Delivery } from '../../shared/api.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { verifyCatalog } from '../../shared/catalog.ts'
 import { parseCrl } from '../../shared/crl.ts'
@@ -14,13 +14,12 @@ import {
 } from '../../shared/envelope.ts'
 import { verifyExport } from '../../shared/export.ts'
 import { verifyKeyPackage, verifyKeyRequest, type KeyPackage } from '../../shared/key-package.ts'
-import { parseJson } from '../../shared/json.ts'
 import { openDelivery, type OpenContext } from '../../shared/open.ts'
 import { verifyRefusal } from '../../shared/refusal.ts'
 import { verifyHead } from '../../shared/release.ts'
 import { signData, verifyData } from '../../shared/sender.ts'
 import { verifyGenesis, verifySuccessor, type TrustDocument } from '../../shared/trust.ts'
-import { toJson } from '../lib/calls.ts'
+import { writeDelivery } from '../vectors/delivery-body.ts'
 import { makeDestruction, makeRefusal, makeRequest } from '../lib/documents.ts'
 import { outcome } from '../lib/fixtures-expect.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
@@ -73,7 +72,7 @@ beforeAll(async () => {
     keyrings: [item],
     refusals: [],
   }
-  good = toJson(delivery)
+  good = writeDelivery(delivery)
   trust = await verifyGenesis(world.trusts[0]!, world.tenant)
   context = {
     tenant: world.tenant,
@@ -88,8 +87,7 @@ beforeAll(async () => {
   }
 })
 
-const open = async (text: Bytes) =>
-  openDelivery(deliverySchema(parseJson(text, 1_000_000), ''), context)
+const open = async (body: Bytes) => openDelivery(decodeDelivery(body), context)
 
 it(`any bit of a delivery changed is refused by name, or changes nothing (seed ${SEED})`, async () => {
   const honest = await open(good)

@@ -1,7 +1,8 @@
 // docs/openapi.json says what the relay does: the same routes, roles, types, limits, codes and bodies. That every answer is listed, test/lib/calls.ts sees to.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { deliverySchema, JSON_TYPE, paths, STATUS } from '../../shared/api.ts'
+import { JSON_TYPE, paths, STATUS } from '../../shared/api.ts'
+import { decodeDelivery, deliverySchema } from '../../shared/delivery.ts'
 import * as derivers from '../../shared/deriver-calls.ts'
 import { eventSchema } from '../../shared/events.ts'
 import { callName, callSchema } from '../../shared/client-calls.ts'
@@ -157,7 +158,7 @@ const ticket: Schema<unknown> = (value) => {
 /** An event, and the delivery in it as whoever takes it decodes it. */
 const deliveryEvent: Schema<unknown> = (value, path) => {
   const event = eventSchema(value, path)
-  return event.type === 'delivery' ? deliverySchema(event.delivery, path) : event
+  return event.type === 'delivery' ? decodeDelivery(event.delivery) : event
 }
 
 /** The schemas by which relay, deriver and client decode. */

@@ -17,16 +17,16 @@ import { currentCrls } from '../../deriver/publish.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
 import { newestTrust } from '../../deriver/trust.ts'
-import { deliverySchema, type Delivery } from '../../shared/api.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { signWithCertificate } from '../../shared/envelope.ts'
 import { parseJson } from '../../shared/json.ts'
 import { type Signer } from '../../shared/http-signature.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { connect, createMemoryStore, type Keyferry } from '../../web/index.ts'
-import { toJson } from '../lib/calls.ts'
 import { callOf } from '../lib/client-call.ts'
 import { spawnRelay, type RelayProcess } from '../lib/processes.ts'
+import { answerDelivery } from '../vectors/delivery-body.ts'
 
 const now = (): number => Math.floor(Date.now() / 1000)
 let directory: string
@@ -56,9 +56,7 @@ const hostile: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
   const isDelivery = callOf(input as URL, init) === 'delivery'
   if (!isEvil || response.status !== 200 || !isDelivery) return response
-  const json = parseJson(new Uint8Array(await response.arrayBuffer()), 8_388_608)
-  const delivery = await twist(deliverySchema(json, ''))
-  return new Response(toJson(delivery), { headers: { 'content-type': 'application/json' } })
+  return answerDelivery(await twist(decodeDelivery(await response.bytes())))
 }
 
 beforeAll(async () => {

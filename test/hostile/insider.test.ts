@@ -2,8 +2,8 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { makeOwnKeys, type OwnKeys } from '../../demo/insider-keys.ts'
 import { ATTACKS, bend, Insider, type Attack } from '../../demo/insider.ts'
-import { toJson } from '../../demo/front.ts'
-import { deliverySchema, type Delivery } from '../../shared/api.ts'
+import { writeBent } from '../../demo/front.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { callSchema, type DeliveryRequest } from '../../shared/client-calls.ts'
 import { documentHash } from '../../shared/document-hash.ts'
@@ -12,6 +12,7 @@ import { parseJson } from '../../shared/json.ts'
 import { createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
 import { type Store } from '../../web/store.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
+import { deliveryAnswer } from '../vectors/delivery-body.ts'
 import { issueSigner, seconds, uriOf } from '../lib/world.ts'
 
 const CODES: Record<Attack, string> = {
@@ -39,14 +40,9 @@ function fetchOf(relay: ClientRelay, insider: Insider, name: string): typeof fet
     const answer = await relay.fetch(input, init)
     const ask = callSchema(parseJson(init!.body as Bytes, 1_000_000), '')
     if (ask.call !== 'delivery') return answer
-    const honest =
-      answer.status === 204
-        ? null
-        : deliverySchema(parseJson(new Uint8Array(await answer.arrayBuffer()), 10_000_000), '')
+    const honest = answer.status === 204 ? null : decodeDelivery(await answer.bytes())
     const given = await insider.answer(name, ask, honest)
-    return given === null
-      ? new Response(null, { status: 204 })
-      : new Response(toJson(given), { headers: { 'content-type': 'application/json' } })
+    return given === null ? new Response(null, { status: 204 }) : deliveryAnswer(writeBent(given))
   }
 }
 

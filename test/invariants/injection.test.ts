@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { currentKek } from '../../deriver/members.ts'
 import { wrapKey } from '../../deriver/key-wrap.ts'
 import { commit } from '../../deriver/root.ts'
-import { type DeliveredKeyring } from '../../shared/api.ts'
+import { type DeliveredKeyring } from '../../shared/delivery.ts'
 import {
   decodeBundle,
   decodeMember,

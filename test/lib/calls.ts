@@ -1,5 +1,6 @@
 /** Calls of the relay's HTTP interface, signed or bent, over any `fetch`. */
-import { deliverySchema, JSON_TYPE, OCTETS_TYPE, paths, type Delivery } from '../../shared/api.ts'
+import { JSON_TYPE, OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type ClientCall, type DeliveryRequest } from '../../shared/client-calls.ts'
@@ -159,7 +160,7 @@ export function askDelivery(
 
 /** The decoded delivery of an answer. */
 export function readDelivery(answer: Answer): Delivery {
-  return deliverySchema(answer.json, '')
+  return decodeDelivery(answer.body)
 }
 
 /** A tenant of its own at a relay, with a first head: one keyring with these members. */

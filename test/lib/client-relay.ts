@@ -3,7 +3,7 @@
  * told to misbehave. Everything it signs is really signed.
  */
 import { onTestFinished } from 'vitest'
-import { deliverySchema, type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { decodeDelivery, type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import { type RequestBody } from '../../shared/deriver-calls.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { base64url, equal, fromBase64url, hex, type Bytes } from '../../shared/bytes.ts'
@@ -21,7 +21,7 @@ import { type Proof } from '../../shared/tree-proof.ts'
 import { type Suite } from '../../shared/trust.ts'
 import { connect, createMemoryStore, type ConnectOptions, type Keyferry } from '../../web/index.ts'
 import { type Store } from '../../web/store.ts'
-import { toJson } from './calls.ts'
+import { deliveryAnswer, writeDelivery } from '../vectors/delivery-body.ts'
 import { makeRefusal } from './documents.ts'
 import { makeKeyring, publish, type Keyring, type Publication } from './publication.ts'
 import {
@@ -220,9 +220,9 @@ export class ClientRelay {
       refusals,
       trust,
     }
-    const sent = toJson(await this.twist(structuredClone(delivery)))
-    deliverySchema(parseJson(sent, 10_000_000), '')
-    return new Response(sent, { headers: { 'content-type': 'application/json' } })
+    const sent = writeDelivery(await this.twist(structuredClone(delivery)))
+    decodeDelivery(sent)
+    return deliveryAnswer(sent)
   }
 
   async #answer(body: RequestBody): Promise<void> {

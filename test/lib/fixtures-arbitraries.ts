@@ -125,6 +125,28 @@ export const envelopes = fc.record({
     maxLength: 3,
   }),
 })
+const proofs = fc.record({ index: u32s, path: fc.array(bytesOf(32), { maxLength: 3 }) })
+const fullBytes = someBytes().filter((b) => b.length > 0)
+export const deliveries = fc.record({
+  catalog: fc.option(envelopes),
+  crls: fc.array(fullBytes, { maxLength: 3 }),
+  head: envelopes,
+  keyrings: fc.array(
+    fc.record({
+      bundle: someBytes(),
+      keyring: bytesOf(16),
+      manifest: someBytes(),
+      manifestProof: proofs,
+      member: fc.option(fc.record({ leaf: bytesOf(136), proof: proofs })),
+      release: fullBytes,
+      releaseProof: proofs,
+      welcome: someBytes(),
+    }),
+    { maxLength: 3 },
+  ),
+  refusals: fc.array(envelopes, { maxLength: 2 }),
+  trust: fc.array(envelopes, { maxLength: 2 }),
+})
 const treeHeads = fc.record({ index: bytesOf(32), root: bytesOf(32), size: u32s })
 export const releases = fc.record({
   bundle: bytesOf(32),

@@ -2,7 +2,7 @@
 import { wrapKey } from '../../deriver/key-wrap.ts'
 import { publicHmac } from '../../deriver/hmac.ts'
 import { createRoot } from '../../deriver/root.ts'
-import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import {
   encodeBundle,
   encodeMember,

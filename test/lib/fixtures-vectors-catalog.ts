@@ -1,5 +1,5 @@
 /** Vectors of a catalog in a delivery: who signs it, and which numbers bind whom. */
-import { type Delivery } from '../../shared/api.ts'
+import { type Delivery } from '../../shared/delivery.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { type SigningKey } from '../../shared/signature.ts'
 import { verifySuccessor } from '../../shared/trust.ts'

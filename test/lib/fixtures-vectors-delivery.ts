@@ -1,6 +1,6 @@
 /** Vectors of what is sealed and wrapped, and of whole deliveries: a good one, and for each step one that is not. */
 import { wrapKey } from '../../deriver/key-wrap.ts'
-import { type Delivery } from '../../shared/api.ts'
+import { type Delivery } from '../../shared/delivery.ts'
 import { encodeBundle, encodeMember } from '../../shared/bundle.ts'
 import { hex } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'

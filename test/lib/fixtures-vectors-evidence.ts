@@ -1,7 +1,7 @@
 /** Vectors of evidence: heads that contradict each other, and such as do not. */
 import { encodeJson } from '../../shared/json.ts'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
-import { type DeliveredKeyring } from '../../shared/api.ts'
+import { type DeliveredKeyring } from '../../shared/delivery.ts'
 import { type EvidenceBody } from '../../shared/evidence.ts'
 import { releaseLeaf } from '../../shared/log.ts'
 import { decodeRelease, type HeadBody } from '../../shared/release.ts'

@@ -1,6 +1,6 @@
 /** A member that is given forged deliveries, each time in the state before the first, and what came of it. */
 import { commit } from '../../deriver/root.ts'
-import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import { SALT_LENGTH } from '../../shared/chunk.ts'
 import { equal, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'

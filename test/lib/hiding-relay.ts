@@ -2,7 +2,7 @@
  * A relay between a real deriver and real clients, in one `fetch` on the test's clock, that forgets nothing, can show a client an older state for
  * ever, refuse what it has read, repeat what it was asked, and change what it delivers.
  */
-import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import {
   answersSchema,
   decodeBatch,
@@ -21,6 +21,7 @@ import { decodeRelease } from '../../shared/release.ts'
 import { parseIndex, parsePage, proveFromPages } from '../../shared/tree.ts'
 import { type Proof } from '../../shared/tree-proof.ts'
 import { toJson } from './calls.ts'
+import { answerDelivery } from '../vectors/delivery-body.ts'
 
 /** What comes with a head. */
 export type Pushed = Push & { catalog: Envelope }
@@ -182,8 +183,6 @@ export class HidingRelay {
       refusals: this.givesRefusals ? this.refusals.slice(-64) : [],
       trust: this.trusts.slice(ask.have.trust),
     }
-    return new Response(toJson(await this.twist(delivery, ask)), {
-      headers: { 'content-type': 'application/json' },
-    })
+    return answerDelivery(await this.twist(delivery, ask))
   }
 }

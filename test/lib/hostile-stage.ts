@@ -3,7 +3,7 @@
  * attack says. What has to be true after every attack is asked here, once for all.
  */
 import { expect } from 'vitest'
-import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import { fromUtf8, hex, type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { type Signer } from '../../shared/http-signature.ts'
@@ -17,6 +17,7 @@ import { ClientRelay } from './client-relay.ts'
 import { manifestOf } from './publication.ts'
 import { forge, signHead, signText, type Forgery } from './thief.ts'
 import { DAY, issueSigner, random, uriOf } from './world.ts'
+import { deliveryAnswer, rewriteJson } from '../vectors/delivery-body.ts'
 
 /** A client that holds keys and state, or one that connects for the first time. */
 export type Victim = 'held' | 'new'
@@ -44,7 +45,7 @@ export function titleOf({ row, actor, code }: Attack): string {
 }
 
 const PLAIN = 'before the attack'
-const JSON_ANSWER = { headers: { 'content-type': 'application/json' } }
+const OCTETS_ANSWER = { headers: { 'content-type': 'application/octet-stream' } }
 
 export class Stage {
   readonly relay: ClientRelay
@@ -160,7 +161,7 @@ export class Stage {
   }
 
   /** Answers every delivery with these bytes. */
-  answer(body: () => BodyInit, init: ResponseInit = JSON_ANSWER): void {
+  answer(body: () => BodyInit, init: ResponseInit = OCTETS_ANSWER): void {
     this.relay.interfere = (url, sent) =>
       callOf(url, sent) === 'delivery' ? new Response(body(), init) : undefined
   }
@@ -174,7 +175,8 @@ export class Stage {
       relay.interfere = () => undefined
       const honest = await relay.fetch(url, init)
       relay.interfere = interfere
-      return honest.status === 200 ? new Response(change(await honest.text()), JSON_ANSWER) : honest
+      if (honest.status !== 200) return honest
+      return deliveryAnswer(rewriteJson(await honest.bytes(), change))
     }
   }
 

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { currentKek } from '../../deriver/members.ts'
 import { wrapKey } from '../../deriver/key-wrap.ts'
 import { publicHmac } from '../../deriver/hmac.ts'
-import { type DeliveredKeyring } from '../../shared/api.ts'
+import { type DeliveredKeyring } from '../../shared/delivery.ts'
 import {
   decodeBundle,
   encodeBundle,

@@ -1,5 +1,5 @@
 /** What a thief of the deriver's signing key can make of an honest delivery, with whatever else a colluder brings. */
-import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import { decodeMember, encodeMember, MEMBER_LEAF, type MemberLeaf } from '../../shared/bundle.ts'
 import { fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import {

@@ -2,7 +2,12 @@
 // encoding. SLOW=1 runs twenty times as many.
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { deliverySchema } from '../../shared/api.ts'
+import {
+  decodeDelivery,
+  deliverySchema,
+  encodeDelivery,
+  type Delivery,
+} from '../../shared/delivery.ts'
 import {
   answersSchema,
   decodeBatch,
@@ -47,6 +52,7 @@ import {
   bundles,
   canonical,
   check,
+  deliveries,
   envelopes,
   manifests,
   members,
@@ -67,6 +73,7 @@ describe('arbitrary bytes', () => {
     ['page', (b) => (parsePage(b, 48), checkPage(b, 48), b), 'KFTPAGE\x01\0\0\0\x30'],
     ['index', (b) => (parseIndex(b, 48), checkIndex(b, [], 48), b), 'KFTINDX\x01\0\0\0\x30'],
     ['batch', (b) => encodeBatch(decodeBatch(b)), '\0\0\0\x05'],
+    ['delivery', (b) => (decodeDelivery(b), undefined), '\0\0\0\x02{}'],
     ['name', (b) => encodeName(decodeName(b)), '\x01a'],
     ['canonical JSON', (b) => encodeJson(decodeJson(b, 1_000)), '{"a":'],
     ['message header', (b) => (parseMessageHeader(b), undefined), 'KFRYMSG\x01'],
@@ -148,6 +155,16 @@ describe('arbitrary JSON', () => {
   })
 })
 
+/** A delivery as a relay writes it, which has the envelopes encoded. */
+const encodeStored = ({ catalog, head, refusals, trust, ...objects }: Delivery): Bytes =>
+  encodeDelivery({
+    ...objects,
+    catalog: catalog && encodeEnvelope(catalog),
+    head: encodeEnvelope(head),
+    refusals: refusals.map(encodeEnvelope),
+    trust: trust.map(encodeEnvelope),
+  })
+
 describe('encode and decode', () => {
   it('canonical JSON', () => {
     check(
@@ -167,6 +184,7 @@ describe('encode and decode', () => {
     member: [members, encodeMember, decodeMember],
     envelope: [envelopes, encodeEnvelope, decodeEnvelope],
     release: [releases, encodeJson, decodeRelease],
+    delivery: [deliveries, encodeStored, decodeDelivery],
     batch: [fc.array(someBytes(), { maxLength: 5 }), encodeBatch, decodeBatch],
     name: [shortText, encodeName, decodeName],
   } as unknown as Record<

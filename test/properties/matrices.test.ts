@@ -9,7 +9,7 @@ import {
   encodeWelcome,
   MEMBER_LEAF,
 } from '../../shared/bundle.ts'
-import { equal, type Bytes } from '../../shared/bytes.ts'
+import { concat, equal, type Bytes } from '../../shared/bytes.ts'
 import { verifyCatalog } from '../../shared/catalog.ts'
 import { verifyExport } from '../../shared/export.ts'
 import {
@@ -46,7 +46,8 @@ import { outcome } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
 import { makeSignature, senderContext, statementOf } from '../lib/fixtures-senders.ts'
 import { contextOf, NOW, requestBody, signAs, signSuccessor } from '../lib/fixtures.ts'
-import { type Delivery } from '../../shared/api.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
+import { writeDelivery } from '../vectors/delivery-body.ts'
 import { verifyDestruction } from '../../shared/destruction.ts'
 
 // Tens of thousands of cases each.
@@ -248,6 +249,22 @@ describe('objects', () => {
 })
 
 describe('a delivery', () => {
+  it('whose body is cut off anywhere, or goes on, is ERR_MALFORMED', async () => {
+    const body = writeDelivery(delivery)
+    const read = (bytes: Bytes) => outcome(() => expect(decodeDelivery(bytes)).toEqual(delivery))
+    expect(await read(body)).toBe('ok')
+    for (let i = 0; i < body.length; i++) expect(await read(body.slice(0, i))).toBe('ERR_MALFORMED')
+    expect(await read(concat(body, Uint8Array.of(0)))).toBe('ERR_MALFORMED')
+  })
+
+  it('whose JSON has another length is refused', async () => {
+    const body = writeDelivery(delivery)
+    for (const changed of flips(body.slice(0, 4))) {
+      const bytes = concat(changed, body.slice(4))
+      expect(await outcome(() => decodeDelivery(bytes))).toMatch(/^ERR_(MALFORMED|SCHEMA)$/)
+    }
+  })
+
   it.each(['manifest', 'bundle', 'release'] as const)(
     'with a %s changed in any bit is ERR_HASH',
     async (name) => {

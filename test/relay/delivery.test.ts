@@ -1,6 +1,7 @@
 /** What a client is given, and what it is not (docs/PROTOCOL.md, "HTTP"). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { paths, type Delivery } from '../../shared/api.ts'
+import { paths } from '../../shared/api.ts'
+import { type Delivery } from '../../shared/delivery.ts'
 import { base64url, equal, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decodeMember } from '../../shared/bundle.ts'
 import { type DeliveryRequest } from '../../shared/client-calls.ts'

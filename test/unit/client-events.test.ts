@@ -5,11 +5,13 @@ import { emptyState, type StoredState } from '../../web/store.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
 import { readTicket } from '../../shared/ticket.ts'
-import { base64url } from '../../shared/bytes.ts'
+import { base64url, concat, equal, utf8, type Bytes } from '../../shared/bytes.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { toJson } from '../lib/calls.ts'
 import { callOf } from '../lib/client-call.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { issueSigner, uriOf } from '../lib/world.ts'
+import { frame, writeDelivery, type AnyDelivery } from '../vectors/delivery-body.ts'
 
 /** A socket whose other end is the test. */
 class TestSocket extends EventTarget {
@@ -106,17 +108,19 @@ it('is opened again when it breaks', async () => {
 })
 
 /** What the relay would answer to the client's last ask now. */
-async function answerTo(relay: ClientRelay): Promise<Record<string, unknown>> {
+async function answerTo(relay: ClientRelay): Promise<Delivery> {
   const ask = relay.deliveries.at(-1)!
   const body = toJson({ call: 'delivery', ...ask, have: { ...ask.have, head: new Uint8Array() } })
   const url = `https://relay.example/v1/${relay.world.tenant}/calls`
   const answer = await relay.fetch(url, { method: 'POST', body })
   relay.deliveries.pop()
-  return (await answer.json()) as Record<string, unknown>
+  return decodeDelivery(await answer.bytes())
 }
 
-const deliver = (relay: ClientRelay, delivery: unknown): string =>
-  JSON.stringify({ delivery, hash: base64url(relay.publication!.headHash), type: 'delivery' })
+const tell = (body: Bytes, hash: Bytes): string =>
+  JSON.stringify({ delivery: base64url(body), hash: base64url(hash), type: 'delivery' })
+const deliver = (relay: ClientRelay, delivery: AnyDelivery): string =>
+  tell(writeDelivery(delivery), relay.publication!.headHash)
 
 describe('a delivery on the socket', () => {
   it('is taken in place of a fetch', async () => {
@@ -142,21 +146,22 @@ describe('a delivery on the socket', () => {
     client.on('change', ({ version }) => changes.push(version))
     const warnings: string[] = []
     client.on('warning', ({ code }) => warnings.push(code))
-    const forge: ((delivery: Record<string, unknown>) => unknown)[] = [
-      () => null,
-      () => ({ head: 1 }),
-      (delivery) => ({ ...delivery, keyrings: [] }),
-      (delivery) => ({ ...delivery, head: old['head'] }),
+    const forge: ((delivery: Delivery) => Bytes)[] = [
+      () => new Uint8Array(),
+      () => frame(utf8('{"head":1}')),
+      (delivery) => writeDelivery({ ...delivery, keyrings: [] }),
+      (delivery) => writeDelivery({ ...delivery, head: old.head }),
       (delivery) => {
-        const [item] = delivery['keyrings'] as object[]
-        return { ...delivery, keyrings: [{ ...item, release: 'AAAA' }] }
+        const [item] = delivery.keyrings
+        return writeDelivery({ ...delivery, keyrings: [{ ...item!, release: new Uint8Array(3) }] })
       },
-      (delivery) => ({ ...delivery, more: 1 }),
+      (delivery) => writeDelivery({ ...delivery, more: 1 }),
+      (delivery) => concat(writeDelivery(delivery), Uint8Array.of(0)),
     ]
     for (const change of forge) {
       await relay.publish()
       const before = relay.deliveries.length
-      socket.tell(deliver(relay, change(await answerTo(relay))))
+      socket.tell(tell(change(await answerTo(relay)), relay.publication!.headHash))
       await expect.poll(() => changes.at(-1)).toBe(relay.version)
       await settled()
       expect(relay.deliveries.length).toBe(before + 1)
@@ -205,24 +210,23 @@ describe('a delivery on the socket', () => {
   it('of the head that is there already keeps nobody from asking the relay', async () => {
     const { relay, socket } = await start()
     await settled()
-    const same = await answerTo(relay)
-    const hash = base64url(new Uint8Array(32))
+    const same = writeDelivery(await answerTo(relay))
     for (let i = 1; i <= 2; i++) {
       const before = relay.deliveries.length
-      socket.tell(JSON.stringify({ delivery: same, hash, type: 'delivery' }))
+      socket.tell(tell(same, new Uint8Array(32)))
       await expect.poll(() => relay.deliveries.length).toBe(before + 1)
       await settled()
     }
   })
 
-  type Item = { keyring: string; member: unknown }
-  it.each<[string, (items: Item[], notes: string) => Item[]]>([
+  type Items = Delivery['keyrings']
+  it.each<[string, (items: Items, notes: Bytes) => Items]>([
     ['all', () => []],
-    ['one of two', (items, notes) => items.filter(({ keyring }) => keyring !== notes)],
+    ['one of two', (items, notes) => items.filter(({ keyring }) => !equal(keyring, notes))],
     [
       'the membership',
       (items, notes) =>
-        items.map((item) => (item.keyring === notes ? { ...item, member: null } : item)),
+        items.map((item) => (equal(item.keyring, notes) ? { ...item, member: null } : item)),
     ],
   ])(
     'that leaves out %s of what the client holds takes nothing away while the relay is silent',
@@ -234,9 +238,8 @@ describe('a delivery on the socket', () => {
       relay.keyrings[0]!.crowd.push(new Uint8Array(136))
       await relay.publish()
       const whole = await answerTo(relay)
-      const items = whole['keyrings'] as Item[]
-      expect(items).toHaveLength(2)
-      const less = { ...whole, keyrings: twist(items, base64url(relay.keyrings[0]!.id)) }
+      expect(whole.keyrings).toHaveLength(2)
+      const less = { ...whole, keyrings: twist(whole.keyrings, relay.keyrings[0]!.id) }
       let asked = 0
       relay.interfere = () => {
         asked++
@@ -261,7 +264,7 @@ describe('a delivery on the socket', () => {
       used = base
       return Promise.resolve(true)
     }
-    const judged = takeOffered(await answerTo(relay), state, take, () => {})
+    const judged = takeOffered(writeDelivery(await answerTo(relay)), state, take, () => {})
     expect(await judged).toBe(true)
     expect(used).toBe(state)
   })
@@ -270,11 +273,11 @@ describe('a delivery on the socket', () => {
     const { relay, client, socket, notes } = await start()
     await settled()
     const old = await answerTo(relay)
-    const hash = base64url(relay.publication!.headHash)
+    const hash = relay.publication!.headHash
     await relay.publish()
     await client.refresh()
     const before = relay.deliveries.length
-    socket.tell(JSON.stringify({ delivery: old, hash, type: 'delivery' }))
+    socket.tell(tell(writeDelivery(old), hash))
     await settled()
     expect(relay.deliveries.length).toBe(before + 1)
     socket.tell(deliver(relay, { ...old, more: 'x'.repeat(20_000) }))

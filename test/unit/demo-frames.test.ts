@@ -11,11 +11,7 @@ const frame = (text: string, first = 0x81): Buffer => {
 
 it.each([1, 7, 10_000])('in pieces of %i bytes', async (piece) => {
   const handshake = Buffer.from('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
-  const delivery = JSON.stringify({
-    delivery: { head: 'x'.repeat(300) },
-    hash: 'h',
-    type: 'delivery',
-  })
+  const delivery = JSON.stringify({ delivery: 'x'.repeat(300), hash: 'h', type: 'delivery' })
   const others = [frame('pong'), frame('{"type":"refusal"}'), frame('bye', 0x88)]
   const sent = Buffer.concat([handshake, others[0]!, frame(delivery), others[1]!, others[2]!])
   const stream = hintsOnly()

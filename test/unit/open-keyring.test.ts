@@ -1,6 +1,6 @@
 // Opening a delivery, one keyring: releases, manifests, member leaves and bundles that are swapped, forged or mixed.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type DeliveredKeyring, type Delivery } from '../../shared/api.ts'
+import { type DeliveredKeyring, type Delivery } from '../../shared/delivery.ts'
 import { encodeBundle } from '../../shared/bundle.ts'
 import { hex, type Bytes } from '../../shared/bytes.ts'
 import { documentHash } from '../../shared/document-hash.ts'

@@ -1,6 +1,6 @@
 // Opening a delivery, what comes after what: trust documents, incarnations, CRLs, heads and catalogs that go back, fork or are mixed.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Delivery } from '../../shared/api.ts'
+import { type Delivery } from '../../shared/delivery.ts'
 import { hex } from '../../shared/bytes.ts'
 import { verifyCertificateSignature } from '../../shared/certificate-signature.ts'
 import { type ErrorCode } from '../../shared/errors.ts'

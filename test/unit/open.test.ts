@@ -1,6 +1,6 @@
 // Opening a delivery, head and catalog: each test changes one thing of a delivery that is otherwise good.
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Delivery } from '../../shared/api.ts'
+import { type Delivery } from '../../shared/delivery.ts'
 import { equal, type Bytes, hex } from '../../shared/bytes.ts'
 import { type ErrorCode } from '../../shared/errors.ts'
 import { openDelivery, type Accepted, type OpenContext } from '../../shared/open.ts'

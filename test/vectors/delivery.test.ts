@@ -1,7 +1,7 @@
 // docs/vectors/delivery.json in every engine: a client from what it kept to the version it may use.
 import { expect, test } from 'vitest'
-import { deliverySchema, type Delivery } from '../../shared/api.ts'
-import { equal, fromHex, hex } from '../../shared/bytes.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
+import { equal, fromBase64url, fromHex, hex } from '../../shared/bytes.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { openDelivery, type Accepted } from '../../shared/open.ts'
 import { verifyGenesis } from '../../shared/trust.ts'
@@ -9,6 +9,7 @@ import { unwrapCell, unwrapName, unwrapVersion } from '../../shared/unwrap.ts'
 import { openWelcome } from '../../shared/welcome.ts'
 import { needsRewrap, requireClock, versionToDecrypt, versionToEncrypt } from '../../shared/use.ts'
 import vectors from '../../docs/vectors/delivery.json' with { type: 'json' }
+import { writeDelivery } from './delivery-body.ts'
 import { importRecipient, runCases, type RecipientJson } from './support.ts'
 
 type Json = { [name: string]: Json } | Json[] | string | number
@@ -42,15 +43,19 @@ const trust = await verifyGenesis(envelopeSchema(context.trust, ''), tenant)
 const recipients = await importRecipient(context.recipient as RecipientJson)
 
 function parse(patch: Json): Delivery {
-  const { catalog, keyrings, ...rest } = merge(vectors.delivery, patch) as {
+  const { catalog, crls, keyrings, ...rest } = merge(vectors.delivery, patch) as {
     [name: string]: Json
   }
   const orNull = (value: Json | undefined): Json | null | undefined => (value === '' ? null : value)
-  const items = (keyrings as { member: Json }[]).map((one) => ({
+  const items = (keyrings as { bundle: string; manifest: string; member: Json }[]).map((one) => ({
     ...one,
+    bundle: fromBase64url(one.bundle),
+    manifest: fromBase64url(one.manifest),
     member: orNull(one.member),
   }))
-  return deliverySchema({ ...rest, catalog: orNull(catalog), keyrings: items }, '')
+  const lists = (crls as string[]).map(fromBase64url)
+  const delivery = { ...rest, catalog: orNull(catalog), crls: lists, keyrings: items }
+  return decodeDelivery(writeDelivery(delivery))
 }
 
 async function acceptedOf(state: State): Promise<Accepted> {

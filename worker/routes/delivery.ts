@@ -1,10 +1,10 @@
 /** What can be fetched: deliveries, heads, single objects. */
 import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type DeliveryCall } from '../../shared/client-calls.ts'
+import { encodeDelivery } from '../../shared/delivery.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { empty, json, octets } from '../problem.ts'
-import { writeDelivery } from '../whole.ts'
 
 const OBJECT_NAME = /^[A-Za-z0-9_-]{43}$/
 /** Pages and indexes of trees: they would show a client the members and keyrings of others. */
@@ -19,7 +19,7 @@ export async function deliver(call: SignedCall, asked: DeliveryCall): Promise<Re
   const parts = await tenantOf(call).deliver({ ...request, recipient, now })
   // PROTOCOL [relay-4]
   if (parts === undefined) throw new KeyferryError('ERR_NOT_FOUND')
-  return parts === null ? empty(204) : json(writeDelivery(parts))
+  return parts === null ? empty(204) : octets(encodeDelivery(parts))
 }
 
 async function getHead(call: SignedCall): Promise<Response> {

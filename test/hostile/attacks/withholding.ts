@@ -1,9 +1,11 @@
 /** What a relay keeps back, makes up about requests, or does to clocks and stores; and split views (threats 3.2, 3.4, 3.5). */
+import { utf8 } from '../../../shared/bytes.ts'
 import { type Envelope } from '../../../shared/envelope.ts'
 import { sha256 } from '../../../shared/hash.ts'
 import { makeRefusal } from '../../lib/documents.ts'
 import { type Attack, type Stage } from '../../lib/hostile-stage.ts'
 import { DAY, makeWorld, random } from '../../lib/world.ts'
+import { frame } from '../../vectors/delivery-body.ts'
 
 const RELAY = 'relay'
 const THIEF = "relay + deriver's key"
@@ -144,13 +146,13 @@ export const withholding: readonly Attack[] = [
     row: '3.5 prototype pollution, huge arrays: a delivery of endless depth',
     actor: RELAY,
     code: 'ERR_MALFORMED',
-    play: (stage) => stage.answer(() => '['.repeat(1_000_000)),
+    play: (stage) => stage.answer(() => frame(utf8('['.repeat(1_000_000)))),
   },
   {
     row: '3.5 prototype pollution, huge arrays: a delivery that is no JSON',
     actor: RELAY,
     code: 'ERR_MALFORMED',
-    play: (stage) => stage.answer(() => '{"catalog":'),
+    play: (stage) => stage.answer(() => frame(utf8('{"catalog":'))),
   },
   {
     row: '3.5 clock moved back by a year',
