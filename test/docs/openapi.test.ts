@@ -19,7 +19,7 @@ import {
   MAX_OBJECT,
   MAX_PUSH,
 } from '../../shared/limits.ts'
-import { base64url, utf8 } from '../../shared/bytes.ts'
+import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type Schema } from '../../shared/schema.ts'
 import { TENANT_ID } from '../../shared/trust-following.ts'
 import { routes } from '../../worker/app.ts'
@@ -125,7 +125,7 @@ describe('routes', () => {
       'POST /v1/tenants: Enrolment',
       'POST /v1/{tenant}/answers: Answers',
       'POST /v1/{tenant}/calls: Call',
-      'POST /v1/{tenant}/calls: CallAnswer',
+      'POST /v1/{tenant}/calls: News',
       'POST /v1/{tenant}/push: Push',
       'POST /v1/{tenant}/trust: Envelope',
     ])
@@ -155,18 +155,12 @@ const ticket: Schema<unknown> = (value) => {
   }
 }
 
-/** An event, and the delivery in it as whoever takes it decodes it. */
-const deliveryEvent: Schema<unknown> = (value, path) => {
-  const event = eventSchema(value, path)
-  return event.type === 'delivery' ? decodeDelivery(event.delivery) : event
-}
-
 /** The schemas by which relay, deriver and client decode. */
 const real: Record<string, Schema<unknown>> = {
   Answers: derivers.answersSchema,
   Delivery: deliverySchema,
   DeliveryCall: callSchema,
-  DeliveryEvent: deliveryEvent,
+  DeliveryEvent: eventSchema,
   Documents: derivers.documentsSchema,
   Enrolment: derivers.enrolmentSchema,
   Envelope: envelopeSchema,
@@ -213,11 +207,20 @@ describe('bodies', () => {
       ...Object.values(responses).map(({ content }) => componentOf(content?.[JSON_TYPE]?.schema)),
     ])
     const others = decoded.flatMap((name) => (name === undefined || name in real ? [] : [name]))
-    expect(new Set(others)).toEqual(new Set(['Call', 'CallAnswer', 'Enrolled', 'Health']))
+    expect(new Set(others)).toEqual(new Set(['Call', 'Enrolled', 'Health']))
     const parts = (name: string) => schemas[name]?.oneOf?.map(componentOf)
     expect(parts('Event')).toEqual(['HeadEvent', 'DeliveryEvent', 'PlainEvent'])
     expect(parts('Call')).toEqual(['DeliveryCall', 'ObjectCall', 'RequestCall', 'WaitCall'])
-    expect(parts('CallAnswer')).toEqual(['Delivery', 'News'])
+  })
+
+  it('the body of a delivery has the JSON that is described', () => {
+    const event = eventSchema(schemas['DeliveryEvent']!.example, '')
+    const { crls, keyrings } = decodeDelivery((event as { delivery: Bytes }).delivery)
+    const example = deliverySchema(schemas['Delivery']!.example, '')
+    expect(crls.map((one) => one.length)).toEqual(example.crls)
+    expect(keyrings.map(({ bundle, manifest }) => [bundle.length, manifest.length])).toEqual(
+      example.keyrings.map(({ bundle, manifest }) => [bundle, manifest]),
+    )
   })
 
   it('a call is told by its name', () => {

@@ -20,7 +20,7 @@ import time
 
 import keys
 import senders
-from delivery import delivery_body, open_delivery, open_keys, version_to_decrypt, version_to_encrypt
+from delivery import open_delivery, open_keys, read_delivery, version_to_decrypt, version_to_encrypt
 from documents import document_hash, require_lists, sign, verify_refusal
 from http_calls import Relay, enrol
 from wire import Refused, b64url, canonical, from_b64url, need, sha256
@@ -94,7 +94,7 @@ class Client:
         body = {'have': have, 'keyrings': keyrings, 'package': self.package_hash, 'slots': slots}
         answer = self.relay.post('delivery', plain(body), now, 8388608)
         need(answer.status == 200, answer.code or 'ERR_RELAY')
-        delivery = delivery_body(answer.json(8388608))
+        delivery = read_delivery(answer.body)
         ask = {
             'tenant': self.tenant,
             'floor': self.floor,

@@ -2,27 +2,41 @@
 from documents import envelope, follow_trust, require_lists, verify_catalog, verify_head
 from keys import open_welcome, unwrap, unwrap_name, unwrap_version
 from objects import place, read_bundle, read_manifest, read_member, read_release, require_leaf
-from wire import from_b32, integer, many, need, or_none, raw, record, sha256
+from wire import Reader, from_b32, integer, many, need, or_none, parse_json, raw, record, sha256
 
 proof = record(index=integer(0, 2**32 - 1), path=many(raw(32), 0, 32))
 item = record(
-    bundle=raw(0, 1500000),
+    bundle=integer(0, 1500000),
     keyring=raw(16),
-    manifest=raw(0, 1500000),
+    manifest=integer(0, 1500000),
     manifestProof=proof,
     member=or_none(record(leaf=raw(136), proof=proof)),
     release=raw(1, 65536),
     releaseProof=proof,
     welcome=raw(0, 4096),
 )
-delivery_body = record(
+delivery_json = record(
     catalog=or_none(envelope),
-    crls=many(raw(1, 1048576), 0, 64),
+    crls=many(integer(1, 1048576), 0, 64),
     head=envelope,
     keyrings=many(item, 0, 64),
     refusals=many(envelope, 0, 64),
     trust=many(envelope, 0, 1024),
 )
+MOST = 8388608
+
+
+def read_delivery(body):
+    """PROTOCOL [dec-1], [dec-4]"""
+    need(len(body) <= MOST, 'ERR_TOO_LARGE')
+    reader = Reader(body)
+    delivery = delivery_json(parse_json(reader.take(reader.number(4)), MOST))
+    delivery['crls'] = [reader.take(length) for length in delivery['crls']]
+    for one in delivery['keyrings']:
+        one['bundle'] = reader.take(one['bundle'])
+        one['manifest'] = reader.take(one['manifest'])
+    reader.end()
+    return delivery
 
 
 def count_kept(last, trust):

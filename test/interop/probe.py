@@ -1,15 +1,15 @@
-"""Decodes each body of a file as a delivery, and prints "ok" or the code of the refusal, JSON, one line each."""
+"""Decodes each value of a file as the JSON of a delivery, and prints "ok" or the code of the refusal, JSON, one line each."""
 import json
 import sys
 from pathlib import Path
 
-from delivery import delivery_body
+from delivery import delivery_json
 from wire import Refused
 
 
 def code_of(body):
     try:
-        delivery_body(body)
+        delivery_json(body)
         return 'ok'
     except Refused as refused:
         return refused.code

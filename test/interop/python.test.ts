@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { appConfig, createKeyring, openClientCa, rotateKeyring } from '../../deriver/index.ts'
 import { openStore, storePath, type Store } from '../../deriver/store.ts'
 import { base64url, fromBase64url } from '../../shared/bytes.ts'
+import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { createEnrolment, toListener } from '../../web/enrolment/index.ts'
 import { createIdentity, enrollAt } from '../../web/enroll.ts'
 import { connect, createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
@@ -23,6 +24,7 @@ import {
   type DeriverProcess,
   type RelayProcess,
 } from '../lib/processes.ts'
+import { writeDelivery } from '../vectors/delivery-body.ts'
 import { ABSENT, findPython, runPython, spawnPython, type PythonClient } from '../lib/python.ts'
 
 const VECTORS = fileURLToPath(new URL('../../docs/vectors', import.meta.url))
@@ -206,32 +208,29 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
     await expect.poll(fetch_, { timeout: 20_000 }).toMatchObject(isThere)
     await expect.poll(() => notes.version, { timeout: 20_000 }).toBe(version)
 
-    type Delivery = Record<string, unknown> & {
-      crls: string[]
-      head: { signatures: { sig: string }[]; certificates: string[] }
-      keyrings: Record<string, unknown>[]
-    }
     const edit =
-      (change: (delivery: Delivery) => void): Bend =>
+      (change: (delivery: Delivery & { more?: number }) => void): Bend =>
       (body) => {
-        const delivery = JSON.parse(body.toString()) as Delivery
+        const delivery = decodeDelivery(new Uint8Array(body))
         change(delivery)
-        return Buffer.from(JSON.stringify(delivery))
+        return Buffer.from(writeDelivery(delivery))
       }
-    const foreign = { leaf: base64url(new Uint8Array(136)), proof: { index: 0, path: [] } }
+    const foreign = { leaf: new Uint8Array(136), proof: { index: 0, path: [] } }
     const bends: [string, Bend][] = [
       ['ERR_ROLLBACK', () => old],
       ['ERR_MALFORMED', (body) => body.subarray(1)],
-      ['ERR_SCHEMA', edit((delivery) => (delivery['more'] = 1))],
+      ['ERR_MALFORMED', (body) => body.subarray(0, -1)],
+      ['ERR_MALFORMED', (body) => Buffer.concat([body, Buffer.of(0)])],
+      ['ERR_SCHEMA', edit((delivery) => (delivery.more = 1))],
       ['ERR_CRL', edit((delivery) => (delivery.crls = []))],
       [
         'ERR_SIGNATURE',
-        edit(({ head: one }) => (one.signatures[0]!.sig = base64url(new Uint8Array(64).fill(1)))),
+        edit(({ head: one }) => (one.signatures[0]!.sig = new Uint8Array(64).fill(1))),
       ],
       ['ERR_PATH_INVALID', edit(({ head: one }) => one.certificates.shift())],
-      ['ERR_HASH', edit(({ keyrings }) => (keyrings[0]!['releaseProof'] = { index: 0, path: [] }))],
+      ['ERR_HASH', edit(({ keyrings }) => (keyrings[0]!.releaseProof = { index: 0, path: [] }))],
       ['ERR_DOCUMENT_MISMATCH', edit(({ keyrings }) => keyrings.push(keyrings[0]!))],
-      ['ERR_HASH', edit(({ keyrings }) => (keyrings[0]!['member'] = foreign))],
+      ['ERR_HASH', edit(({ keyrings }) => (keyrings[0]!.member = foreign))],
     ]
     const message = base64url(await notes.encrypt('still there', { context: '' }))
     for (const [code, bend] of bends) {
@@ -270,7 +269,7 @@ describe.skipIf(python === null)(python === null ? ABSENT : 'a client in Python'
       ])
   })
 
-  it('its schema of a delivery has the fields and limits of docs/openapi.json', async () => {
+  it('its schema of the JSON of a delivery has the fields and limits of docs/openapi.json', async () => {
     const { example } = document.components.schemas['Delivery']!
     const probes = probesOf({ $ref: '#/components/schemas/Delivery' }, example)
     const file = join(directory, 'probes.json')

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
-from delivery import delivery_body, open_delivery, require_clock, version_to_decrypt, version_to_encrypt
+from delivery import open_delivery, read_delivery, require_clock, version_to_decrypt, version_to_encrypt
 from documents import document_hash, envelope, follow_trust, require_lists, verify_head, verify_refusal
 from http_calls import signature_base
 from keys import decrypt, derive, key_id_of, open_welcome, unwrap, unwrap_name, unwrap_version
 from objects import read_bundle, read_entry, read_manifest, read_release, read_welcome, release_entry, require_leaf
 from paths import validate
 from senders import Asked, decrypt as decrypt_any, verify_data
-from wire import Refused, decode_json, from_b32, from_b64url
+from wire import Refused, decode_json, from_b32, from_b64url, u32
 
 un = bytes.fromhex
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / 'docs' / 'vectors')
@@ -124,6 +124,10 @@ READ = {
 def run_format(given):
     if given['format'] == 'release entry':
         return {'entry': release_entry(un(given['bytes'])).hex()}
+    if given['format'] == 'delivery':
+        delivery = read_delivery(un(given['bytes']))
+        keyrings = [[one['bundle'].hex(), one['manifest'].hex()] for one in delivery['keyrings']]
+        return {'crls': [one.hex() for one in delivery['crls']], 'keyrings': keyrings}
     READ[given['format']](un(given['bytes']))
 
 
@@ -158,7 +162,14 @@ def run_delivery(given, vectors):
     def parse(patch):
         merged = merge(vectors['delivery'], patch)
         keyrings = [{**one, 'member': one['member'] or None} for one in merged['keyrings']]
-        return delivery_body({**merged, 'catalog': merged['catalog'] or None, 'keyrings': keyrings})
+        lists, objects = [from_b64url(one) for one in merged['crls']], []
+        for one in keyrings:
+            for name in ('bundle', 'manifest'):
+                objects.append(from_b64url(one[name]))
+                one[name] = len(objects[-1])
+        merged |= {'catalog': merged['catalog'] or None, 'crls': [len(one) for one in lists], 'keyrings': keyrings}
+        text = json.dumps(merged).encode()
+        return read_delivery(b''.join([u32(len(text)), text, *lists, *objects]))
 
     ask = {
         'tenant': context['tenant'],

@@ -181,7 +181,7 @@ def record(**fields):
 class Reader:
     """A binary format from front to back [dec-4]."""
 
-    def __init__(self, data, magic):
+    def __init__(self, data, magic=b''):
         self.data, self.at = data, 0
         need(self.take(len(magic)) == magic, 'ERR_MALFORMED', 'magic')
 

@@ -29,7 +29,7 @@ export function recipientJson(device: Device, name: string): object {
   return { suite, publicKey: hex(publicKey), privateKey: hex(recipientSecret(suite, name)) }
 }
 
-/** A delivery as the relay answers it. `catalog` and `member` can be null, and are empty text then, since a merge patch cannot say null. */
+/** A delivery in one JSON, with what a body has behind it. `catalog` and `member` can be null, and are empty text then, since a merge patch cannot say null. */
 function deliveryJson(delivery: Delivery): Json {
   const { catalog, trust, head, keyrings, ...rest } = delivery
   const items = keyrings.map((one) => ({ ...one, member: one.member ?? '' }))
@@ -99,7 +99,7 @@ export async function deliveryVectors(world: World): Promise<object> {
   const keyIds = versions.map((v) => hex(v.keyId))
   return {
     comment:
-      'Each case applies `patch` (RFC 7396) to `delivery`; an empty `catalog` or `member` stands for null. The client begins with `context` and `state` (null: nothing accepted yet; where `held` is true, it holds the view that `delivery` shows), opens the delivery, then welcome, cell, name and every bundled version of each keyring, and then asks for what `use` says; the output of `rewrap` is whether a message of that key id needs it.',
+      'Each case applies `patch` (RFC 7396) to `delivery`; an empty `catalog` or `member` stands for null, and `crls`, `bundle` and `manifest` are base64url here: the JSON of a body has their lengths. The client begins with `context` and `state` (null: nothing accepted yet; where `held` is true, it holds the view that `delivery` shows), opens the delivery, then welcome, cell, name and every bundled version of each keyring, and then asks for what `use` says; the output of `rewrap` is whether a message of that key id needs it.',
     context: {
       tenant: tenant.trust.tenant,
       trust: toJson(tenant.trust.envelope),

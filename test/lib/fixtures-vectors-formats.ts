@@ -1,4 +1,4 @@
-/** Vectors of the fixed layouts and releases. */
+/** Vectors of the fixed layouts, releases and bodies of deliveries. */
 import { encodeBundle, encodeWelcome } from '../../shared/bundle.ts'
 import { concat, hex, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
@@ -9,6 +9,7 @@ import { bundleOf, KEYRINGS, manifestOf, type World } from './fixtures-delivery.
 import { encodedEntries } from './log-entries.ts'
 import { importedOf } from './fixtures-imported.ts'
 import { seeded } from './fixtures-keys.ts'
+import { deliveryBodies } from './fixtures-vectors-bodies.ts'
 import { plain, vector, type Vector } from './fixtures-vectors.ts'
 
 export function formatVectors(world: World): object {
@@ -140,6 +141,7 @@ export function formatVectors(world: World): object {
         encodeJson({ event: 'device-denied', time: 1, uri: '' }),
         'ERR_SCHEMA',
       ),
+      ...deliveryBodies((...given) => item('delivery', ...given)),
     ],
   }
 }

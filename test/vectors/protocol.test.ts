@@ -23,6 +23,7 @@ import {
   type Bytes,
 } from '../../shared/bytes.ts'
 import { envelopeSchema, preAuthenticationEncoding, type Envelope } from '../../shared/envelope.ts'
+import { decodeDelivery } from '../../shared/delivery.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
@@ -174,6 +175,11 @@ runCases<{ format: string; bytes: string }, object>(
     if (format === 'bundle') return again(decodeBundle(data), encodeBundle(decodeBundle(data)))
     if (format === 'welcome') return again(decodeWelcome(data), encodeWelcome(decodeWelcome(data)))
     if (format === 'entry') return again(decodeEntry(data), encodeJson(decodeEntry(data)))
+    if (format === 'delivery') {
+      const { crls, keyrings } = decodeDelivery(data)
+      const objects = keyrings.map(({ bundle, manifest }) => [hex(bundle), hex(manifest)])
+      return { crls: crls.map(hex), keyrings: objects }
+    }
     if (format === 'release entry') return { entry: hex(releaseLeaf(decodeRelease(data))) }
     return again(decodeRelease(data), encodeJson(decodeRelease(data)))
   },
