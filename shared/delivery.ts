@@ -3,7 +3,7 @@
  * here.
  */
 import { MEMBER_LEAF } from './bundle.ts'
-import { base64url, concat, fromUtf8, Reader, u32, utf8, type Bytes } from './bytes.ts'
+import { Reader, type Bytes } from './bytes.ts'
 import { MAX_CRL } from './crl.ts'
 import { envelopeSchema } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
@@ -51,38 +51,6 @@ export type DeliveredKeyring = Omit<Infer<typeof itemSchema>, 'bundle' | 'manife
 export type Delivery = Omit<Infer<typeof deliverySchema>, 'crls' | 'keyrings'> & {
   crls: Bytes[]
   keyrings: DeliveredKeyring[]
-}
-
-/** A delivery with its envelopes as they are stored: encoded. */
-export interface StoredDelivery extends Pick<Delivery, 'crls' | 'keyrings'> {
-  catalog: Bytes | null
-  head: Bytes
-  refusals: Bytes[]
-  trust: Bytes[]
-}
-
-/** The body of a delivery: stored envelopes are JSON already. */
-export function encodeDelivery(delivery: StoredDelivery): Bytes {
-  const { catalog, crls, head, keyrings, refusals, trust } = delivery
-  const envelopes = (list: readonly Bytes[]): string => `[${list.map(fromUtf8).join(',')}]`
-  const items = keyrings.map((item) => ({
-    ...item,
-    bundle: item.bundle.length,
-    manifest: item.manifest.length,
-  }))
-  const write = (_: string, value: unknown): unknown =>
-    value instanceof Uint8Array ? base64url(value) : value
-  const fields = [
-    `"catalog":${catalog === null ? 'null' : fromUtf8(catalog)}`,
-    `"crls":${JSON.stringify(crls.map((der) => der.length))}`,
-    `"head":${fromUtf8(head)}`,
-    `"keyrings":${JSON.stringify(items, write)}`,
-    `"refusals":${envelopes(refusals)}`,
-    `"trust":${envelopes(trust)}`,
-  ]
-  const json = utf8(`{${fields.join(',')}}`)
-  const objects = keyrings.flatMap(({ bundle, manifest }) => [bundle, manifest])
-  return concat(u32(json.length), json, ...crls, ...objects)
 }
 
 /** The delivery of a body; lists, bundles and manifests are views of it. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_SCHEMA`, `ERR_NOT_CANONICAL`. */

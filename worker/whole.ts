@@ -1,6 +1,6 @@
 /** Deliveries that go over a socket without being asked for (docs/PROTOCOL.md, "HTTP"): what the relay would answer to the client's last ask, under the new head. */
 import { base64url, equal } from '../shared/bytes.ts'
-import { encodeDelivery } from '../shared/delivery.ts'
+import { encodeDelivery } from '../shared/encode-delivery.ts'
 import { MAX_WHOLE } from '../shared/limits.ts'
 import { decodeRelease } from '../shared/release.ts'
 import { lengthOf, type Deliveries, type DeliveryAsk, type DeliveryParts } from './deliver.ts'

@@ -2,12 +2,8 @@
 // encoding. SLOW=1 runs twenty times as many.
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  decodeDelivery,
-  deliverySchema,
-  encodeDelivery,
-  type Delivery,
-} from '../../shared/delivery.ts'
+import { decodeDelivery, deliverySchema, type Delivery } from '../../shared/delivery.ts'
+import { encodeDelivery } from '../../shared/encode-delivery.ts'
 import {
   answersSchema,
   decodeBatch,

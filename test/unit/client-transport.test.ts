@@ -2,6 +2,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { JSON_TYPE } from '../../shared/api.ts'
 import { utf8 } from '../../shared/bytes.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
@@ -45,7 +46,10 @@ function reach(relays: string[], deadline = 2_000): Reach {
 }
 
 const call = ({ transport }: Reach, signal = never, limit = 1_000) =>
-  transport.attempt((post) => post({ after: '', call: 'wait', seconds: 1 }, limit), signal)
+  transport.attempt(
+    (post) => post({ after: '', call: 'wait', seconds: 1 }, limit, undefined, JSON_TYPE),
+    signal,
+  )
 
 /** What is sent then. */
 const body = utf8('{"after":"","call":"wait","seconds":1}')

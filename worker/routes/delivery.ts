@@ -1,7 +1,7 @@
 /** What can be fetched: deliveries, heads, single objects. */
 import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type DeliveryCall } from '../../shared/client-calls.ts'
-import { encodeDelivery } from '../../shared/delivery.ts'
+import { encodeDelivery } from '../../shared/encode-delivery.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { empty, json, octets } from '../problem.ts'
