@@ -73,7 +73,7 @@ export class Session {
   /** The head at the end of the last refresh; at first, the one that was stored. */
   #refreshed: string | undefined
   #state: StoredState = emptyState()
-  /** A delivery that a relay sent without being asked. */
+  /** Body of a delivery that a relay sent without being asked. */
   #offered: Bytes | undefined
 
   constructor(options: SessionOptions) {

@@ -40,7 +40,7 @@ export function isUnadmitted(error: unknown): error is KeyferryError {
 }
 
 /**
- * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default any bytes; `null` for an answer without content. `meanwhile` is
+ * Sends a signed call and returns the answer's bytes, at most `limit` of this media type, by default that of bytes; `null` for an answer without content. `meanwhile` is
  * called when it is on its way. Throws
  * `ERR_RELAY`, `ERR_TIMEOUT`, `ERR_NOT_FOUND`, `ERR_QUOTA`, `ERR_UNAUTHORIZED`, `ERR_TOO_LARGE`.
  */

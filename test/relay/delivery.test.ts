@@ -1,8 +1,8 @@
 /** What a client is given, and what it is not (docs/PROTOCOL.md, "HTTP"). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { paths } from '../../shared/api.ts'
+import { OCTETS_TYPE, paths } from '../../shared/api.ts'
 import { type Delivery } from '../../shared/delivery.ts'
-import { base64url, equal, utf8, type Bytes } from '../../shared/bytes.ts'
+import { base64url, concat, equal, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decodeMember } from '../../shared/bundle.ts'
 import { type DeliveryRequest } from '../../shared/client-calls.ts'
 import { sha256 } from '../../shared/hash.ts'
@@ -72,6 +72,18 @@ const getObject = (hash: Bytes): Promise<Answer> =>
   sendCall(relay, world, alice.signer, { call: 'object', hash })
 
 describe('delivery', () => {
+  it('is bytes, with lists, bundle and manifest at its end as they were sent', async () => {
+    const answer = await askDelivery(relay, world, alice, [large.id])
+    expect(answer.headers.get('content-type')).toBe(OCTETS_TYPE)
+    const { crls, keyrings } = readDelivery(answer)
+    const [item] = keyrings
+    for (const one of [...crls, item!.bundle, item!.manifest])
+      expect([...published.objects, ...published.crls]).toContainEqual(one)
+    const objects = concat(...crls, item!.bundle, item!.manifest)
+    expect(answer.body.slice(-objects.length)).toEqual(objects)
+    expect(new Set(crls.map((der) => base64url(sha256(der)))).size).toBe(crls.length)
+  })
+
   it('opens for a member, wherever its keyrings and slots are', async () => {
     const ids = [small.id, large.id]
     const answer = await askDelivery(relay, world, alice, ids)
