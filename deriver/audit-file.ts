@@ -4,10 +4,9 @@
  */
 import { base64url, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope, type Envelope } from '../shared/envelope.ts'
-import { MAX_CRL } from '../shared/crl.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { canonicalJson, decodeJson } from '../shared/json.ts'
-import { MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
+import { MAX_CRL, MAX_ENVELOPE, MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { bytes, int, object, oneOf, text, type Infer } from '../shared/schema.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 import { readLines } from './lines.ts'

@@ -2,8 +2,8 @@
 import { open } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { type Bytes } from '../shared/bytes.ts'
-import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
+import { MAX_CRL } from '../shared/limits.ts'
 import { decodePem } from '../shared/pem.ts'
 
 /** Milliseconds for an answer, body included. */

@@ -1,8 +1,6 @@
 /** The relay's HTTP interface, as relay, deriver and client share it (docs/PROTOCOL.md, "HTTP"). */
-import type { Bytes } from './bytes.ts'
 import { type Envelope } from './envelope.ts'
 import { type ErrorCode } from './errors.ts'
-import { bytes, list, type Schema } from './schema.ts'
 
 /** WebSocket subprotocol of the event stream. */
 export const SUBPROTOCOL = 'keyferry.v1'
@@ -33,9 +31,6 @@ export const paths = {
   answers: (tenant: string): string => `/v1/${tenant}/answers`,
   events: eventsPath,
 } as const
-
-/** Revocation lists of a body. */
-export const crlList: Schema<Bytes[]> = list(bytes(1, 1_048_576), 0, 64)
 
 /** HTTP status of the errors that the relay answers with. Others are 400. */
 export const STATUS: Partial<

@@ -128,8 +128,7 @@ export function viewOf({ buffer, byteOffset, length }: Bytes): DataView {
 /** The 8 bytes at a place. Throws `ERR_MALFORMED` above 2^53 − 1. */
 export function u64At(view: DataView, at: number): number {
   const value = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)
-  if (!Number.isSafeInteger(value))
-    throw new KeyferryError('ERR_MALFORMED', 'integer above 2^53 - 1')
+  if (!Number.isSafeInteger(value)) throw new KeyferryError('ERR_MALFORMED', 'integer out of range')
   return value
 }
 

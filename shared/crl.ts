@@ -13,6 +13,7 @@ import {
   type CaVerifier,
   verifyCertificateSignature,
 } from './certificate-signature.ts'
+import { MAX_CRL } from './limits.ts'
 import { type GeneralName, readName } from './names.ts'
 import { readSigned } from './signature.ts'
 import {
@@ -23,8 +24,6 @@ import {
   readDistributionPointName,
   readExtensions,
 } from './x509.ts'
-
-export const MAX_CRL = 1_048_576
 
 export const OID_CRL_NUMBER = '2.5.29.20'
 export const OID_REASON_CODE = '2.5.29.21'

@@ -4,12 +4,12 @@
  */
 import { MEMBER_LEAF } from './bundle.ts'
 import { Reader, type Bytes } from './bytes.ts'
-import { MAX_CRL } from './crl.ts'
 import { envelopeSchema } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { parseJson } from './json.ts'
 import {
   MAX_BUNDLE,
+  MAX_CRL,
   MAX_DELIVERY,
   MAX_KEYRINGS_PER_REQUEST,
   MAX_MANIFEST,

@@ -1,9 +1,11 @@
 /** What derivers send to relays and ask of them, apart from what clients load (docs/PROTOCOL.md, "HTTP"). */
-import { crlList } from './api.ts'
 import { concat, Reader, u32, type Bytes } from './bytes.ts'
 import { envelopeSchema } from './envelope.ts'
-import { MAX_HEADS_PAGE, MAX_OBJECT, MAX_TRUST_STEPS } from './limits.ts'
+import { MAX_CRL, MAX_HEADS_PAGE, MAX_OBJECT, MAX_TRUST_STEPS } from './limits.ts'
 import { bytes, int, list, object, orNull, text, type Infer } from './schema.ts'
+
+/** Revocation lists of a body. */
+const crlList = list(bytes(1, MAX_CRL), 0, 64)
 
 /** Body of `POST /v1/tenants`. */
 export const enrolmentSchema = object({ crls: crlList, invite: text(200), trust: envelopeSchema })
@@ -16,7 +18,7 @@ export const pushSchema = object({
 /** Answer of `GET /v1/{tenant}/documents`; before the first push there is no head. */
 export const documentsSchema = object({
   catalog: orNull(envelopeSchema),
-  crls: list(bytes(1, 1_048_576), 0, 256),
+  crls: list(bytes(1, MAX_CRL), 0, 256),
   head: orNull(envelopeSchema),
   trust: list(envelopeSchema, 1, MAX_TRUST_STEPS),
 })

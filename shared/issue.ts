@@ -3,7 +3,7 @@
  * accepted by `openssl verify -x509_strict -crl_check`. Pure: times and random bytes are passed in.
  */
 import { type Bytes, equal, utf8 } from './bytes.ts'
-import { MAX_CRL, OID_CRL_NUMBER, OID_REASON_CODE } from './crl.ts'
+import { OID_CRL_NUMBER, OID_REASON_CODE } from './crl.ts'
 import { makeName } from './csr.ts'
 import {
   der,
@@ -19,6 +19,7 @@ import {
   ENUMERATED,
 } from './der.ts'
 import { KeyferryError } from './errors.ts'
+import { MAX_CRL } from './limits.ts'
 import { readUriHost, TAG_URI } from './names.ts'
 import {
   algorithmIdentifier,

@@ -10,16 +10,9 @@ const MAX_DEPTH = 12
 
 function serialize(value: unknown, depth: number): string {
   if (depth > MAX_DEPTH) throw new KeyferryError('ERR_MALFORMED', 'nested too deeply')
-  if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw new KeyferryError('ERR_NOT_CANONICAL', 'lone surrogate')
-    return JSON.stringify(value)
-  }
-  if (typeof value === 'number') {
-    if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
-      throw new KeyferryError('ERR_NOT_CANONICAL', 'not a safe integer from 0')
-    }
-    return String(value)
-  }
+  if (typeof value === 'string' && value.isWellFormed()) return JSON.stringify(value)
+  // Not below 0, and not -0.
+  if (Number.isSafeInteger(value) && 1 / (value as number) > 0) return String(value)
   if (value instanceof Uint8Array) return JSON.stringify(base64url(value))
   let out = ''
   if (Array.isArray(value)) {
@@ -33,7 +26,7 @@ function serialize(value: unknown, depth: number): string {
       out += `${out && ','}${serialize(name, depth + 1)}:${serialize(fields[name], depth + 1)}`
     return `{${out}}`
   }
-  throw new KeyferryError('ERR_NOT_CANONICAL', 'not a type of canonical JSON')
+  throw new KeyferryError('ERR_NOT_CANONICAL', 'has no canonical form')
 }
 
 /** Canonical JSON of a value, as text; `Bytes` become base64url. Throws `ERR_NOT_CANONICAL` for what has no canonical form. */

@@ -14,6 +14,8 @@ export const MAX_REQUEST = 131_072
 export const MAX_BATCH = 8_388_608
 /** An entry of the audit log: one names the rules of a keyring, which a manifest has room for. */
 export const MAX_LOG_LEAF = 1_500_000
+/** The largest revocation list. */
+export const MAX_CRL = 1_048_576
 /** The largest object a relay stores: one row of its database. */
 export const MAX_OBJECT = 1_500_000
 

@@ -125,7 +125,7 @@ function checkVersions(bytes: Bytes, view: DataView, starts: readonly number[]):
       u64At(view, at + TIMES) > until ||
       until > u64At(view, at + TIMES + 16)
     ) {
-      throw schemaError('a version has no number, or windows that do not nest')
+      throw schemaError('no number, or windows that do not nest')
     }
     const algorithm = view.getUint32(at + 8)
     // PROTOCOL [manifest-2]

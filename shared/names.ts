@@ -165,7 +165,7 @@ export async function checkNameConstraints(
   spend: () => void,
 ): Promise<void> {
   // PROTOCOL [path-7]
-  if (hasDistance) throw invalid('a name constraint with a minimum or maximum')
+  if (hasDistance) throw invalid('a minimum or maximum of names')
   const [allowed, refused] = [byTag(permitted), byTag(excluded)]
   const isOther = ({ tag }: GeneralName): boolean =>
     tag !== TAG_URI && (allowed.has(tag) || refused.has(tag))

@@ -101,7 +101,7 @@ function isSelfIssued({ issuer, subject }: Certificate): boolean {
 
 // PROTOCOL [path-4]
 function checkIssuer(issuer: Certificate, below: number, eku: readonly string[]): void {
-  if (!issuer.isCa) throw invalid('issued by a certificate that is no CA')
+  if (!issuer.isCa) throw invalid('the issuer is no CA')
   if (!(issuer.keyUsage & KEY_CERT_SIGN)) throw invalid('the issuer may not sign certificates')
   if (below > (issuer.pathLength ?? Infinity)) throw invalid('path length')
   if (!issuer.hasSubject) throw invalid('a CA without a name')
@@ -213,7 +213,7 @@ export async function checkPath(
   onLeaf: (leaf: Certificate) => void,
 ): Promise<PathIssuers> {
   if (path.some((one, i) => path.slice(i + 1).some((other) => equal(one.der, other.der)))) {
-    throw invalid('a certificate twice, or the anchor itself')
+    throw invalid('a certificate twice')
   }
   // PROTOCOL [path-3]
   for (const { notBefore, notAfter } of path) {

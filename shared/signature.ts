@@ -55,11 +55,12 @@ const ENCODINGS: Record<SignatureAlgorithm, { spki: Bytes; length: number; ident
 }
 const ALGORITHMS = ['Ed25519', 'ES256'] as const
 
-const IMPORT = { Ed25519: { name: 'Ed25519' }, ES256: { name: 'ECDSA', namedCurve: 'P-256' } }
-const SIGN: Record<SignatureAlgorithm, { name: string; hash?: string }> = {
-  Ed25519: { name: 'Ed25519' },
-  ES256: { name: 'ECDSA', hash: 'SHA-256' },
-}
+/** What WebCrypto is told of each algorithm: of a key it takes the curve, of a signature the hash. */
+const ALGORITHM: Record<SignatureAlgorithm, { name: string; namedCurve?: string; hash?: string }> =
+  {
+    Ed25519: { name: 'Ed25519' },
+    ES256: { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
+  }
 
 // p and the order L of edwards25519 (RFC 8032 §5.1), the order n of P-256 (SP 800-186 §3.2.1.3).
 const P = 2n ** 255n - 19n
@@ -102,7 +103,7 @@ export async function importVerifyKey(spki: Bytes): Promise<VerifyKey> {
   if (alg === 'Ed25519' && !isStrongEd25519(spki)) throw new KeyferryError('ERR_WEAK_KEY')
   const copy = spki.slice()
   try {
-    const key = await subtle().importKey('spki', copy, IMPORT[alg], true, ['verify'])
+    const key = await subtle().importKey('spki', copy, ALGORITHM[alg], true, ['verify'])
     return { alg, key, spki: copy }
   } catch (cause) {
     throw new KeyferryError('ERR_WEAK_KEY', undefined, { cause })
@@ -127,16 +128,16 @@ export async function verifySignature(
   } else if ([first, second].map(integerOf).some((value) => value === 0n || value >= N))
     return false
   const node = nodeCrypto()
-  if (!node) return subtle().verify(SIGN[key.alg], key.key, signature, data)
+  if (!node) return subtle().verify(ALGORITHM[key.alg], key.key, signature, data)
   // By the same OpenSSL as WebCrypto's there, which hands each signature to another thread and back.
   const object = { key: node.KeyObject.from(key.key), dsaEncoding: 'ieee-p1363' }
-  return node.verify(SIGN[key.alg].hash, data, object, signature)
+  return node.verify(ALGORITHM[key.alg].hash, data, object, signature)
 }
 
 /** Signature of `data`: 64 bytes, as {@link verifySignature} takes it. */
 export async function signBytes(key: AnySigningKey, data: Bytes): Promise<Bytes> {
   if ('sign' in key) return key.sign(data)
-  return new Uint8Array(await subtle().sign(SIGN[key.alg], key.key, data))
+  return new Uint8Array(await subtle().sign(ALGORITHM[key.alg], key.key, data))
 }
 
 /** A new key pair from the platform's random source; `extractable` says whether the private key can leave it. */
@@ -145,7 +146,7 @@ export async function generateSigningKey(
   extractable: boolean,
 ): Promise<SigningKey> {
   const usages: KeyUsage[] = ['sign', 'verify']
-  const generated = await subtle().generateKey(IMPORT[alg], extractable, usages)
+  const generated = await subtle().generateKey(ALGORITHM[alg], extractable, usages)
   const pair = generated as CryptoKeyPair
   const spki = new Uint8Array(await subtle().exportKey('spki', pair.publicKey))
   return { alg, key: pair.privateKey, spki }

@@ -1,9 +1,10 @@
 /** Revocation lists of the clients' CAs, with which senders are verified (docs/PROTOCOL.md [sign-6]): those that the accepted head names, and no other. */
 import { equal, hex, type Bytes } from '../shared/bytes.ts'
-import { MAX_CRL, parseCrl, type Crl } from '../shared/crl.ts'
+import { parseCrl, type Crl } from '../shared/crl.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { digest } from '../shared/digest.ts'
+import { MAX_CRL } from '../shared/limits.ts'
 import { decodeHead, type HeadBody } from '../shared/release.ts'
 import { type StoredList, type StoredState } from './store.ts'
 import { type Transport } from './transport.ts'

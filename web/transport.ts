@@ -4,12 +4,12 @@
  */
 import { callsPath, JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
-import { MAX_CRL } from '../shared/crl.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, type Signer } from '../shared/http-signature.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { readBounded, abortable, sleep, withDeadline } from './bounded.ts'
 import type { ClientCall } from '../shared/client-calls.ts'
+import { MAX_CRL } from '../shared/limits.ts'
 
 /** Milliseconds that an operation takes at most, over all relays and repetitions. */
 const DEADLINE = 30_000

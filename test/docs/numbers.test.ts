@@ -40,7 +40,7 @@ const SAID: Said[] = [
   ['offline.md', 'for more than # s.', 'web/store-indexeddb.ts', 'PATIENCE', 1_000],
   ['revocation.md', '| # s, while the relay answers', 'deriver/bound.ts', 'REKEY'],
   ['revocation.md', 'and after a failure every #.', 'deriver/crl-sources.ts', 'RETRY'],
-  ['revocation.md', 'has at most # MiB', 'shared/crl.ts', 'MAX_CRL', 1_048_576],
+  ['revocation.md', 'has at most # MiB', 'shared/limits.ts', 'MAX_CRL', 1_048_576],
   ['revocation.md', 'MiB and # seconds', 'deriver/crl-fetch.ts', 'DEADLINE', 1_000],
   [
     'revocation.md',

@@ -2,14 +2,14 @@
 import { JSON_TYPE } from '../../shared/api.ts'
 import { enrolmentSchema } from '../../shared/deriver-calls.ts'
 import { concat, equal, hex, utf8, type Bytes } from '../../shared/bytes.ts'
-import { checkCrl, MAX_CRL, parseCrl } from '../../shared/crl.ts'
+import { checkCrl, parseCrl } from '../../shared/crl.ts'
 import { encodeEnvelope, envelopeSchema, type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { verifyByAuthorities, type Authority } from '../../shared/authority.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { canonicalJson, parseJson } from '../../shared/json.ts'
-import { MAX_ENVELOPE, MAX_PUSH } from '../../shared/limits.ts'
+import { MAX_CRL, MAX_ENVELOPE, MAX_PUSH } from '../../shared/limits.ts'
 import { keyId } from '../../shared/signature.ts'
 import {
   verifyGenesis,
