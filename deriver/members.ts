@@ -5,14 +5,16 @@
 import { MEMBER_LEAF } from '../shared/bundle.ts'
 import { concat, equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
 import { kekInput } from '../shared/kdf.ts'
-import { encodePage, joinPages, PAGE_SIZE, pageRef, type PageRef } from '../shared/tree.ts'
+import { joinPages, PAGE_SIZE, type PageRef } from '../shared/tree.ts'
 import { type DeviceRow } from './devices.ts'
 import { addGeneration } from './keyrings.ts'
-import { BOUND, Leaves, makeLeaf, type Channel } from './leaves.ts'
+import { encodeLeaves } from './leaf-pages.ts'
+import { BOUND, Leaves, makeLeaf } from './leaves.ts'
 import { appendLog } from './log.ts'
 import { putObject } from './objects.ts'
 import { type Root } from './root.ts'
 import { keyringRow } from './rows.ts'
+import { seatsOf, type Member } from './seats.ts'
 import { markChanged, type Store } from './store.ts'
 import { moveOn, skipBundled } from './versions.ts'
 
@@ -37,27 +39,25 @@ export function currentKek(store: Store, { root, tenant }: Deriving, id: Bytes):
 const boundOf = ({ package_hash, channel_id, welcome_hash }: DeviceRow): Bytes =>
   concat(package_hash, channel_id, welcome_hash)
 
-function writePage(store: Store, keyring: Bytes, page: number, leaves: readonly Bytes[]): void {
-  const body = encodePage(leaves)
-  const { hash, root } = pageRef(body)
-  putObject(store, body)
+function writePage(store: Store, keyring: Bytes, page: number, leaves: Bytes): void {
+  const body = encodeLeaves(leaves, MEMBER_LEAF)
   store.run(
     'INSERT INTO pages VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET hash = ?3, root = ?4',
     keyring,
     page,
-    hash,
-    root,
+    putObject(store, body),
+    body.slice(-32),
   )
 }
 
-function leavesOf(store: Store, keyring: Bytes, page: number): Bytes[] {
+function leavesOf(store: Store, keyring: Bytes, page: number): Bytes {
   const rows = store.all<{ leaf: Bytes }>(
     'SELECT leaf FROM members WHERE keyring = ? AND slot >= ? AND slot < ? ORDER BY slot',
     keyring,
     page * PAGE_SIZE,
     (page + 1) * PAGE_SIZE,
   )
-  return rows.map((row) => row.leaf)
+  return concat(...rows.map((row) => row.leaf))
 }
 
 function writeIndex(store: Store, keyring: Bytes, size: number): void {
@@ -142,29 +142,6 @@ export function joinKeyring(
   return joinAll(store, deriving, id, [device], now)
 }
 
-/** By what it is decided who stays in a new generation. */
-export type Member = Pick<DeviceRow, 'key_id' | 'uri' | 'expires'>
-
-interface Seat extends Member, Channel {
-  slot: number
-}
-
-/** The members of one page. All bytes of a row are read as one: each piece by itself would take as long as all of it. */
-function seatsOf(store: Store, id: Bytes, page: number): Seat[] {
-  const rows = store.all<Omit<Seat, 'key_id' | 'bound' | 'salt'> & { bytes: Bytes }>(
-    `SELECT m.slot, d.uri, d.expires, d.root,
-         CAST(d.key_id || d.package_hash || d.channel_id || d.welcome_hash || d.channel_salt AS BLOB) AS bytes
-       FROM members m JOIN devices d ON d.key_id = m.device WHERE m.keyring = ? AND m.slot >= ? AND m.slot < ? ORDER BY m.slot`,
-    id,
-    page * PAGE_SIZE,
-    (page + 1) * PAGE_SIZE,
-  )
-  return rows.map(({ slot, uri, expires, root, bytes }) => {
-    const [key_id, bound] = [bytes.subarray(0, 32), bytes.subarray(32, 32 + BOUND)]
-    return { slot, uri, expires, root, key_id, bound, salt: bytes.subarray(32 + BOUND) }
-  })
-}
-
 /**
  * A new generation of a keyring for the members that `stays` keeps, packed from slot 0. Where somebody leaves, encryption moves to a version that
  * no earlier generation's bundle held. Call it in a transaction. Returns how many left.
@@ -180,12 +157,11 @@ export function renewGeneration(
   const kek = currentKek(store, deriving, id)
   const last = 'SELECT max(slot) AS slot FROM members WHERE keyring = ?'
   const slots = (store.get<{ slot: number | null }>(last, id)!.slot ?? -1) + 1
-  const leaves = new Leaves(slots)
+  const leaves = new Leaves(slots, fromBase32(deriving.tenant))
   const leaving: Member[] = []
-  const tenant = fromBase32(deriving.tenant)
   for (let page = 0; page * PAGE_SIZE < slots; page++) {
     for (const seat of seatsOf(store, id, page)) {
-      if (stays(seat)) leaves.make(deriving.root, tenant, kek, seat)
+      if (stays(seat)) leaves.make(deriving.root, kek, seat)
       else leaving.push(seat)
     }
     leaves.save(store, id, page)

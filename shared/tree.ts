@@ -10,7 +10,7 @@ import { leafOf, nodeOf, type Proof } from './tree-proof.ts'
 /** Leaves of a full page. */
 export const PAGE_SIZE = 256
 
-const PAGE_MAGIC = utf8('KFTPAGE\x01')
+export const PAGE_MAGIC = utf8('KFTPAGE\x01')
 const INDEX_MAGIC = utf8('KFTINDX\x01')
 
 /** Root and size of a tree, and the hash of its index object. */
@@ -56,7 +56,7 @@ function levels(nodes: Bytes[]): Bytes[][] {
 }
 
 /** Number of nodes in all levels above and including `count` nodes. */
-function nodeCount(count: number): number {
+export function nodeCount(count: number): number {
   let sum = count
   for (let n = count; n > 1;) {
     n = Math.ceil(n / 2)

@@ -6,14 +6,9 @@ import { leavingDevices, revokeClient } from '../../deriver/revocation.ts'
 import { isDenied, type DeviceRow } from '../../deriver/devices.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
-import {
-  currentKek,
-  keyringsOf,
-  removeDevices,
-  renewGeneration,
-  type Member,
-} from '../../deriver/members.ts'
+import { currentKek, keyringsOf, removeDevices, renewGeneration } from '../../deriver/members.ts'
 import { publish } from '../../deriver/publish.ts'
+import { type Member } from '../../deriver/seats.ts'
 import { createCsr } from '../../shared/csr.ts'
 import { type Bytes, fromBase32, hex } from '../../shared/bytes.ts'
 import { channelInput } from '../../shared/kdf.ts'
