@@ -9,7 +9,7 @@ const [SECRET, PARTS, WRAPPED] = [32, 4, 40]
 const FEW = 8
 
 /** Wraps a multiple of 8 bytes: 8 more come out. Node imports bytes as a KeyObject in half the time that it takes inside the cipher. */
-export function wrapKey(wrapping: Bytes | KeyObject, secret: Bytes): Bytes {
+export function wrapKey(wrapping: Uint8Array | KeyObject, secret: Uint8Array): Bytes {
   const key = wrapping instanceof Uint8Array ? createSecretKey(wrapping) : wrapping
   const cipher = createCipheriv('id-aes256-wrap', key, DEFAULT_IV)
   // All of it comes at once, and nothing is left for `final`.

@@ -6,8 +6,10 @@ import { PAGE_SIZE } from '../shared/tree.ts'
 import { wrapKey } from './key-wrap.ts'
 import { type Root } from './root.ts'
 import { type Store } from './store.ts'
+import { WrapJob } from './wrap-job.ts'
+import { wrapBeside } from './wrap-thread.ts'
 
-/** What a member leaf binds: hash of the key package, id of the channel, hash of the welcome. */
+/** What a member leaf binds: hash of the key package, id of the channel, hash of the welcome. The cell is behind it. */
 export const BOUND = 96
 
 /** Where the salt of a channel and the hash of a key package are in the input of a channel key, from its end: each has its length before it, and a byte comes last. */
@@ -21,14 +23,7 @@ export interface Channel {
   root: number
 }
 
-/** A cell: the key of a generation, wrapped under the channel key of a device, which is wiped. */
-function makeCell(channel: Bytes, kek: Bytes): Bytes {
-  const cell = wrapKey(channel, kek)
-  channel.fill(0)
-  return cell
-}
-
-/** A member leaf of a keyring's present generation. */
+/** A member leaf of a keyring's present generation; its cell is the key of that generation, wrapped under the channel key of a device. */
 export function makeLeaf(
   root: Root,
   tenant: Bytes,
@@ -36,57 +31,53 @@ export function makeLeaf(
   { bound, salt, root: number }: Channel,
 ): Bytes {
   const channel = root.mac(channelInput(tenant, bound.subarray(0, 32), salt), number)
-  return concat(bound, makeCell(channel, kek))
+  const cell = wrapKey(channel, kek)
+  channel.fill(0)
+  return concat(bound, cell)
 }
 
-/** The leaves of a new generation while it is made, all in one place: a hundred thousand members are few buffers that way. */
+/**
+ * The leaves of a new generation while it is made, all in one place: a hundred thousand members are few buffers that way. Call {@link Leaves.put} for all that
+ * stay and {@link Leaves.ready} for every page, then {@link Leaves.closeGaps} once, then read pages; {@link Leaves.end} whatever happens.
+ */
 export class Leaves {
-  #bytes: Bytes
-  #isTaken: Uint8Array
-  #input: Bytes
+  readonly #bytes: Bytes
+  readonly #input: Bytes
+  readonly #job: WrapJob
   size = 0
 
-  constructor(slots: number, tenant: Bytes) {
+  /** `kek`, 32 bytes, is the caller's to wipe, at once. */
+  constructor(slots: number, tenant: Bytes, kek: Bytes, help: (job: WrapJob) => void = wrapBeside) {
     this.#bytes = new Uint8Array(slots * MEMBER_LEAF)
-    this.#isTaken = new Uint8Array(slots)
     this.#input = channelInput(tenant, NONE, NONE)
+    this.#job = WrapJob.of(kek, slots)
+    help(this.#job)
   }
 
-  /** Makes the leaf of a slot. */
-  make(
-    root: Root,
-    kek: Bytes,
-    { slot, bound, salt, root: number }: Channel & { slot: number },
-  ): void {
+  /** The leaf of a slot, for whose cell the channel key is derived. */
+  put(root: Root, { slot, bound, salt, root: number }: Channel & { slot: number }): void {
     // All inputs are the same but for these two: to put them together anew takes longer than a hash.
     this.#input.set(bound.subarray(0, 32), this.#input.length - HASH)
     this.#input.set(salt, this.#input.length - SALT)
-    const at = slot * MEMBER_LEAF
-    this.#bytes.set(bound, at)
-    this.#bytes.set(makeCell(root.mac(this.#input, number), kek), at + BOUND)
-    this.#isTaken[slot] = 1
+    const channel = root.mac(this.#input, number)
+    this.#job.put(slot, channel)
+    channel.fill(0)
+    this.#bytes.set(bound, slot * MEMBER_LEAF)
     this.size++
   }
 
-  /** Stores the leaves of a page's slots: in one statement, a third of the time of one for each. */
-  save(store: Store, keyring: Bytes, page: number): void {
-    const [first, end] = [page * PAGE_SIZE, (page + 1) * PAGE_SIZE]
-    store.run(
-      `UPDATE members SET leaf = substr(?1, ${MEMBER_LEAF} * (slot - ?2) + 1, ${MEMBER_LEAF})
-         WHERE keyring = ?3 AND slot >= ?2 AND slot < ?4`,
-      this.#bytes.subarray(first * MEMBER_LEAF, end * MEMBER_LEAF),
-      first,
-      keyring,
-      end,
-    )
+  /** Whoever stays of a page has a leaf. */
+  ready(page: number): void {
+    this.#job.ready(page)
   }
 
   /** Who stays keeps the slot, and the last ones move into those that are free. */
   closeGaps(moved: (from: number, to: number) => void): void {
     let free = 0
-    for (let slot = this.size; slot < this.#isTaken.length; slot++) {
-      if (this.#isTaken[slot] === 0) continue
-      while (this.#isTaken[free] === 1) free++
+    for (let slot = this.size; slot < this.#job.slots; slot++) {
+      if (!this.#job.isTaken(slot)) continue
+      while (this.#job.isTaken(free)) free++
+      this.#finish(Math.floor(slot / PAGE_SIZE))
       this.#bytes.copyWithin(free * MEMBER_LEAF, slot * MEMBER_LEAF, (slot + 1) * MEMBER_LEAF)
       moved(slot, free++)
     }
@@ -94,7 +85,32 @@ export class Leaves {
 
   /** The leaves of a page, behind one another: a view. */
   page(page: number): Bytes {
+    this.#finish(page)
     const end = Math.min((page + 1) * PAGE_SIZE, this.size)
     return this.#bytes.subarray(page * PAGE_SIZE * MEMBER_LEAF, end * MEMBER_LEAF)
   }
+
+  /** Wipes the keys. */
+  end(): void {
+    this.#job.end()
+    this.#input.fill(0)
+  }
+
+  #finish(page: number): void {
+    this.#job.finish(page, (slot, cell) => {
+      this.#bytes.set(cell, slot * MEMBER_LEAF + BOUND)
+    })
+  }
+}
+
+/** Stores the leaves of a page's slots: in one statement, a third of the time of one for each. */
+export function saveLeaves(store: Store, keyring: Bytes, page: number, leaves: Bytes): void {
+  store.run(
+    `UPDATE members SET leaf = substr(?1, ${MEMBER_LEAF} * (slot - ?2) + 1, ${MEMBER_LEAF})
+       WHERE keyring = ?3 AND slot >= ?2 AND slot < ?4`,
+    leaves,
+    page * PAGE_SIZE,
+    keyring,
+    (page + 1) * PAGE_SIZE,
+  )
 }

@@ -9,7 +9,7 @@ import { joinPages, PAGE_SIZE, type PageRef } from '../shared/tree.ts'
 import { type DeviceRow } from './devices.ts'
 import { addGeneration } from './keyrings.ts'
 import { encodeLeaves } from './leaf-pages.ts'
-import { BOUND, Leaves, makeLeaf } from './leaves.ts'
+import { BOUND, Leaves, makeLeaf, saveLeaves } from './leaves.ts'
 import { appendLog } from './log.ts'
 import { putObject } from './objects.ts'
 import { type Root } from './root.ts'
@@ -154,35 +154,47 @@ export function renewGeneration(
   stays: (member: Member) => boolean,
 ): number {
   addGeneration(store, id, now)
-  const kek = currentKek(store, deriving, id)
   const last = 'SELECT max(slot) AS slot FROM members WHERE keyring = ?'
   const slots = (store.get<{ slot: number | null }>(last, id)!.slot ?? -1) + 1
-  const leaves = new Leaves(slots, fromBase32(deriving.tenant))
-  const leaving: Member[] = []
-  for (let page = 0; page * PAGE_SIZE < slots; page++) {
-    for (const seat of seatsOf(store, id, page)) {
-      if (stays(seat)) leaves.make(deriving.root, kek, seat)
-      else leaving.push(seat)
+  const kek = currentKek(store, deriving, id)
+  const leaves = new Leaves(slots, fromBase32(deriving.tenant), kek)
+  kek.fill(0)
+  try {
+    const leaving: Member[] = []
+    for (let page = 0; page * PAGE_SIZE < slots; page++) {
+      for (const seat of seatsOf(store, id, page)) {
+        if (stays(seat)) leaves.put(deriving.root, seat)
+        else leaving.push(seat)
+      }
+      leaves.ready(page)
     }
-    leaves.save(store, id, page)
+    removeMembers(store, id, now, leaving)
+    leaves.closeGaps((from, to) => {
+      store.run('UPDATE members SET slot = ? WHERE keyring = ? AND slot = ?', to, id, from)
+    })
+    store.run('DELETE FROM pages WHERE keyring = ?', id)
+    for (let page = 0; page * PAGE_SIZE < leaves.size; page++) {
+      const made = leaves.page(page)
+      saveLeaves(store, id, page, made)
+      writePage(store, id, page, made)
+    }
+    writeIndex(store, id, leaves.size)
+    return leaving.length
+  } finally {
+    leaves.end()
   }
+}
+
+/** Takes members out of a keyring, and encryption to a version that they have not. */
+function removeMembers(store: Store, id: Bytes, now: number, leaving: readonly Member[]): void {
+  if (leaving.length === 0) return
   for (const { key_id } of leaving)
     store.run('DELETE FROM members WHERE keyring = ? AND device = ?', id, key_id)
-  leaves.closeGaps((from, to) => {
-    store.run('UPDATE members SET slot = ? WHERE keyring = ? AND slot = ?', to, id, from)
-  })
   // PROTOCOL [deriver-3]
-  if (leaving.length > 0) {
-    skipBundled(store, id)
-    moveOn(store, id, now, true)
-  }
+  skipBundled(store, id)
+  moveOn(store, id, now, true)
   for (const { key_id, uri } of leaving)
     appendLog(store, 'member-removed', now, { keyring: id, device: key_id, uri })
-  store.run('DELETE FROM pages WHERE keyring = ?', id)
-  for (let page = 0; page * PAGE_SIZE < leaves.size; page++)
-    writePage(store, id, page, leaves.page(page))
-  writeIndex(store, id, leaves.size)
-  return leaving.length
 }
 
 /** Takes devices out of every keyring they are in. Call it in a transaction. Returns how many keyrings were re-keyed. */

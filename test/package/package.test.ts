@@ -227,6 +227,34 @@ describe('the command', () => {
     }
   })
 
+  it('wraps the key of a large keyring on a second thread, whose file is in the package', async () => {
+    writeFileSync(
+      join(project, 'wrap.mjs'),
+      `import { WrapJob } from './node_modules/keyferry/deriver/wrap-job.js'
+import { wrapBeside } from './node_modules/keyferry/deriver/wrap-thread.js'
+const job = WrapJob.of(new Uint8Array(32), 2_000)
+wrapBeside(job)
+for (let page = 0; page < 8; page++) job.ready(page)
+const states = new Int32Array(job.memory, 4, 8)
+const look = setInterval(() => {
+  if (states.some((state) => state !== 3)) return
+  process.stdout.write('wrapped')
+  clearInterval(look)
+}, 5)
+`,
+    )
+    // A process that may use one processor alone starts none.
+    const parallel = `data:text/javascript,${encodeURIComponent(
+      `import os from 'node:os'; import { syncBuiltinESMExports } from 'node:module'
+os.availableParallelism = () => 2; syncBuiltinESMExports()`,
+    )}`
+    expect(await node(['--import', parallel, 'wrap.mjs'])).toMatchObject({
+      code: 0,
+      stdout: 'wrapped',
+      stderr: '',
+    })
+  })
+
   it.each(['20.20.2', '22.12.0', '24.6.9'])('says on Node %s what it needs', async (version) => {
     const older = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'${version}'})`
     const { code, stdout, stderr } = await node(['--import', older, bin, '--help'])
