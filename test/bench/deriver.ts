@@ -1,16 +1,16 @@
-/** What a rotation, a join and a revocation cost a deriver, by number of members. CPU time of this process. */
+/** What a rotation, a join and a revocation cost a deriver, by number of members. CPU time of this process, all its threads, and of a revocation also by the clock. */
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from '@hpke/core'
 import { XWing } from '@hpke/hybridkem-x-wing'
 import { publish } from '../../deriver/publish.ts'
 import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { random } from '../../deriver/random.ts'
 import { emptyLog } from '../../deriver/log.ts'
-import { saveDevice, type DeviceRow } from '../../deriver/devices.ts'
 import { renewGeneration } from '../../deriver/members.ts'
 import { handleRequest } from '../../deriver/requests.ts'
 import { seal } from '../../deriver/seal.ts'
 import { type Bytes } from '../../shared/bytes.ts'
 import { createHpke } from '../../shared/hpke.ts'
+import { fillKeyring } from '../lib/many-members.ts'
 import { makeClient, makeRequest, makeTenant, type TestTenant } from '../lib/tenant.ts'
 import { bareWrap, makeBareJoin } from './bare.ts'
 import { cpuAlone, lineOf, Rounds, turn, type Line } from './measure.ts'
@@ -24,32 +24,8 @@ export async function tenantWith(count: number): Promise<{ tenant: TestTenant; k
     { name: 'bench', rules: trust.body.clients.sans },
     clock.now,
   ).id
+  fillKeyring(store, keyring, count, clock.now + 30 * 86_400)
   store.transaction(() => {
-    for (let slot = 0; slot < count; slot++) {
-      const device: DeviceRow = {
-        key_id: random(32),
-        uri: `keyferry://client.acme.example/${slot}`,
-        fingerprint: random(32),
-        certificates: new Uint8Array(),
-        issuers: new Uint8Array(),
-        package_hash: random(32),
-        suite: 'X25519',
-        expires: clock.now + 30 * 86_400,
-        channel_salt: random(32),
-        channel_id: random(32),
-        welcome_hash: random(32),
-        root: 1,
-        public_key: random(32),
-      }
-      saveDevice(store, device)
-      store.run(
-        'INSERT INTO members VALUES (?, ?, ?, ?)',
-        keyring,
-        slot,
-        device.key_id,
-        new Uint8Array(136),
-      )
-    }
     renewGeneration(
       store,
       { root: keys.root, tenant: trust.tenant },
@@ -127,6 +103,7 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
       seen.note(
         `revoke ${size}`,
         await cpuAlone(async () => {
+          const before = performance.now()
           store.transaction(() => {
             renewGeneration(
               store,
@@ -136,6 +113,7 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
               (d) => d.uri !== client.uri,
             )
           })
+          seen.note(`revoke ${size}, elapsed`, (performance.now() - before) / size)
           await publishNow()
         }),
       )
@@ -184,6 +162,13 @@ export async function benchDeriver(sizes: readonly number[], rounds: number): Pr
           perMember,
           seen.of('bare wrap'),
           'bare AES-KW + SHA-256',
+        ),
+      size >= 1_000 &&
+        lineOf(
+          `revoke, per remaining member of ${size}, elapsed`,
+          seen.of(`revoke ${size}, elapsed`),
+          perMember,
+          'its CPU time',
         ),
       lineOf(`revoke, ${size} members`, revocations, rotations, 'a rotation', curve('revocation')),
     ]

@@ -1,8 +1,10 @@
 /** A new generation of a keyring with many members: leaf for leaf what one after the other would be. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { wrapKey } from '../../deriver/key-wrap.ts'
 import { currentKek, renewGeneration } from '../../deriver/members.ts'
+import { type WrapJob } from '../../deriver/wrap-job.ts'
+import { wrapBeside } from '../../deriver/wrap-thread.ts'
 import { keyringRow } from '../../deriver/rows.ts'
 import { MEMBER_LEAF } from '../../shared/bundle.ts'
 import { concat, fromBase32, hex, type Bytes } from '../../shared/bytes.ts'
@@ -10,6 +12,11 @@ import { channelInput } from '../../shared/kdf.ts'
 import { buildTree } from '../../shared/tree.ts'
 import { fillKeyring, type Filled } from '../lib/many-members.ts'
 import { makeTenant, type TestTenant } from '../lib/tenant.ts'
+
+vi.mock('../../deriver/wrap-thread.ts', async (original) => {
+  const { wrapBeside: help } = await original<typeof import('../../deriver/wrap-thread.ts')>()
+  return { wrapBeside: vi.fn((job: WrapJob) => help(job)) }
+})
 
 let tenant: TestTenant
 beforeAll(async () => {
@@ -37,6 +44,8 @@ const every: [string, number, (slot: number) => boolean][] = [
   ['a whole page leaves', 800, (slot) => slot < 256 || slot >= 512],
   ['all but the last page leave', 1_000, (slot) => slot >= 768],
   ['all leave', 600, () => false],
+  ['two threads', 3_000, (slot) => slot !== 1_111],
+  ['two threads again', 2_600, (slot) => slot % 11 !== 5],
 ]
 
 it.each(every)('%s, of %i', (name, count, stays) => {
@@ -109,4 +118,40 @@ it('a device whose bytes are of another length stops it, and nothing is changed'
     store.transaction(() => renewGeneration(store, deriving, id, clock.now, () => true)),
   ).toThrow('not whole')
   expect(keyringRow(store, id).generation).toBe(generation)
+})
+
+it('no key is left in memory, neither when it is done nor when somebody’s place cannot be judged', () => {
+  const { store, keys, trust, clock } = tenant
+  const deriving = { root: keys.root, tenant: trust.tenant }
+  const rules = trust.body.clients.sans
+  const { id } = createKeyring(store, { name: 'wiped', rules }, clock.now)
+  fillKeyring(store, id, 2_100)
+  // The key of the generation as it was given, and the memory that is wiped.
+  const given: { kek: Bytes; memory: Buffer }[] = []
+  const pages = Math.ceil(2_100 / 256)
+  vi.mocked(wrapBeside).mockImplementation(({ memory }) => {
+    const kek = new Uint8Array(memory.slice(4 * (1 + pages), 4 * (1 + pages) + 32)).slice()
+    given.push({ kek, memory: Buffer.from(memory) })
+  })
+  const salts = store.all<{ channel_salt: Bytes; package_hash: Bytes }>(
+    'SELECT channel_salt, package_hash FROM devices d JOIN members m ON m.device = d.key_id WHERE m.keyring = ?',
+    id,
+  )
+  store.transaction(() => renewGeneration(store, deriving, id, clock.now, () => true))
+  expect(hex(given[0]!.kek)).toBe(hex(currentKek(store, deriving, id)))
+  let asked = 0
+  const fails = (): boolean => {
+    if (asked++ > 2_000) throw new Error('no verdict')
+    return true
+  }
+  expect(() =>
+    store.transaction(() => renewGeneration(store, deriving, id, clock.now, fails)),
+  ).toThrow('no verdict')
+  expect(given).toHaveLength(2)
+  const channels = salts.map((one) =>
+    keys.root.mac(channelInput(fromBase32(trust.tenant), one.package_hash, one.channel_salt)),
+  )
+  for (const { kek, memory } of given)
+    for (const key of [kek, channels[0]!, channels[300]!, channels.at(-1)!])
+      expect(memory.includes(Buffer.from(key))).toBe(false)
 })
