@@ -28,12 +28,13 @@ interface PageRow {
   roots: string
 }
 
+/** A cross join, so that members are the outer loop and come by slot; all lists are in the same order anyway. */
 const PAGE = `SELECT
     CAST(group_concat(d.key_id || d.package_hash || d.channel_id || d.welcome_hash || d.channel_salt, '') AS BLOB) AS bytes,
     json_group_array(m.slot) AS slots, json_group_array(d.uri) AS uris,
     json_group_array(d.expires) AS expires, json_group_array(d.root) AS roots
-  FROM (SELECT slot, device FROM members WHERE keyring = ? AND slot >= ? AND slot < ? ORDER BY slot) m
-    JOIN devices d ON d.key_id = m.device`
+  FROM members m CROSS JOIN devices d ON d.key_id = m.device
+  WHERE m.keyring = ? AND m.slot >= ? AND m.slot < ?`
 
 const numbers = (json: string): number[] => JSON.parse(json) as number[]
 
