@@ -132,13 +132,14 @@ export async function signCatalog(
   return { ...plan, expires, envelope: await signWithAuthority('catalog', body, signers) }
 }
 
-/** Stores a catalog, and that it was signed. Call it in a transaction. */
+/** Stores a catalog, and that it was signed; not one that was overtaken, since numbers rise in the log. Call it in a transaction. */
 export function storeCatalog(
   store: Store,
   { envelope, expires, manifests, number }: SignedCatalog,
   trust: TrustDocument,
   now: number,
 ): void {
+  if ((lastCatalog(store)?.number ?? 0) > number) return
   store.run(
     'INSERT INTO catalogs VALUES (?, ?, ?, ?, ?, ?)',
     number,

@@ -163,7 +163,10 @@ export async function publish(
     const { change, plan } = await publishKeyrings(store, keys, trust, now)
     const signed = await signCatalog(store, keys.authority, trust, now, plan)
     const issuers = await signerIssuers(keys, trust)
-    const body = allocateHead(store, trust, log, { change, signed }, now, lifetime, issuers)
+    // Of a transaction that fails, nothing was written.
+    const seen = structuredClone(log)
+    const body = allocateHead(store, trust, seen, { change, signed }, now, lifetime, issuers)
+    Object.assign(log, seen)
     if (body === null) continue
     const { key, certificates } = keys.signer
     const signer = sha256(certificates[0]!)

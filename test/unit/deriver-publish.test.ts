@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
 import { createKeyring, rotateKeyring } from '../../deriver/keyrings.ts'
 import { rotateDue } from '../../deriver/schedule.ts'
-import { emptyLog, readLog } from '../../deriver/log.ts'
+import { emptyLog, logLeaves, readLog, shownLog } from '../../deriver/log.ts'
 import { currentKek, renewGeneration } from '../../deriver/members.ts'
 import { pruneObjects } from '../../deriver/objects.ts'
 import { publish } from '../../deriver/publish.ts'
@@ -18,7 +18,9 @@ import { decodeBundle } from '../../shared/bundle.ts'
 import { type Bytes, fromBase32, hex } from '../../shared/bytes.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { decodeJson } from '../../shared/json.ts'
+import { decodeEntry } from '../../shared/log.ts'
 import { verifyHead } from '../../shared/release.ts'
+import { signBytes, type RemoteSigningKey } from '../../shared/signature.ts'
 import { treeRoot } from '../../shared/tree.ts'
 import { makeClient, makeRequest } from '../lib/tenant.ts'
 import { ask, codeOf, deriving, leaves, notes, ring, tenant, useTenant } from '../lib/deriver.ts'
@@ -56,6 +58,24 @@ describe('numbers', () => {
     const version = store.counter('head')
     const { version: next } = await publish(store, keys, trust, emptyLog(), clock.now, 3_600)
     expect(next).toBe(version + 1)
+  })
+
+  it('[deriver-7] an entry of a transaction that failed is under no later head', async () => {
+    const { store, keys, trust, clock } = tenant
+    const log = emptyLog()
+    const full: Store = {
+      ...store,
+      transaction: (work) =>
+        store.transaction(() => {
+          const done = work()
+          if (store.get('SELECT 1 FROM heads') !== undefined) throw new Error('the disk is full')
+          return done
+        }),
+    }
+    await expect(publish(full, keys, trust, log, clock.now, 3_600)).rejects.toThrow('full')
+    rotateKeyring(store, 'notes', clock.now)
+    await publish(store, keys, trust, log, clock.now, 3_600)
+    expect(shownLog(store)).toEqual(readLog(store, emptyLog()))
   })
 
   it('[deriver-2] trust documents come from the own database and are verified when it is opened', async () => {
@@ -115,6 +135,33 @@ describe('two services on one store', () => {
       .map((row) => row.catalog)
     expect(catalogs.length).toBeGreaterThan(4)
     expect(catalogs).toEqual(catalogs.toSorted((a, b) => a - b))
+  })
+
+  it('[log-2] a catalog that was signed too slowly is not noted behind one with a higher number', async () => {
+    const { store, keys, trust, clock } = tenant
+    const [key] = keys.authority
+    let signNow = (): void => {}
+    const asked = Promise.withResolvers<void>()
+    const slow: RemoteSigningKey = {
+      ...key!,
+      sign: async (data) => {
+        await new Promise<void>((resolve) => {
+          signNow = resolve
+          asked.resolve()
+        })
+        return signBytes(key!, data)
+      },
+    }
+    const late = publish(store, { ...keys, authority: [slow] }, trust, emptyLog(), clock.now, 3_600)
+    await asked.promise
+    rotateKeyring(store, 'notes', clock.now)
+    await publish(store, keys, trust, emptyLog(), clock.now, 3_600)
+    signNow()
+    await late
+    const numbers = [...logLeaves(store)].map(decodeEntry).flatMap((entry) => {
+      return entry.event === 'catalog-signed' ? [entry.number] : []
+    })
+    expect(numbers).toEqual([2])
   })
 
   it('a change while a head is signed is due at once, not at the next heartbeat', async () => {
