@@ -97,8 +97,9 @@ export class Deliveries {
       const found = this.#item(row, keyring, ask.package, ask.slots[i] ?? 0, held)
       if (found === undefined) continue
       const { item, isComplete, place } = found
-      // The release goes as base64url, which is longer.
-      size += 8_192 + lengthOf(item.bundle, item.manifest, item.release, item.release)
+      // Release and welcome go as base64url, which is longer; what is called a welcome may be any object.
+      const { bundle, manifest, release, welcome } = item
+      size += 8_192 + lengthOf(bundle, manifest, release, release, welcome, welcome)
       // The client asks again for what did not fit.
       if (size > MAX_DELIVERY) break
       isNew ||= !isComplete

@@ -150,11 +150,12 @@ async function bundleOf(world: World, keyring: Keyring, pad: number): Promise<By
 async function membersOf(
   world: World,
   keyring: Keyring,
+  given?: Bytes,
 ): Promise<{ tree: PagedTree; welcomes: Bytes[] }> {
   const own: Bytes[] = []
   const sealed: Bytes[] = []
   for (const client of keyring.members) {
-    const welcome = await welcomeOf(world, client)
+    const welcome = given ?? (await welcomeOf(world, client))
     sealed.push(welcome)
     own.push(
       encodeMember({
@@ -191,6 +192,8 @@ export interface PublishOptions {
   now?: number
   /** How many more entries each bundle has. */
   pad?: number
+  /** In place of every client's. */
+  welcome?: Bytes
 }
 
 function sorted(leaves: Bytes[]): PagedTree {
@@ -217,7 +220,7 @@ export async function publish(
   for (const keyring of keyrings) {
     const manifest = await manifestOf(world, keyring)
     const bundle = await bundleOf(world, keyring, options.pad ?? 0)
-    const members = await membersOf(world, keyring)
+    const members = await membersOf(world, keyring, options.welcome)
     const last = keyring.versions.at(-1)!
     const contents: Omit<Release, 'log'> = {
       bundle: sha256(bundle),

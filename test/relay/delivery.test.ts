@@ -307,6 +307,21 @@ describe('delivery', () => {
       6 - given,
     )
   })
+
+  it('answers no more than a client reads, whatever a deriver calls a welcome', async () => {
+    const own = await makeWorld()
+    await enrol(relay, own)
+    const client = await makeClient(own, 'ann')
+    const keyrings = Array.from({ length: 8 }, (_, i) => makeKeyring(`odd ${i}`, [client]))
+    const odd = await publish(own, keyrings, { welcome: new Uint8Array(1_400_000) })
+    for (const body of odd.objects)
+      await send(relay, paths.objects(own.tenant), own.deriver, batchOf(body))
+    expect((await pushHead(relay, own, odd, null)).status).toBe(204)
+    const ids = keyrings.map(({ id }) => id)
+    const answer = await askDelivery(relay, own, client, ids)
+    expect(answer.status).toBe(200)
+    expect(answer.body.length).toBeLessThan(8_388_608)
+  })
 })
 
 function batchOf(body: Bytes): { body: Bytes; type: string } {
