@@ -129,9 +129,9 @@ export async function verifySignature(
     return false
   const node = nodeCrypto()
   if (!node) return subtle().verify(ALGORITHM[key.alg], key.key, signature, data)
-  // By the same OpenSSL as WebCrypto's there, which hands each signature to another thread and back.
+  // By the same library as WebCrypto's there, which hands each signature to another thread and back. Not each knows hashes by the names of WebCrypto.
   const object = { key: node.KeyObject.from(key.key), dsaEncoding: 'ieee-p1363' }
-  return node.verify(ALGORITHM[key.alg].hash, data, object, signature)
+  return node.verify(ALGORITHM[key.alg].hash && 'sha256', data, object, signature)
 }
 
 /** Signature of `data`: 64 bytes, as {@link verifySignature} takes it. */

@@ -235,6 +235,15 @@ it.skipIf(!hasWebCrypto)('on Node no signature is sent to another thread', async
   expect(verify).not.toHaveBeenCalled()
 })
 
+it.skipIf(!hasWebCrypto)('Node is told of hashes by the names that it gives them', async () => {
+  const node = process.getBuiltinModule('node:crypto')
+  const verify = vi.spyOn(node, 'verify')
+  const signing = await generateSigningKey('ES256', false)
+  const signature = await signBytes(signing, data)
+  expect(await verifySignature(await importVerifyKey(signing.spki), signature, data)).toBe(true)
+  expect(node.getHashes()).toContain(verify.mock.calls[0]?.[0])
+})
+
 describe('ECDSA in DER', () => {
   it('converts both ways', () => {
     for (const [r, s] of [
