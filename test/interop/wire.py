@@ -93,8 +93,12 @@ def parse_json(data, limit):
     def constant(_):
         raise ValueError
 
+    def number(form):
+        value = float(form)
+        return int(value) if value.is_integer() else value
+
     try:
-        return json.loads(data.decode('utf-8'), parse_constant=constant)
+        return json.loads(data.decode('utf-8'), parse_constant=constant, parse_float=number)
     except (ValueError, RecursionError):
         raise Refused('ERR_MALFORMED', 'not JSON') from None
 

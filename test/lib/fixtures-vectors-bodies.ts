@@ -47,6 +47,7 @@ export function deliveryBodies(item: BodyItem): Vector[] {
   return [
     item('a delivery', body, 'ok', output),
     item('a delivery whose JSON has white space', edited('{', '{ '), 'ok', output),
+    item('a delivery with a length in another form', edited('"bundle":7', '"bundle":0.7e1'), 'ok', output), // prettier-ignore
     item('[dec-4] no length', body.slice(0, 3), 'ERR_MALFORMED'),
     item('[dec-4] a JSON longer than the body', concat(u32(body.length - 3), body.slice(4)), 'ERR_MALFORMED'), // prettier-ignore
     item('[dec-4] a byte too few', body.slice(0, -1), 'ERR_MALFORMED'),
