@@ -165,7 +165,7 @@ export class Reader {
   /** The next bytes must be these. */
   expect(bytes: Uint8Array, what: string): void {
     if (!equal(this.take(Math.min(bytes.length, this.left)), bytes)) {
-      throw new KeyferryError('ERR_MALFORMED', `does not begin as a ${what}`)
+      throw new KeyferryError('ERR_MALFORMED', `not a ${what}`)
     }
   }
 

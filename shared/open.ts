@@ -161,7 +161,7 @@ async function openCatalog(
   }
   // PROTOCOL [catalog-1]
   if (last === null || !equal(last.trust.hash, trust.hash))
-    throw new KeyferryError('ERR_HASH', 'no catalog with a new trust document')
+    throw new KeyferryError('ERR_HASH', 'a new catalog is missing')
   return last.catalog
 }
 

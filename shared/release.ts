@@ -50,7 +50,7 @@ export type Release = Infer<typeof releaseSchema>
 export function requireLogged({ log }: Release, head: HeadBody): void {
   // PROTOCOL [log-3]
   if (log >= head.log.size)
-    throw new KeyferryError('ERR_UNLOGGED', `entry ${log} in a log of ${head.log.size}`)
+    throw new KeyferryError('ERR_UNLOGGED', `entry ${log} of ${head.log.size}`)
 }
 
 /** Decodes a release. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_NOT_CANONICAL`, `ERR_SCHEMA`. */
@@ -139,11 +139,11 @@ export function requireTrust(head: HeadBody, trust: TrustDocument): void {
   if (head.trust.number < trust.body.number) {
     throw new KeyferryError(
       'ERR_ROLLBACK',
-      `the head is under trust document ${head.trust.number} of ${trust.body.number}`,
+      `trust document ${head.trust.number} of ${trust.body.number}`,
     )
   }
   if (head.trust.number > trust.body.number)
-    throw new KeyferryError('ERR_HASH', 'a newer trust document was not delivered')
+    throw new KeyferryError('ERR_HASH', 'a trust document is missing')
   if (!equal(head.trust.hash, trust.hash))
     throw new KeyferryError('ERR_FORK', 'the head is under another trust document')
   // PROTOCOL [open-6]

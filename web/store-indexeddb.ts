@@ -127,11 +127,14 @@ function createStore(connection: Connection, name: string): Store {
   /** The highest revision that was written here or that another tab told of. */
   let heard = 0
   let looked = performance.now()
+  /** What was read or written last: states are replaced, never changed. */
+  let last: StoredState | null = null
   news.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
     if (typeof data === 'number' && data > heard) heard = data
   })
   connection.onClose = () => {
     heard = 0
+    last = null
   }
   const open = (): Promise<IDBDatabase> => connection.open()
   const get = async <T>(key: string): Promise<T | undefined> => {
@@ -169,10 +172,16 @@ function createStore(connection: Connection, name: string): Store {
 
   return {
     exportsKeys: false,
-    read: async () => checkFormat(await get<StoredState>(KEY)),
+    async read() {
+      // A browser takes longer to make the keys of a state anew than to check all signatures of a delivery.
+      if (last === null || (await get(REVISION)) !== last.revision)
+        last = checkFormat(await get<StoredState>(KEY))
+      return last
+    },
     async write(state) {
       try {
         await write(await open(), state)
+        last = state
         heard = Math.max(heard, state.revision)
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has none
         news.postMessage(state.revision)

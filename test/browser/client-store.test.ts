@@ -1,5 +1,5 @@
 // The store of browsers, in a real one: keys survive a reload and cannot be read.
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createHpke } from '../../shared/hpke.ts'
 import { generateRecipient } from '../../web/package.ts'
 import { openIndexedDbStore } from '../../web/store-indexeddb.ts'
@@ -55,6 +55,16 @@ describe('a database that the browser or another tab takes away', () => {
     expect((await (await openIndexedDbStore(name)).read())!.revision).toBe(1)
   })
 
+  it('that somebody fills again up to the same revision is read anew', async () => {
+    const name = crypto.randomUUID()
+    const store = await openIndexedDbStore(name)
+    await store.write({ ...emptyState(), revision: 7, tenant: 'before' })
+    expect((await store.read())!.tenant).toBe('before')
+    await remove(name)
+    await (await openIndexedDbStore(name)).write({ ...emptyState(), revision: 7, tenant: 'after' })
+    expect((await store.read())!.tenant).toBe('after')
+  })
+
   it('of a newer version of the library is ERR_IO, not an empty one', async () => {
     const name = crypto.randomUUID()
     const store = await openIndexedDbStore(name)
@@ -88,6 +98,23 @@ it('news that were not told are found all the same', async () => {
     })
   })
   await expect.poll(() => store.hasNewer!(0), { timeout: 5_000 }).toBe(true)
+})
+
+it('what was read or written last is not read again', async () => {
+  const name = crypto.randomUUID()
+  const [one, other] = [await openIndexedDbStore(name), await openIndexedDbStore(name)]
+  const get = vi.spyOn(IDBObjectStore.prototype, 'get')
+  onTestFinished(() => get.mockRestore())
+  const reads = async (): Promise<number> => {
+    get.mockClear()
+    await one.read()
+    return get.mock.calls.filter(([key]) => key === 'client').length
+  }
+  await one.write({ ...emptyState(), revision: 1 })
+  expect(await reads()).toBe(0)
+  await other.write({ ...emptyState(), revision: 2 })
+  expect([await reads(), await reads()]).toEqual([1, 0])
+  expect((await one.read())!.revision).toBe(2)
 })
 
 describe('a turn', () => {
