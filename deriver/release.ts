@@ -11,6 +11,7 @@ import {
   type BundleEntry,
 } from '../shared/bundle.ts'
 import { equal, fromBase32, hex, type Bytes } from '../shared/bytes.ts'
+import { KeyferryError } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { encodeJson } from '../shared/json.ts'
 import {
@@ -52,17 +53,27 @@ function logIndex(store: Store, row: KeyringRow, contents: Omit<Release, 'log'>)
 
 const NO_SALT = new Uint8Array()
 
-/** What a manifest and a bundle are made of. Bytes cost the most to read: of a thousand versions the same keyring, and salts that they do not have, are left out. */
+const NONCE = 16
+
+/** What a manifest and a bundle are made of. Bytes cost the most to read: the nonces come as one, the same keyring and salts that versions do not have are left out. */
 function versionsOf(store: Store, keyring: Bytes): Version[] {
   const rows = store.all<Version>(
-    `SELECT incarnation, version, algorithm, nonce, nullif(salt, x'') AS salt, key_id, encrypt_from, encrypt_until,
+    `SELECT incarnation, version, algorithm, nullif(salt, x'') AS salt, key_id, encrypt_from, encrypt_until,
        decrypt_until, state, root, sealed, committed, bundled
        FROM versions WHERE keyring = ? ORDER BY incarnation, version`,
     keyring,
   )
-  for (const row of rows) {
+  const { nonces } = store.get<{ nonces: Bytes | null }>(
+    `SELECT CAST(group_concat(nonce, '' ORDER BY incarnation, version) AS BLOB) AS nonces
+       FROM versions WHERE keyring = ?`,
+    keyring,
+  )!
+  if ((nonces?.length ?? 0) !== NONCE * rows.length)
+    throw new KeyferryError('ERR_STATE', 'a version of a keyring is not whole')
+  for (const [i, row] of rows.entries()) {
     row.keyring = keyring
     row.salt ??= NO_SALT
+    row.nonce = nonces!.subarray(NONCE * i, NONCE * (i + 1))
   }
   return rows
 }

@@ -44,7 +44,7 @@ export function curvesOf(lines: readonly Line[]): Map<string, { x: number; y: nu
 setFlagsFromString('--expose-gc')
 // What is compiled stays, whatever is collected.
 setFlagsFromString('--no-flush-bytecode')
-const collect = runInNewContext('gc') as () => void
+const collect = runInNewContext('gc') as (options?: { type: 'minor' }) => void
 // What runs in pages, too, finds it where Chromium has it under these flags.
 Object.assign(globalThis, { gc: collect })
 
@@ -64,9 +64,12 @@ export async function cpu(work: () => Promise<unknown>): Promise<number> {
   return spent() - before
 }
 
-/** Collects what others have left, and waits until the engine's own threads have swept it up: whoever comes next would pay for both. */
+/**
+ * Collects what others have left, and waits until the engine's own threads have swept it up: whoever comes next would pay for both. The young garbage alone: with
+ * all of it goes what compiled code holds weakly, and the code; to make that again takes whoever is quick longer than the turn.
+ */
 async function settle(): Promise<void> {
-  collect()
+  collect({ type: 'minor' })
   for (let i = 0; i < 50; i++) {
     const before = spent()
     await new Promise((resolve) => setTimeout(resolve, 10))
