@@ -1,6 +1,6 @@
 /**
- * Chunks of messages opened by Node's own crypto, loaded on Node alone: WebCrypto there takes longer to hand 16 KiB to another thread and back than this takes to
- * decrypt them. To encrypt them it would be no quicker: the tag has to be put behind in other memory.
+ * Chunks of messages by Node's own crypto, loaded on Node alone: WebCrypto there takes longer to hand 16 KiB to another thread and back than this takes to
+ * encrypt or decrypt them.
  */
 import type { Bytes } from './bytes.ts'
 import { TAG_LENGTH, type ChunkCipher } from './chunk.ts'
@@ -20,8 +20,29 @@ async function rest(): Promise<void> {
 let count = 0
 let pause: Promise<void> | undefined
 
+/** Of many messages beside one another, too. */
+async function takeTurns(): Promise<void> {
+  if (++count % TURN === 0) pause = rest()
+  // Whoever works on other chunks beside this one waits as well.
+  await pause
+}
+
+/** Encrypts chunks. `raw` is not used any more when it returns. */
+export function encrypt({ createSecretKey, createCipheriv }: NodeCrypto, raw: Bytes): ChunkCipher {
+  const key = createSecretKey(raw)
+  return async (iv, chunk) => {
+    const cipher = createCipheriv(CIPHER, key, iv, OPTIONS)
+    const sealed = new Uint8Array(chunk.length + TAG_LENGTH)
+    sealed.set(cipher.update(chunk))
+    cipher.final()
+    sealed.set(cipher.getAuthTag(), chunk.length)
+    await takeTurns()
+    return sealed.buffer
+  }
+}
+
 /** Decrypts chunks. Rejects for what does not decrypt. `raw` is not used any more when it returns. */
-export function createNodeDecipher(
+export function decrypt(
   { createSecretKey, createDecipheriv }: NodeCrypto,
   raw: Bytes,
 ): ChunkCipher {
@@ -32,9 +53,7 @@ export function createNodeDecipher(
     const { buffer, byteOffset, length } = cipher.update(chunk.subarray(0, -TAG_LENGTH))
     // Throws for another tag: before that, nobody has a byte.
     cipher.final()
-    if (++count % TURN === 0) pause = rest()
-    // Whoever works on other chunks beside this one waits as well.
-    await pause
+    await takeTurns()
     return length === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + length)
   }
 }

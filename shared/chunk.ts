@@ -62,16 +62,15 @@ export async function deriveChunkStep(
   )
   // Whoever needs it hears of it; whoever fails before that does not.
   commitment.catch(() => {})
-  const opens = usage === 'decrypt'
   const raw = t1.subarray(0, 32)
-  const node = opens && nodeCrypto()
+  const node = nodeCrypto()
   const cipher = node
-    ? (await import('./chunk-node.ts')).createNodeDecipher(node, raw)
+    ? (await import('./chunk-node.ts'))[usage](node, raw)
     : await importCipher(usage, raw)
   t1.fill(0)
 
   const fail = (error: unknown): never => {
-    throw opens ? new KeyferryError('ERR_OPEN') : error
+    throw usage === 'decrypt' ? new KeyferryError('ERR_OPEN') : error
   }
   const step: ChunkStep = (chunk, index) => {
     // One of its own for every call, whenever that reads it.

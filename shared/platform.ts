@@ -23,9 +23,10 @@ export function subtle(): SubtleCrypto {
   return found
 }
 
-/** Of Node's crypto, what opens chunks of messages and verifies signatures. */
+/** Of Node's crypto, what encrypts and decrypts chunks of messages and verifies signatures. */
 export interface NodeCrypto {
   createSecretKey: (key: Uint8Array) => unknown
+  createCipheriv: MakeCipher
   createDecipheriv: MakeCipher
   KeyObject: { from: (key: CryptoKey) => object }
   verify: (
@@ -42,6 +43,7 @@ type MakeCipher = (name: string, key: unknown, iv: Uint8Array, options: object) 
 interface NodeCipher {
   update(data: Uint8Array): Uint8Array<ArrayBuffer>
   final(): Uint8Array
+  getAuthTag(): Uint8Array
   setAuthTag(tag: Uint8Array): void
 }
 
