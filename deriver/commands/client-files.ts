@@ -20,6 +20,25 @@ export async function openInput(path: string | undefined): Promise<Readable> {
   }
 }
 
+/** The same for a client. Node's own adapter throws, past everybody, where there is more data of what was cancelled. */
+export function streamOf(input: Readable): ReadableStream<Uint8Array> {
+  // Whoever reads hears of it, also where it fails before that.
+  input.on('error', () => {})
+  const parts = input[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await parts.next()
+        if (done === true) controller.close()
+        else controller.enqueue(value)
+      },
+      // At once: what was asked for may never come.
+      cancel: () => void input.destroy(),
+    },
+    { highWaterMark: 0 },
+  )
+}
+
 /** Writes all of it to a file, or none; or to standard output. Returns the number of bytes. Throws `ERR_IO` and what the stream throws. */
 export async function write(
   stream: ReadableStream<Uint8Array>,

@@ -1,8 +1,7 @@
 /** A client's commands: files and pipes through a keyring. What they need is loaded when they run, and is nothing of a deriver. */
-import { Readable } from 'node:stream'
 import { type Keyring, type Sender } from '../../web/index.ts'
 import { CLIENT_HELP, CLIENT_HINTS, CLIENT_OPTIONS, type ClientOptions } from './client.ts'
-import { COMMON_HELP, openInput, senderLine, withKeyring, write } from './client-files.ts'
+import { COMMON_HELP, openInput, senderLine, streamOf, withKeyring, write } from './client-files.ts'
 import { command, FLAG, number, TEXT, usage, type Command, type Invocation } from './definition.ts'
 import { rewrapCommand } from './rewrap.ts'
 import { signatureCommands } from './signatures.ts'
@@ -23,7 +22,7 @@ async function run(
   if (options.json === true && options.out === undefined) usage('--json needs --out')
   return withKeyring(invocation, async (notes) => {
     const input = await openInput(operands[0])
-    const bytes = await write(pipe(notes, Readable.toWeb(input) as never), options.out)
+    const bytes = await write(pipe(notes, streamOf(input)), options.out)
     const sender = signed()
     const done = { bytes, file: options.out, keyring: notes.name, ...(sender && { sender }) }
     if (options.json === true) out(JSON.stringify(done))

@@ -2,11 +2,11 @@
 import { type BigIntStats } from 'node:fs'
 import { open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { Readable } from 'node:stream'
 import { type Bytes } from '../../shared/bytes.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { MESSAGE_HEADER_LENGTH, parseMessageHeader } from '../../shared/message.ts'
 import { type Keyring } from '../../web/index.ts'
+import { streamOf } from './client-files.ts'
 
 /** `due`: it would be encrypted again, were this not a dry run. */
 export type Outcome = 'rewrapped' | 'due' | 'kept'
@@ -126,7 +126,7 @@ async function replace(
   const beside = `${path}.${process.pid}.rewrap`
   try {
     const read = input.createReadStream({ start: 0, autoClose: false, highWaterMark: PIECE })
-    const message = Readable.toWeb(read) as unknown as ReadableStream<Uint8Array>
+    const message = streamOf(read)
     const plaintext = keyring.decryptStream(message, { context, minVersion, signal })
     const pieces = keyring.encryptStream(plaintext, { context, sign, signal })
     await writeBeside(beside, pieces, before, onBytes)

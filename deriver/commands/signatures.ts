@@ -1,9 +1,8 @@
 /** A client's commands for signatures beside files: sign, and verify who signed. */
-import { Readable } from 'node:stream'
 import { KeyferryError } from '../../shared/errors.ts'
 import { MAX_ENVELOPE } from '../../shared/limits.ts'
 import { CLIENT_HELP, CLIENT_HINTS, CLIENT_OPTIONS } from './client.ts'
-import { COMMON_HELP, openInput, senderLine, withKeyring, write } from './client-files.ts'
+import { COMMON_HELP, openInput, senderLine, streamOf, withKeyring, write } from './client-files.ts'
 import { command, FLAG, required, TEXT, usage, type Command } from './definition.ts'
 
 /** A file with a signature. Throws `ERR_IO`, and `ERR_TOO_LARGE` as soon as it is too large for one. */
@@ -43,7 +42,7 @@ example: keyferry sign contract.pdf --key me.key --certificate me.pem --context 
       const { context = '' } = options
       if (options.json === true && options.out === undefined) usage('--json needs --out')
       return withKeyring(invocation, async (notes) => {
-        const input = Readable.toWeb(await openInput(operands[0])) as never
+        const input = streamOf(await openInput(operands[0]))
         const signature = await notes.sign(input, { context, signal })
         const bytes = await write(new Blob([signature.slice()]).stream(), options.out)
         const done = { bytes, file: options.out, keyring: notes.name }
@@ -79,7 +78,7 @@ example: keyferry verify contract.pdf --signature contract.sig --context contrac
       const path = required(options.signature, 'signature')
       return withKeyring(invocation, async (notes) => {
         const signature = await readSignature(path)
-        const input = Readable.toWeb(await openInput(operands[0])) as never
+        const input = streamOf(await openInput(operands[0]))
         const allowRevoked = options['allow-revoked'] === true
         const asked = { context, signal, allowRevoked, ...(from !== undefined && { from }) }
         const sender = await notes.verify(signature, input, asked)
