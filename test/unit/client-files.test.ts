@@ -19,7 +19,7 @@ it.each([0, 1, 2, 3, 4, 5, 6])(
       const reader = streamOf(input).getReader()
       await reader.read()
       const more = reader.read()
-      for (let i = 0; i < steps; i++) await null
+      for (let i = 0; i < steps; i++) await Promise.resolve()
       await reader.cancel(new Error('refused'))
       expect((await more).done).toBe(true)
       await setImmediate()
