@@ -26,7 +26,8 @@ export const CLIENT_HINTS = {
   ERR_KEYRING: 'which keyrings does --config name?',
   ERR_MALFORMED: 'is the input a message as it was written, and are key and certificate PEM?',
   ERR_OPEN: 'is --context the same as when it was encrypted, and the message whole?',
-  ERR_CERT_REVOKED: 'with --allow-revoked it is reported, but nobody knows who signed, and when',
+  ERR_CERT_REVOKED:
+    'is it this client, it needs a new key and certificate; is it a sender, decrypt and verify report it with --allow-revoked, but nobody knows who signed, and when',
   ERR_HASH: 'are data and --context the same as when they were signed?',
   ERR_IO: 'are the paths right?',
   ERR_SCHEMA: 'is --config what keyferry app-config printed?',

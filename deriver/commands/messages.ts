@@ -42,8 +42,9 @@ export const messageCommands: Readonly<Record<string, Command>> = {
     hints: CLIENT_HINTS,
     help: `usage: keyferry encrypt [FILE] [--out FILE] [--config FILE] [--keyring NAME] [--sign] [options]
 
-Encrypts as a client of a keyring, under its newest version, data of any length. The key comes from the
-deriver through the relay the first time, and out of the state file as long as that is fresh.
+Encrypts as a client of a keyring, under the newest version that it knows, data of any length. The key comes
+from the deriver through the relay the first time, and out of the state file as long as that is fresh: up to an
+hour by default, in which it may not know of a rotation yet.
 
 ${CLIENT_HELP}
 ${OUT_HELP}
