@@ -109,7 +109,8 @@ export function readAudit(path: string): AuditSource {
       Array.from({ length: count }, () => read(next()))
     const envelope = (line: Bytes): Envelope => {
       const decoded = decodeEnvelope(line)
-      if (encodeEnvelope(decoded).length !== line.length) throw new KeyferryError('ERR_MALFORMED')
+      if (encodeEnvelope(decoded).length !== line.length)
+        throw new KeyferryError('ERR_MALFORMED', 'a document of another form')
       return decoded
     }
     const trust = many(header.trust, envelope)

@@ -56,7 +56,8 @@ function readDenied(path: string): Set<string> {
     if (statSync(path).size > MAX_DENY_FILE) throw new KeyferryError('ERR_TOO_LARGE')
     const lines = readFileSync(path, 'utf8').split(/\r?\n/)
     const ids = lines.map((line) => line.trim()).filter((line) => line !== '')
-    if (!ids.every((id) => /^[0-9a-f]{64}$/.test(id))) throw new KeyferryError('ERR_MALFORMED')
+    if (!ids.every((id) => /^[0-9a-f]{64}$/.test(id)))
+      throw new KeyferryError('ERR_MALFORMED', 'not a list of key ids')
     return new Set(ids)
   } catch (cause) {
     throw new KeyferryError('ERR_IO', `${path} is not a list of key ids`, { cause })

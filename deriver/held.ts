@@ -77,7 +77,7 @@ export async function readHeld(
     )
   }
   const trust = trusts.at(-1)
-  if (trust === undefined) throw new KeyferryError('ERR_TRUST_DOCUMENT')
+  if (trust === undefined) throw new KeyferryError('ERR_TRUST_DOCUMENT', 'none at all')
   const { crls, catalog } = documents
   if (documents.head === null || catalog === null)
     return { url, trusts, crls, head: null, rings: [] }

@@ -171,7 +171,7 @@ function logEntry(data: Bytes): Inspection {
 /** In this order; the first that parses says what it is. */
 const READERS: ((data: Bytes) => Inspection)[] = [
   (data) => {
-    if (!isMessage(data)) throw new KeyferryError('ERR_MALFORMED')
+    if (!isMessage(data)) throw new KeyferryError('ERR_MALFORMED', 'no message')
     return {
       kind: 'message',
       claims: {
@@ -221,7 +221,8 @@ const READERS: ((data: Bytes) => Inspection)[] = [
   }),
   (data) => {
     const magic = new TextDecoder().decode(data.subarray(0, 7))
-    if (magic !== 'KFTPAGE' && magic !== 'KFTINDX') throw new KeyferryError('ERR_MALFORMED')
+    if (magic !== 'KFTPAGE' && magic !== 'KFTINDX')
+      throw new KeyferryError('ERR_MALFORMED', 'no page of a tree')
     return {
       kind: magic === 'KFTPAGE' ? 'tree page' : 'tree index',
       claims: { hash: base64url(sha256(data)), bytes: data.length },

@@ -1,6 +1,6 @@
 /** Documents of the authority: signed by a number of its keys (docs/PROTOCOL.md, "Envelope"), and replaced with them. */
 import { hex, type Bytes } from './bytes.ts'
-import { digestOnce } from './digest.ts'
+import { digest, digestOnce } from './digest.ts'
 import { preAuthenticationEncoding, type Envelope } from './envelope.ts'
 import { KeyferryError } from './errors.ts'
 import { verifyKeyOf, verifySignature } from './signature.ts'
@@ -12,13 +12,13 @@ export interface Authority {
 }
 
 /**
- * Verifies an envelope signed by every one of these authorities. Throws `ERR_SIGNATURE`; a key that is in none of them,
+ * Verifies an envelope signed by every one of these authorities; its document hash. Throws `ERR_SIGNATURE`; a key that is in none of them,
  * a key that signs twice and a signature that does not verify are errors, not signatures that do not count.
  */
 export async function verifyByAuthorities(
   envelope: Envelope,
   authorities: readonly Authority[],
-): Promise<void> {
+): Promise<Bytes> {
   const pae = preAuthenticationEncoding(envelope.payloadType, envelope.payload)
   const listed = new Map<string, Bytes>()
   for (const authority of authorities)
@@ -43,4 +43,5 @@ export async function verifyByAuthorities(
     if (count < threshold)
       throw new KeyferryError('ERR_SIGNATURE', `signed by ${count} of ${threshold} authority keys`)
   }
+  return digest(pae)
 }

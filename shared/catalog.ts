@@ -1,5 +1,5 @@
 /** The catalog: the authority's one signature over all manifests (docs/PROTOCOL.md, "Manifest and catalog"). A client loads it with the first new one. */
-import { documentDigest, peekPayload, type Envelope, type Verified } from './envelope.ts'
+import { peekPayload, type Envelope, type Verified } from './envelope.ts'
 import { verifyByAuthorities } from './authority.ts'
 import { KeyferryError } from './errors.ts'
 import { MAX_AUTHORITY_LIFETIME } from './limits.ts'
@@ -23,10 +23,10 @@ export type Catalog = Verified<CatalogBody>
 export async function verifyCatalog(envelope: Envelope, trust: TrustDocument): Promise<Catalog> {
   const unverified = peekPayload(envelope, 'catalog', trust.tenant)
   // PROTOCOL [catalog-1]
-  await verifyByAuthorities(envelope, [trust.body.authority])
+  const hash = await verifyByAuthorities(envelope, [trust.body.authority])
   const body = catalogSchema(unverified, '')
   if (body.expiresAt <= body.issuedAt || body.expiresAt - body.issuedAt > MAX_AUTHORITY_LIFETIME) {
     throw new KeyferryError('ERR_LIFETIME', 'a catalog lives at most 400 days')
   }
-  return { body, envelope, hash: await documentDigest(envelope) }
+  return { body, envelope, hash }
 }

@@ -1,5 +1,26 @@
-/** All error codes (docs/PROTOCOL.md, "Errors"): those of errors.ts, and those that no client throws, which need not be in a page. */
+/** All error codes (docs/PROTOCOL.md, "Errors"): those of errors.ts, and those whose sentences need not be in a page. */
 import { CLIENT_CODES, KeyferryError, type ErrorCode } from './errors.ts'
+
+/** Codes that clients throw, too, and never without saying what is wrong. */
+export const SPOKEN_CODES = {
+  ERR_MALFORMED: 'not a well-formed document',
+  ERR_SCHEMA: 'a field is missing, unknown or of the wrong type',
+  ERR_CERT_PROFILE: 'the certificate does not fit the profile',
+  ERR_PATH_INVALID: 'no valid path to an anchor of the trust document',
+  ERR_SENDER: 'not a sender that this keyring or the caller takes',
+  ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document',
+  ERR_LIFETIME: 'a longer lifetime than the trust document allows',
+  ERR_ROLLBACK: 'older than what was already accepted',
+  ERR_FORK: 'two different documents carry the same number',
+  ERR_UNLOGGED: 'not in the audit log that the head commits to',
+  ERR_DOCUMENT_MISMATCH: 'not the document asked for',
+  ERR_SUITE: 'a suite that the trust document does not allow',
+  ERR_KEY_VERSION: 'no such key version, or one that may not be used so',
+  ERR_UNSUPPORTED: 'not supported by this version, or here',
+  ERR_ENROLMENT: 'the enrolment does not answer usefully',
+  ERR_UNAUTHORIZED: 'no signature or secret that is admitted here',
+  ERR_IO: 'cannot be read or written',
+} as const
 
 /** Codes that only derivers, relays, enrolments and tools throw. */
 export const SERVICE_CODES = {
@@ -31,8 +52,9 @@ export const SERVICE_CODES = {
 } as const
 
 /** Every code, with the sentence shown where no better one is at hand. */
-export const ERROR_CODES: typeof CLIENT_CODES & typeof SERVICE_CODES = {
+export const ERROR_CODES: typeof CLIENT_CODES & typeof SPOKEN_CODES & typeof SERVICE_CODES = {
   ...CLIENT_CODES,
+  ...SPOKEN_CODES,
   ...SERVICE_CODES,
 }
 

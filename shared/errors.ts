@@ -5,20 +5,16 @@
  * failed inside, so that no caller can build an oracle from it.
  */
 
-import type { SERVICE_CODES } from './error-codes.ts'
+import type { SERVICE_CODES, SPOKEN_CODES } from './error-codes.ts'
 
-/** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
+/** Codes that a client throws, with the sentence shown where no better one is at hand; error-codes.ts has the others. */
 export const CLIENT_CODES = {
   // The bytes of a document or file.
   ERR_TOO_LARGE: 'larger than this kind of document may be',
-  ERR_MALFORMED: 'not a well-formed document',
   ERR_NOT_CANONICAL: 'not in the one canonical encoding',
-  ERR_SCHEMA: 'a field is missing, unknown or of the wrong type',
   ERR_PAYLOAD_TYPE: 'a document of another type',
   ERR_TENANT: 'belongs to another tenant',
   // Who signed it.
-  ERR_CERT_PROFILE: 'the certificate does not fit the profile',
-  ERR_PATH_INVALID: 'no valid path to an anchor of the trust document',
   ERR_CERT_EXPIRED: 'a certificate is outside its validity',
   ERR_CERT_REVOKED: 'a certificate is revoked',
   ERR_CRL: 'no usable revocation list covers a certificate',
@@ -27,52 +23,39 @@ export const CLIENT_CODES = {
   ERR_SIGNATURE: 'the signature is not valid',
   ERR_WEAK_KEY: 'a weak or invalid public key',
   ERR_UNSIGNED: 'not signed by its sender',
-  ERR_SENDER: 'not a sender that this keyring or the caller takes',
   // Trust document.
-  ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document',
   ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows',
   // State and freshness.
   ERR_STALE: 'past its expiry',
   ERR_FUTURE: 'issued in the future',
-  ERR_LIFETIME: 'a longer lifetime than the trust document allows',
   ERR_CLOCK: 'the local clock was set back',
   ERR_INCARNATION: 'of another incarnation of the deriver',
-  ERR_ROLLBACK: 'older than what was already accepted',
-  ERR_FORK: 'two different documents carry the same number',
   ERR_HASH: 'not the document that the signed statement names',
-  ERR_UNLOGGED: 'not in the audit log that the head commits to',
-  ERR_DOCUMENT_MISMATCH: 'not the document asked for',
   // Keys.
-  ERR_SUITE: 'a suite that the trust document does not allow',
   ERR_NOT_RECIPIENT: 'made for another recipient',
   ERR_KEYRING: 'of another keyring',
-  ERR_KEY_VERSION: 'no such key version, or one that may not be used so',
   ERR_COMMITMENT: 'the key is not the one the authority committed to',
   ERR_OPEN: 'cannot be opened',
   ERR_UNKNOWN_KEY: 'under a key that this keyring does not have',
-  ERR_UNSUPPORTED: 'not supported by this version, or here',
   // Requests.
   ERR_DENIED: 'denied by the deriver',
   ERR_REMOVED: 'removed from the keyring by the deriver',
   ERR_PENDING: 'waiting for an administrator of the deriver',
   ERR_UNPROVEN: 'the relay says so, but no deriver signed it',
-  // Enrolment.
-  ERR_ENROLMENT: 'the enrolment does not answer usefully',
   // Transport.
   ERR_RELAY: 'the relay does not answer usefully',
   ERR_TIMEOUT: 'no answer in time',
   ERR_NOT_FOUND: 'not found',
-  ERR_UNAUTHORIZED: 'the request is not signed by an admitted certificate',
   ERR_QUOTA: 'over a limit of the tenant',
   ERR_INTERNAL: 'internal error',
   // Local state and tools.
   ERR_CLOSED: 'closed',
   ERR_STATE: 'the stored state cannot be used',
-  ERR_IO: 'cannot be read or written',
 } as const
 
 /** A stable error code. */
-export type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SERVICE_CODES
+export type ErrorCode =
+  keyof typeof CLIENT_CODES | keyof typeof SPOKEN_CODES | keyof typeof SERVICE_CODES
 
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 export class KeyferryError extends Error {
@@ -89,7 +72,7 @@ export class KeyferryError extends Error {
   )
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; hint?: string })
   constructor(code: ErrorCode, message?: string, options?: { cause?: unknown; hint?: string }) {
-    super(message ?? CLIENT_CODES[code as keyof typeof CLIENT_CODES], options)
+    super(message ?? CLIENT_CODES[code as keyof typeof CLIENT_CODES] ?? code, options)
     this.code = code
     this.hint = options?.hint
   }

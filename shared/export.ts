@@ -1,7 +1,6 @@
 /** Records of exports: the authority's word on where copies of a key version went (docs/PROTOCOL.md, "Export record"). */
 import { type Bytes } from './bytes.ts'
 import { peekPayload, type Envelope, type Verified } from './envelope.ts'
-import { documentHash } from './document-hash.ts'
 import { verifyByAuthorities } from './authority.ts'
 import { bytes, int, list, object, text, type Schema } from './schema.ts'
 import type { TrustDocument } from './trust.ts'
@@ -35,6 +34,6 @@ export async function verifyExport(
 ): Promise<Verified<ExportBody>> {
   const unverified = peekPayload(envelope, 'export', trust.tenant)
   // PROTOCOL [export-1]
-  await verifyByAuthorities(envelope, [trust.body.authority])
-  return { body: exportSchema(unverified, ''), envelope, hash: documentHash(envelope) }
+  const hash = await verifyByAuthorities(envelope, [trust.body.authority])
+  return { body: exportSchema(unverified, ''), envelope, hash }
 }

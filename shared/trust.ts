@@ -95,7 +95,7 @@ export async function verifyGenesis(envelope: Envelope, tenant: string): Promise
   if (base32(hash) !== tenant)
     throw new KeyferryError('ERR_TENANT', 'not the genesis trust document of this tenant')
   if (body.number !== 1 || body.tenant !== '' || body.previous.length !== 0)
-    throw new KeyferryError('ERR_TRUST_DOCUMENT')
+    throw new KeyferryError('ERR_TRUST_DOCUMENT', 'not the first trust document')
   await requireStrongKeys(body)
   await verifyByAuthorities(envelope, [body.authority])
   return { body, envelope, hash, tenant }
@@ -131,8 +131,7 @@ export async function verifySuccessor(
   requireNext(body, current)
   await requireStrongKeys(body)
   // PROTOCOL [trust-3]
-  await verifyByAuthorities(envelope, [current.body.authority, body.authority])
-  const hash = await documentDigest(envelope)
+  const hash = await verifyByAuthorities(envelope, [current.body.authority, body.authority])
   return { body, envelope, hash, tenant: current.tenant }
 }
 

@@ -78,7 +78,7 @@ export function enrollAt(url: string | URL, options: EnrollOptions = {}): Enroll
     } catch (cause) {
       signal?.throwIfAborted()
       const isRefusal = isKeyferryError(cause) && cause.code !== 'ERR_MALFORMED'
-      throw isRefusal ? cause : new KeyferryError('ERR_ENROLMENT', undefined, { cause })
+      throw isRefusal ? cause : new KeyferryError('ERR_ENROLMENT', 'no useful answer', { cause })
     }
   }
 

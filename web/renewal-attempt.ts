@@ -19,7 +19,7 @@ export async function attempt(
   } catch (cause) {
     failure = isKeyferryError(cause)
       ? cause
-      : new KeyferryError('ERR_ENROLMENT', undefined, { cause })
+      : new KeyferryError('ERR_ENROLMENT', 'the certificate was not renewed', { cause })
   }
   if (failure === undefined) return { failures: 0, notBefore: 0 }
   const gap = Math.min(FIRST_GAP * 2 ** failures, LONGEST_GAP)

@@ -11,7 +11,8 @@ const SENTENCES: Record<string, string> = {
   ERR_UNPROVEN: 'The relay says that this device is no member, but no deriver signed that.',
   ERR_UNAUTHORIZED: 'The relay does not admit this device’s certificate any more.',
   ERR_CERT_REVOKED: 'Acme revoked this device’s certificate.',
-  ERR_NEW_KEY: 'This name has a key in another browser, and that one has to agree.',
+  ERR_NEW_KEY:
+    'This name has a key in another browser, and that one has to agree. Another name works at once.',
   ERR_NOT_RECIPIENT: 'This device is not among the recipients.',
   ERR_ROLLBACK: 'The relay showed something older than what this browser has already accepted.',
   ERR_PATH_INVALID: 'The relay showed a statement that none of Acme’s CAs stands behind.',

@@ -549,18 +549,34 @@ const SERVICE_CODES: {
     readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
 };
-
-// shared/errors
-/** The codes that a client can throw, with the sentence shown where no better one is at hand; error-codes.ts has those of the other programs too. */
-const CLIENT_CODES: {
-    readonly ERR_TOO_LARGE: 'larger than this kind of document may be';
+/** Codes that clients throw, too, and never without saying what is wrong. */
+const SPOKEN_CODES: {
     readonly ERR_MALFORMED: 'not a well-formed document';
-    readonly ERR_NOT_CANONICAL: 'not in the one canonical encoding';
     readonly ERR_SCHEMA: 'a field is missing, unknown or of the wrong type';
-    readonly ERR_PAYLOAD_TYPE: 'a document of another type';
-    readonly ERR_TENANT: 'belongs to another tenant';
     readonly ERR_CERT_PROFILE: 'the certificate does not fit the profile';
     readonly ERR_PATH_INVALID: 'no valid path to an anchor of the trust document';
+    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
+    readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
+    readonly ERR_LIFETIME: 'a longer lifetime than the trust document allows';
+    readonly ERR_ROLLBACK: 'older than what was already accepted';
+    readonly ERR_FORK: 'two different documents carry the same number';
+    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
+    readonly ERR_DOCUMENT_MISMATCH: 'not the document asked for';
+    readonly ERR_SUITE: 'a suite that the trust document does not allow';
+    readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
+    readonly ERR_UNSUPPORTED: 'not supported by this version, or here';
+    readonly ERR_ENROLMENT: 'the enrolment does not answer usefully';
+    readonly ERR_UNAUTHORIZED: 'no signature or secret that is admitted here';
+    readonly ERR_IO: 'cannot be read or written';
+};
+
+// shared/errors
+/** Codes that a client throws, with the sentence shown where no better one is at hand; error-codes.ts has the others. */
+const CLIENT_CODES: {
+    readonly ERR_TOO_LARGE: 'larger than this kind of document may be';
+    readonly ERR_NOT_CANONICAL: 'not in the one canonical encoding';
+    readonly ERR_PAYLOAD_TYPE: 'a document of another type';
+    readonly ERR_TENANT: 'belongs to another tenant';
     readonly ERR_CERT_EXPIRED: 'a certificate is outside its validity';
     readonly ERR_CERT_REVOKED: 'a certificate is revoked';
     readonly ERR_CRL: 'no usable revocation list covers a certificate';
@@ -569,44 +585,31 @@ const CLIENT_CODES: {
     readonly ERR_SIGNATURE: 'the signature is not valid';
     readonly ERR_WEAK_KEY: 'a weak or invalid public key';
     readonly ERR_UNSIGNED: 'not signed by its sender';
-    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
-    readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
     readonly ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows';
     readonly ERR_STALE: 'past its expiry';
     readonly ERR_FUTURE: 'issued in the future';
-    readonly ERR_LIFETIME: 'a longer lifetime than the trust document allows';
     readonly ERR_CLOCK: 'the local clock was set back';
     readonly ERR_INCARNATION: 'of another incarnation of the deriver';
-    readonly ERR_ROLLBACK: 'older than what was already accepted';
-    readonly ERR_FORK: 'two different documents carry the same number';
     readonly ERR_HASH: 'not the document that the signed statement names';
-    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
-    readonly ERR_DOCUMENT_MISMATCH: 'not the document asked for';
-    readonly ERR_SUITE: 'a suite that the trust document does not allow';
     readonly ERR_NOT_RECIPIENT: 'made for another recipient';
     readonly ERR_KEYRING: 'of another keyring';
-    readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
     readonly ERR_COMMITMENT: 'the key is not the one the authority committed to';
     readonly ERR_OPEN: 'cannot be opened';
     readonly ERR_UNKNOWN_KEY: 'under a key that this keyring does not have';
-    readonly ERR_UNSUPPORTED: 'not supported by this version, or here';
     readonly ERR_DENIED: 'denied by the deriver';
     readonly ERR_REMOVED: 'removed from the keyring by the deriver';
     readonly ERR_PENDING: 'waiting for an administrator of the deriver';
     readonly ERR_UNPROVEN: 'the relay says so, but no deriver signed it';
-    readonly ERR_ENROLMENT: 'the enrolment does not answer usefully';
     readonly ERR_RELAY: 'the relay does not answer usefully';
     readonly ERR_TIMEOUT: 'no answer in time';
     readonly ERR_NOT_FOUND: 'not found';
-    readonly ERR_UNAUTHORIZED: 'the request is not signed by an admitted certificate';
     readonly ERR_QUOTA: 'over a limit of the tenant';
     readonly ERR_INTERNAL: 'internal error';
     readonly ERR_CLOSED: 'closed';
     readonly ERR_STATE: 'the stored state cannot be used';
-    readonly ERR_IO: 'cannot be read or written';
 };
 /** A stable error code. */
-type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SERVICE_CODES;
+type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SPOKEN_CODES | keyof typeof SERVICE_CODES;
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 class KeyferryError extends Error {
     readonly name = "KeyferryError";

@@ -313,7 +313,7 @@ describe('answers', () => {
     expect(answer.json).toEqual({
       code: 'ERR_UNAUTHORIZED',
       status: 401,
-      title: 'the request is not signed by an admitted certificate',
+      title: 'no signature or secret that is admitted here',
       type: 'urn:keyferry:error:ERR_UNAUTHORIZED',
     })
   })

@@ -197,7 +197,7 @@ describe('an operation', () => {
     const relay = await serve((_, response) => response.writeHead(204).end())
     const { transport } = reach([relay, relay, relay])
     for (const error of [
-      new KeyferryError('ERR_IO'),
+      new KeyferryError('ERR_IO', 'full'),
       new KeyferryError('ERR_STATE'),
       new TypeError(),
     ]) {

@@ -103,7 +103,7 @@ export function createEnrolment(
     if (!(await once.use(body.nonce, expiresAt))) throw errorOf('ERR_REPLAY')
     // PROTOCOL [enrol-7]
     const [csr, ...others] = decodePem(body.csr, 'CERTIFICATE REQUEST')
-    if (others.length > 0) throw new KeyferryError('ERR_MALFORMED')
+    if (others.length > 0) throw new KeyferryError('ERR_MALFORMED', 'more than one request')
     const { spki } = await parseCsr(csr!)
     const id = await keyId(spki)
     const known = await ca.keysOf(uri)

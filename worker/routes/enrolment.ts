@@ -156,7 +156,8 @@ async function addTrust(call: Call): Promise<Response> {
     if (isStored) return empty(204)
   }
   if (!(await isKnownTo(envelope, trust.body.authority))) throw new KeyferryError('ERR_NOT_FOUND')
-  if (number <= trust.body.number) throw new KeyferryError('ERR_FORK')
+  if (number <= trust.body.number)
+    throw new KeyferryError('ERR_FORK', `not after ${trust.body.number}`)
   const next = await verifySuccessor(envelope, trust)
   const changesRules = !hasSameRules(trust.body, next.body)
   requireCode(await tenantOf(call).addTrust(stored(next), changesRules))
