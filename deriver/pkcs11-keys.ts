@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto'
 import { concat, equal, fromHex, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
-import { spkiPrefix, type SignatureAlgorithm, type RemoteSigningKey } from '../shared/signature.ts'
+import {
+  importVerifyKey,
+  spkiPrefix,
+  verifySignature,
+  type RemoteSigningKey,
+  type SignatureAlgorithm,
+} from '../shared/signature.ts'
 import { openToken, type Session, type Token } from './pkcs11.ts'
 import { P11, type Attribute, type Handle } from './pkcs11-module.ts'
 import { type Pkcs11Place } from './place.ts'
@@ -232,7 +238,7 @@ async function signWith(
   }
 }
 
-/** A signing key in a token. Throws `ERR_ROOT_KEY` and what a token throws. */
+/** A signing key in a token. Throws `ERR_ROOT_KEY`, `ERR_WEAK_KEY` and what a token throws; when it signs, too. */
 export async function pkcs11SigningKey(
   place: Pkcs11Place,
   directory: string,
@@ -247,5 +253,19 @@ export async function pkcs11SigningKey(
     const [point] = read(session, need(session, 'public', place.object), [P11.CKA_EC_POINT])
     return spkiOf(point!)
   })
-  return { alg, spki, sign: (data) => signWith(token, place.object, alg, data) }
+  const key = await importVerifyKey(spki)
+  return {
+    alg,
+    spki,
+    async sign(data) {
+      const signature = await signWith(token, place.object, alg, data)
+      // Stored and shown to clients, it would be refused by all of them.
+      if (!(await verifySignature(key, signature, data)))
+        throw new KeyferryError(
+          'ERR_ROOT_KEY',
+          `the token signs as ${place.object} with another key now, or wrongly`,
+        )
+      return signature
+    },
+  }
 }

@@ -109,6 +109,23 @@ describe.skipIf(hsmAbsent !== null)('an HSM', () => {
     expect(await verifySignature(verify, signature, utf8('what is not'))).toBe(false)
   })
 
+  it('a signature of another key that has its place in the token meanwhile is ERR_ROOT_KEY', async () => {
+    const place = fresh()
+    const key = await makeSigningKey(place, 'ES256', directory)
+    const token = await openToken(place, directory)
+    await token.use(({ module, session, found }) => {
+      module.C_FindObjectsInit(session, [{ type: P11.CKA_LABEL, value: place.object }])
+      const pair = module.C_FindObjects(session, 2)
+      module.C_FindObjectsFinal(session)
+      expect(pair).toHaveLength(2)
+      for (const handle of pair) module.C_DestroyObject(session, handle)
+      found.clear()
+    })
+    const next = await makeSigningKey(place, 'ES256', directory)
+    expect((await signBytes(next, utf8('x'))).length).toBe(64)
+    expect(await codeOf(signBytes(key, utf8('x')))).toBe('ERR_ROOT_KEY')
+  })
+
   it('a wrong PIN is tried once, also by the next process, and the right one then opens', () => {
     const own = mkdtempSync(join(hsm.directory, 'deriver-'))
     const bad = join(own, 'bad-pin')
