@@ -8,6 +8,7 @@ import { KeyferryError } from './errors.ts'
 import { digestOnce } from './digest.ts'
 import { lazily } from './lazy.ts'
 import { once } from './once.ts'
+import type { PathInput, VerifiedPath } from './path.ts'
 import {
   algorithmIdentifier,
   ecdsaFromDer,
@@ -99,6 +100,8 @@ export interface CaVerifier {
   (...signed: Parameters<typeof verifyCertificateSignature>): Promise<boolean>
   /** Reads what `parse` reads, which must depend on nothing but the bytes. */
   read?: <T>(parse: ReadDer<T>) => ReadDer<T>
+  /** Validates paths in place of `validatePath`: with a memory of its own. */
+  path?: (input: Omit<PathInput, 'maxIntermediates'>) => Promise<VerifiedPath>
 }
 
 /** Reads DER, as what is to be verified. */

@@ -7,7 +7,7 @@ import { type Crl } from './crl.ts'
 import { type CaVerifier } from './certificate-signature.ts'
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
-import { decodeJson, encodeJson } from './json.ts'
+import { canonicalJson, decodeJson, encodeJson } from './json.ts'
 import { MAX_CERTIFICATES, MAX_ENVELOPE } from './limits.ts'
 import { matchesSanRule, validatePath, type VerifiedPath } from './path.ts'
 import { bytes, list, object, oneOf, type Schema } from './schema.ts'
@@ -49,11 +49,19 @@ const decodeEnvelopeBody: Schema<Envelope> = object({
   signatures: list(object({ keyid: bytes(32), sig: bytes(64) }), 1, 32),
 })
 
+/** All names in an envelope, as canonical JSON has them. */
+const NAMES = ['certificates', 'keyid', 'payload', 'payloadType', 'sig', 'signatures']
+
+/** Canonical forms of envelopes that came in another document: what is kept of them. */
+const texts = new WeakMap<Envelope, string>()
+
 /** Schema of an envelope inside the body of an HTTP call. */
 export const envelopeSchema: Schema<Envelope> = (value, path) => {
   const envelope = decodeEnvelopeBody(value, path)
-  // As long as its canonical form: nothing in it has another spelling.
-  if (JSON.stringify(value).length > MAX_ENVELOPE) throw new KeyferryError('ERR_TOO_LARGE')
+  // Nothing in it has another spelling: in this order it is canonical.
+  const text = JSON.stringify(value, NAMES)
+  if (text.length > MAX_ENVELOPE) throw new KeyferryError('ERR_TOO_LARGE')
+  texts.set(envelope, text)
   return envelope
 }
 
@@ -64,7 +72,7 @@ export function decodeEnvelope(data: Bytes): Envelope {
 
 /** The one encoding of an envelope that stands alone. */
 export function encodeEnvelope(envelope: Envelope): Bytes {
-  return encodeJson(envelope)
+  return utf8(texts.get(envelope) ?? canonicalJson(envelope))
 }
 
 /** DSSE pre-authentication encoding. */
@@ -170,13 +178,14 @@ export async function verifyRole(
   const own = context.role === 'deriver' ? context.trust.derivers : context.trust.clients
   const other = context.role === 'deriver' ? context.trust.clients : context.trust.derivers
   // PROTOCOL [env-4]
-  const path = await validatePath({
-    certificates: [...certificates],
+  const { crls, now, verify } = context
+  const path = await (verify?.path ?? validatePath)({
+    certificates,
     anchors: own.anchors,
-    now: context.now,
+    now,
     eku: own.ekus,
-    crls: context.crls,
-    ...(context.verify === undefined ? {} : { verify: context.verify }),
+    crls,
+    ...(verify && { verify }),
   })
   // PROTOCOL [env-5]
   const matches = (rules: RoleRules): boolean =>

@@ -39,21 +39,30 @@ export function encodeJson(value: unknown): Bytes {
   return utf8(canonicalJson(value))
 }
 
-/** Parses JSON of at most `limit` bytes, in any form. For unsigned bodies of HTTP calls. */
-export function parseJson(bytes: Bytes, limit: number): unknown {
+function readText(bytes: Bytes, limit: number): string {
   // PROTOCOL [dec-1]
   if (bytes.length > limit) throw new KeyferryError('ERR_TOO_LARGE', `more than ${limit} bytes`)
+  return fromUtf8(bytes)
+}
+
+function parse(text: string): unknown {
   try {
-    return JSON.parse(fromUtf8(bytes)) as unknown
+    return JSON.parse(text) as unknown
   } catch (cause) {
     throw new KeyferryError('ERR_MALFORMED', 'not JSON', { cause })
   }
 }
 
+/** Parses JSON of at most `limit` bytes, in any form. For unsigned bodies of HTTP calls. */
+export function parseJson(bytes: Bytes, limit: number): unknown {
+  return parse(readText(bytes, limit))
+}
+
 /** Parses canonical JSON of at most `limit` bytes. Throws `ERR_TOO_LARGE`, `ERR_MALFORMED`, `ERR_NOT_CANONICAL`. */
 export function decodeJson(bytes: Bytes, limit: number): unknown {
-  const value = parseJson(bytes, limit)
+  const text = readText(bytes, limit)
+  const value = parse(text)
   // PROTOCOL [dec-2]
-  if (canonicalJson(value) !== fromUtf8(bytes)) throw new KeyferryError('ERR_NOT_CANONICAL')
+  if (canonicalJson(value) !== text) throw new KeyferryError('ERR_NOT_CANONICAL')
   return value
 }

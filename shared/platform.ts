@@ -53,7 +53,8 @@ export function nodeCrypto(): NodeCrypto | undefined {
     navigator?: { userAgent?: string }
     process?: { getBuiltinModule?: (name: string) => NodeCrypto }
   }
-  return !installed && navigator?.userAgent?.startsWith('Node')
-    ? process?.getBuiltinModule?.('node:crypto')
+  // In this order: a page pays for a look at its navigator.
+  return !installed && process?.getBuiltinModule && navigator?.userAgent?.startsWith('Node')
+    ? process.getBuiltinModule('node:crypto')
     : undefined
 }

@@ -65,12 +65,13 @@ export async function readBounded(
 ): Promise<Bytes> {
   if (response.body === null) return new Uint8Array()
   const reader = (response.body as ReadableStream<Bytes>).getReader()
-  // One buffer that grows: a body in many small parts costs what it holds, not what its parts cost. One in a single part is that part.
-  let buffer = new Uint8Array()
-  let length = 0
-  try {
+  const read = async (): Promise<Bytes> => {
+    // One buffer that grows: a body in many small parts costs what it holds, not what its parts cost. One in a single part is that part.
+    let buffer = new Uint8Array()
+    let length = 0
     for (;;) {
-      const { done, value } = await abortable(reader.read(), signal)
+      const { done, value } = await reader.read()
+      signal.throwIfAborted()
       if (done) return buffer.subarray(0, length)
       const end = length + value.length
       // PROTOCOL [dec-1]
@@ -86,6 +87,9 @@ export async function readBounded(
       }
       length = end
     }
+  }
+  try {
+    return await abortable(read(), signal)
   } finally {
     // Stops what is still coming; nobody waits for a stranger to agree.
     reader.cancel().catch(() => {})

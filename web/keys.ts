@@ -1,5 +1,6 @@
 /** The keys of one keyring, unwrapped when they are first used and never readable (docs/PROTOCOL.md [open-19], [open-20]). */
 import { type BundleEntry } from '../shared/bundle.ts'
+import { equal, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { type KeyringView } from '../shared/open.ts'
 import { checkVersion, unwrapName, unwrapVersion, type MessageKey } from '../shared/unwrap.ts'
@@ -28,18 +29,23 @@ function oncePerVersion<T>(make: (entry: BundleEntry) => Promise<T>) {
   }
 }
 
+/** The name that was unwrapped last: each bundle of a generation has the same one, wrapped to the same bytes. */
+const names = new WeakMap<CryptoKey, { wrapped: Bytes; name: Promise<string> }>()
+
 /** The keys of a bundle. Nothing is unwrapped yet. */
 export function openKeys(
   { bundle, manifest }: Pick<KeyringView, 'bundle' | 'manifest'>,
   kek: CryptoKey,
 ): Keys {
-  let name: Promise<string> | undefined
   const check = oncePerVersion((entry) => checkVersion(kek, entry, manifest))
   return {
     // Asked for at every message.
     name() {
-      name ??= unwrapName(kek, bundle)
-      name.catch(() => (name = undefined))
+      const known = names.get(kek)
+      if (known !== undefined && equal(known.wrapped, bundle.name)) return known.name
+      const name = unwrapName(kek, bundle)
+      names.set(kek, { wrapped: bundle.name.slice(), name })
+      name.catch(() => names.delete(kek))
       return name
     },
     check,

@@ -25,6 +25,7 @@ import {
   withoutEnded,
 } from './state.ts'
 import { createShared, emptyState, type Store, type StoredState } from './store.ts'
+import { rememberPath } from './path-memory.ts'
 import { listIn, type Post, type Transport } from './transport.ts'
 import type { Refused } from './evidence.ts'
 import type { Lists, ListsOptions } from './lists.ts'
@@ -65,8 +66,8 @@ type Which = 'current' | 'next'
 export class Session {
   readonly #options: SessionOptions
   readonly #unlocked: Unlocked
-  /** Checks signatures of CAs, and remembers them. */
-  readonly verify: CaVerifier = rememberSignatures()
+  /** Checks signatures of CAs and paths, and remembers them. */
+  readonly verify: CaVerifier = Object.assign(rememberSignatures(), { path: rememberPath() })
   #lists: Promise<Lists> | undefined
   /** Keyrings that the last complete answer did not have, by id in hex. */
   #absent = new Set<string>()

@@ -81,6 +81,22 @@ describe('encoding', () => {
   })
 })
 
+it('what came in another document is kept in its one encoding, in whatever order its names were', () => {
+  const [{ keyid, sig }] = good.signatures as [(typeof good.signatures)[number]]
+  const { certificates, payload } = good
+  const plain = (value: object): unknown => JSON.parse(new TextDecoder().decode(encodeJson(value)))
+  const signatures = [
+    Object.fromEntries(Object.entries(plain({ keyid, sig }) as object).toReversed()),
+  ]
+  const other = {
+    signatures,
+    ...(plain({ payloadType: good.payloadType, payload, certificates }) as object),
+  }
+  const turned = Object.fromEntries(Object.entries(other).toReversed())
+  for (const one of [other, turned])
+    expect(encodeEnvelope(envelopeSchema(one, ''))).toEqual(encodeJson(good))
+})
+
 describe('decoding', () => {
   const decode = (edit: object) => () => decodeEnvelope(encodeJson({ ...good, ...edit }))
 
