@@ -27,6 +27,10 @@ const SCRIPT =
 
 const now = (): number => Math.floor(Date.now() / 1000)
 
+/** The browser's own list of suggestions is a page of three hundred files, which it loads with each window, beside the page that is measured. */
+const ALONE =
+  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,PreloadTopChromeWebUI'
+
 interface InPage {
   bench: typeof import('./first-byte-page.ts')
 }
@@ -219,7 +223,8 @@ export async function benchFirstByte(
   later: number,
 ): Promise<{ visits: Visit[]; lines: Line[] }> {
   const site = await startSite()
-  const browser = await playwright.launch({ executablePath: chromium, args: chromiumArgs })
+  const args = [...chromiumArgs, ALONE]
+  const browser = await playwright.launch({ executablePath: chromium, args })
   const runs = new Map<Kind, Run[]>()
   try {
     // The first one warms up the browser's own processes.

@@ -38,7 +38,7 @@ export const LINES: Readonly<Record<string, (quick: boolean) => Promise<Line[]>>
             [1_000, 500],
             [1_000, 1_000],
           ],
-      rounds: quick ? 5 : 6,
+      rounds: quick ? 7 : 21,
     }),
   destroy: (quick) => benchDestroy(1_000, quick ? 2 : 5),
   heads: (quick) => benchHeads(quick ? [1, 100] : [1, 100, 1_000], [10, 1_000], quick ? 3 : 7),

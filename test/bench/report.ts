@@ -42,10 +42,17 @@ export function asText(results: RunResults): string {
 export function goalsAsText(verdicts: readonly Verdict[]): string {
   return verdicts
     .map(
-      ({ work, goal, measured, isMet }) =>
-        `${isMet ? 'met   ' : 'missed'} ${work.padEnd(88)} ${digits(measured).padStart(8)}  ${goal}\n`,
+      ({ work, goal, measured, verdict, limit }) =>
+        `${verdict.padEnd(6)} ${work.padEnd(88)} ${digits(measured).padStart(8)}  ${goal}${limit === undefined ? '' : `, the platform alone ${digits(limit)}`}\n`,
     )
     .join('')
+}
+
+/** In the tables. */
+export const VERDICTS: Record<Verdict['verdict'], string> = {
+  met: 'met',
+  limit: 'beyond the platform',
+  missed: '**missed**',
 }
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
@@ -70,11 +77,12 @@ function gallery(lines: readonly Line[]): string {
 export function asMarkdown(results: RunResults): string {
   const { machine, date, lines, page, peers, size } = results
   const { cpu, cores, system, node, openssl } = machine
-  const goals = judge(results).map(({ work, goal, measured, isMet }) => [
+  const goals = judge(results).map(({ work, goal, measured, verdict, limit }) => [
     work,
     goal,
     digits(measured),
-    isMet ? 'met' : '**missed**',
+    limit === undefined ? '' : digits(limit),
+    VERDICTS[verdict],
   ])
   const bundles = peers.map(({ name, minified, gzip }) => [name, digits(minified), digits(gzip)])
   const visits = page.map(({ visit, runs, p50, p99, trips, phases }) => [
@@ -85,7 +93,7 @@ export function asMarkdown(results: RunResults): string {
 
 ### Goals
 
-${table(['work', 'goal', 'measured', ''], goals)}
+${table(['work', 'goal', 'measured', 'the platform alone', ''], goals)}
 
 ### Growth
 
