@@ -1,6 +1,6 @@
 /** Results as text: for a screen, and as the generated part of docs/performance.md with its pictures. */
 import { NOTES } from './contenders.ts'
-import { judge, type Verdict } from './goals.ts'
+import { judge, type Verdict } from './verdict.ts'
 import { PEERS } from './keys-peers.ts'
 import { curvesOf, exponent, type Line } from './measure.ts'
 import { pictures, PICTURES } from './pictures.ts'

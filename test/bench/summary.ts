@@ -1,7 +1,7 @@
 /** The README's table of goals: those that say by themselves what they are of, out of the results of one whole run. */
 import { readFileSync } from 'node:fs'
 import { format } from 'prettier'
-import { judge, type Verdict } from './goals.ts'
+import { judge, type Verdict } from './verdict.ts'
 import { digits, table, VERDICTS } from './report.ts'
 import { type RunResults } from './results.ts'
 
