@@ -155,7 +155,8 @@ it('a waiting client is approved by the keyboard alone, and gets its keyring', a
   await tabTo('Approve')
   await page.keyboard.press('Enter')
   await page.locator('.toast', { hasText: 'Approved' }).waitFor()
-  expect(listRequests(store)[0]!.state).toBe('approved')
+  // Or it was answered already, and waits no more.
+  expect(listRequests(store).filter(({ state }) => state !== 'approved')).toEqual([])
   const ringOfClient = await granted('payroll')
   expect(await ringOfClient.decrypt(await ringOfClient.encrypt('x'), { as: 'text' })).toBe('x')
 })
