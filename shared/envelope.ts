@@ -185,7 +185,7 @@ export async function verifyRole(
     now,
     eku: own.ekus,
     crls,
-    ...(verify && { verify }),
+    verify,
   })
   // PROTOCOL [env-5]
   const matches = (rules: RoleRules): boolean =>

@@ -29,7 +29,7 @@ export type PathInput = PathRules & {
   /** Certificates between the end entity and the anchor: 3 unless given, never more than 8. */
   readonly maxIntermediates?: number
   /** Checks signatures of CAs, in place of the one that remembers nothing. */
-  readonly verify?: CaVerifier
+  readonly verify?: CaVerifier | undefined
 }
 
 declare const verified: unique symbol
