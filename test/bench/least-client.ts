@@ -1,7 +1,7 @@
 /**
  * What the platform alone takes of a delivery: the answer is read, its texts are decoded and parsed, the two signatures checked, what is named by a hash hashed, the key
- * to encrypt with unwrapped, compared and derived. No certificate is looked at, no form checked, nothing compared but by the platform, nothing kept, nobody told. No
- * client of this protocol in a page can be quicker.
+ * to encrypt with unwrapped, compared and derived. No certificate is looked at, no form checked, nothing compared but by the platform, nothing kept, nobody told. A
+ * client of this protocol in a page does all of that, and more.
  */
 import type { Bytes } from '../../shared/bytes.ts'
 

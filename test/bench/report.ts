@@ -42,17 +42,10 @@ export function asText(results: RunResults): string {
 export function goalsAsText(verdicts: readonly Verdict[]): string {
   return verdicts
     .map(
-      ({ work, goal, measured, verdict, limit }) =>
-        `${verdict.padEnd(6)} ${work.padEnd(88)} ${digits(measured).padStart(8)}  ${goal}${limit === undefined ? '' : `, the platform alone ${digits(limit)}`}\n`,
+      ({ work, goal, measured, isMet, alone }) =>
+        `${isMet ? 'met   ' : 'missed'} ${work.padEnd(88)} ${digits(measured).padStart(8)}  ${goal}${alone === undefined ? '' : `, the platform alone ${digits(alone)}`}\n`,
     )
     .join('')
-}
-
-/** In the tables. */
-export const VERDICTS: Record<Verdict['verdict'], string> = {
-  met: 'met',
-  limit: 'beyond the platform',
-  missed: '**missed**',
 }
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
@@ -77,12 +70,12 @@ function gallery(lines: readonly Line[]): string {
 export function asMarkdown(results: RunResults): string {
   const { machine, date, lines, page, peers, size } = results
   const { cpu, cores, system, node, openssl } = machine
-  const goals = judge(results).map(({ work, goal, measured, verdict, limit }) => [
+  const goals = judge(results).map(({ work, goal, measured, isMet, alone }) => [
     work,
     goal,
     digits(measured),
-    limit === undefined ? '' : digits(limit),
-    VERDICTS[verdict],
+    alone === undefined ? '' : digits(alone),
+    isMet ? 'met' : '**missed**',
   ])
   const bundles = peers.map(({ name, minified, gzip }) => [name, digits(minified), digits(gzip)])
   const visits = page.map(({ visit, runs, p50, p99, trips, phases }) => [

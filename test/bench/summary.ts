@@ -1,8 +1,8 @@
 /** The README's table of goals: those that say by themselves what they are of, out of the results of one whole run. */
 import { readFileSync } from 'node:fs'
 import { format } from 'prettier'
-import { judge, type Verdict } from './verdict.ts'
-import { digits, table, VERDICTS } from './report.ts'
+import { judge } from './verdict.ts'
+import { digits, table } from './report.ts'
 import { type RunResults } from './results.ts'
 
 const README = new URL('../../README.md', import.meta.url)
@@ -14,17 +14,11 @@ export async function readmeOf(results: RunResults): Promise<string> {
   const verdicts = judge(results)
   const rows = verdicts
     .filter(({ work }) => !work.startsWith('the same'))
-    .map(({ work, goal, measured, verdict }) => [
-      work,
-      goal,
-      digits(measured),
-      verdict === 'met' ? '' : VERDICTS[verdict],
-    ])
-  const count = (wanted: Verdict['verdict']): number =>
-    verdicts.filter(({ verdict }) => verdict === wanted).length
+    .map(({ work, goal, measured, isMet }) => [work, goal, digits(measured), isMet ? '' : 'missed'])
+  const missed = verdicts.filter(({ isMet }) => !isMet).length
   const made = `${table(['work', 'goal', 'measured', ''], rows)}
 
-Measured on ${results.date}. Of all ${verdicts.length} goals ${count('met')} were met and ${count('missed')} missed; ${count('limit')} ask for more than the platform alone reached in the same run.
+Measured on ${results.date}. Of all ${verdicts.length} goals ${missed} were missed.
 `
   const [before, rest] = readFileSync(README, 'utf8').split(BEGIN)
   const text = `${before}${BEGIN}\n${made}\n${END}${rest!.split(END)[1]!}`
