@@ -264,6 +264,22 @@ describe('an answer in one part, in a few or in very many', () => {
     },
   )
 
+  it('is not read on after an abort, by whoever goes on sending and hears of nothing', async () => {
+    const stop = new AbortController()
+    const reason = new Error('no more')
+    let sent = 0
+    const read = async (): Promise<{ done: boolean; value: Uint8Array }> => {
+      await new Promise((resolve) => setTimeout(resolve))
+      if (++sent === 3) stop.abort(reason)
+      return { done: sent > 50, value: Uint8Array.of(1) }
+    }
+    const cancel = () => new Promise<void>(() => {})
+    const endless = { body: { getReader: () => ({ read, cancel }) } } as unknown as Response
+    await expect(readBounded(endless, 1_000, stop.signal)).rejects.toBe(reason)
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    expect(sent).toBe(3)
+  })
+
   it('is read like any other', async () => {
     const count = 300_000
     let sent = 0

@@ -98,6 +98,12 @@ describe('HTTP', () => {
 })
 
 describe('errors', () => {
+  it('are never without a message: who gives none for a code that has to be told shows the code', () => {
+    // As JavaScript can, where types forbid it.
+    const code = 'ERR_IO' as 'ERR_OPEN'
+    expect(new KeyferryError(code).message).toBe('ERR_IO')
+  })
+
   it('are told by their code, also from another realm', () => {
     const error = new KeyferryError('ERR_OPEN', undefined, { cause: 1 })
     expect([error.message, error.cause, error.name]).toEqual([
