@@ -5,10 +5,12 @@ import { createServer, request as call, type IncomingMessage, type ServerRespons
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { type Duplex } from 'node:stream'
 import { OCTETS_TYPE } from '../shared/api.ts'
-import { base64url, fromBase64url, utf8, type Bytes } from '../shared/bytes.ts'
+import { base64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { callSchema } from '../shared/client-calls.ts'
+import { readSignedBody } from '../shared/credentials.ts'
 import { decodeDelivery } from '../shared/delivery.ts'
 import { encodeDelivery } from '../shared/encode-delivery.ts'
+import { type CallSignature } from '../shared/http-signature.ts'
 import { parseJson } from '../shared/json.ts'
 import { MAX_BATCH, MAX_REQUEST } from '../shared/limits.ts'
 import { parseCertificate } from '../shared/x509.ts'
@@ -38,15 +40,10 @@ interface Answer {
 /** Headers that belong to one connection or one body. */
 const OWN_HEADERS = ['connection', 'content-length', 'keep-alive', 'transfer-encoding']
 
-/** The last part of the URI in a client's certificate; empty without one. The signature is the Worker's to check. */
-function nameOf(request: IncomingMessage): string {
-  try {
-    const [first = ''] = String(request.headers['keyferry-certificates']).split(',')
-    const [uri = ''] = parseCertificate(fromBase64url(first)).uris
-    return uri.slice(uri.lastIndexOf('/') + 1)
-  } catch {
-    return ''
-  }
+/** The last part of the URI in a client's certificate. */
+function nameOf({ certificates: [first] }: CallSignature): string {
+  const [uri = ''] = parseCertificate(first!).uris
+  return uri.slice(uri.lastIndexOf('/') + 1)
 }
 
 /** The body of a delivery, also of one whose head is none. */
@@ -94,10 +91,17 @@ async function bent(
   const { status } = answer
   if (request.method !== 'POST' || request.url?.endsWith('/calls') !== true) return answer
   if (status !== 200 && status !== 204) return answer
-  const ask = callSchema(parseJson(new Uint8Array(asked), MAX_REQUEST), '')
+  const url = new URL(request.url, 'http://relay')
+  // The signature is the Worker's to check.
+  const { signature, body } = await readSignedBody({
+    method: 'POST',
+    url,
+    body: new Uint8Array(asked),
+  })
+  const ask = callSchema(parseJson(body, MAX_REQUEST), '')
   if (ask.call !== 'delivery') return answer
   const honest = status === 204 ? null : decodeDelivery(answer.body)
-  const given = await insider.answer(nameOf(request), ask, honest)
+  const given = await insider.answer(nameOf(signature), ask, honest)
   if (given === honest) return answer
   const { 'content-type': _, ...headers } = answer.headers
   return given === null

@@ -6,6 +6,8 @@ import { type ErrorCode } from './errors.ts'
 export const SUBPROTOCOL = 'keyferry.v1'
 /** Media types. */
 export const JSON_TYPE = 'application/json'
+/** Of what clients post: a page may, without asking first. */
+export const TEXT_TYPE = 'text/plain'
 export const OCTETS_TYPE = 'application/octet-stream'
 export const PROBLEM_TYPE = 'application/problem+json'
 /** Where a list of objects goes on: the hash of its last one, base64url. */

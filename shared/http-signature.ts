@@ -5,7 +5,7 @@
 import { base64url, equal, fromBase64url, latin1, utf8, type Bytes } from './bytes.ts'
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
-import { MAX_CERTIFICATES, MAX_SIGNATURE_LIFETIME } from './limits.ts'
+import { MAX_CERTIFICATES, MAX_CREDENTIALS, MAX_SIGNATURE_LIFETIME } from './limits.ts'
 import {
   importVerifyKey,
   signBytes,
@@ -15,7 +15,8 @@ import {
   type VerifyKey,
 } from './signature.ts'
 
-const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
+/** What is signed of a call. */
+export const CALL = '("@method" "@authority" "@path" "@query" "content-digest")'
 const PARAMETERS =
   /^keyferry=(\([^)]*\));created=(\d{1,15});expires=(\d{1,15});keyid="([A-Za-z0-9_-]{43})"(?:;nonce="([A-Za-z0-9_-]{22})")?;tag="([a-z-]+)"$/
 
@@ -101,32 +102,30 @@ export function signatureBase(
   return utf8([...lines, `"@signature-params": ${parameters}`].join('\n'))
 }
 
-/** How the certificates of a signer stand in its calls: the same in every one, for as long as the list is the same. */
-const spelled = new WeakMap<readonly Bytes[], { keyid: string; header: string }>()
+/** By the certificates of a signer, for as long as the list is the same. */
+const keyids = new WeakMap<readonly Bytes[], string>()
 
-async function spell(certificates: readonly Bytes[]): Promise<{ keyid: string; header: string }> {
-  const known = spelled.get(certificates)
+async function keyidOf(certificates: readonly Bytes[]): Promise<string> {
+  const known = keyids.get(certificates)
   if (known !== undefined) return known
   const keyid = base64url(await digest(certificates[0]!))
-  const made = { keyid, header: certificates.map(base64url).join(',') }
-  spelled.set(certificates, made)
-  return made
+  keyids.set(certificates, keyid)
+  return keyid
 }
 
-/** The signature's parameters, from `now` (seconds) on; `nonce`, 16 bytes, where one is to count once. */
+/** The signature's parameters, from `now` (seconds) on; `once` is one more of them, by which no two are the same. */
 export async function makeInput(
   components: string,
   tag: string,
   certificates: readonly Bytes[],
   now: number,
-  nonce?: Bytes,
+  once = '',
 ): Promise<string> {
-  const { keyid } = await spell(certificates)
-  const once = nonce === undefined ? '' : `;nonce="${base64url(nonce)}"`
+  const keyid = await keyidOf(certificates)
   return `${components};created=${now};expires=${now + MAX_SIGNATURE_LIFETIME};keyid="${keyid}"${once};tag="${tag}"`
 }
 
-/** Headers that admit a call. `now` in seconds. */
+/** Headers that admit a deriver's call. `now` in seconds. */
 export async function signCall(
   call: Call,
   signer: AnySigner,
@@ -141,7 +140,7 @@ export async function signCall(
     'content-digest': content,
     'signature-input': `keyferry=${parameters}`,
     signature: `keyferry=:${toBase64(signature)}:`,
-    'keyferry-certificates': (await spell(certificates)).header,
+    'keyferry-certificates': certificates.map(base64url).join(','),
   }
 }
 
@@ -184,7 +183,7 @@ export function readCallHead(
 ): CallSignature {
   const field = (name: string): string => {
     const value = header(name)
-    if (value == null || value.length > 32_768)
+    if (value == null || value.length > MAX_CREDENTIALS)
       throw new KeyferryError('ERR_UNAUTHORIZED', `no ${name}`)
     return value
   }

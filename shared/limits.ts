@@ -34,5 +34,9 @@ export const MAX_PACKAGE_STEP = 1_000
 export const MAX_WHOLE = 16_384
 /** Seconds that a call waits for news at most. */
 export const MAX_WAIT = 25
+/** Credentials as JSON, a ticket, each header of a signed call. */
+export const MAX_CREDENTIALS = 32_768
+/** What a client posts: credentials, a line feed, the call. */
+export const MAX_POST = MAX_CREDENTIALS + 1 + MAX_REQUEST
 /** Seconds that the HTTP signature of a call lives at most. */
 export const MAX_SIGNATURE_LIFETIME = 60

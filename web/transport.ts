@@ -2,10 +2,11 @@
  * All of a client's HTTP calls (docs/PROTOCOL.md, "HTTP"). An answer is bytes from a stranger: bounded in size and time, its status and media type
  * checked, its error documents taken as hints.
  */
-import { callsPath, JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE } from '../shared/api.ts'
+import { callsPath, OCTETS_TYPE, PROBLEM_TYPE, TEXT_TYPE } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
+import { signBody } from '../shared/credentials.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
-import { signCall, type Signer } from '../shared/http-signature.ts'
+import { type Signer } from '../shared/http-signature.ts'
 import { encodeJson, parseJson } from '../shared/json.ts'
 import { readBounded, abortable, sleep, withDeadline } from './bounded.ts'
 import type { ClientCall } from '../shared/client-calls.ts'
@@ -161,16 +162,16 @@ export function createTransport(options: TransportOptions): Transport {
     (relay: string, signal: AbortSignal): Post =>
     async (call, limit, meanwhile, type = OCTETS_TYPE) => {
       const url = new URL(callsPath(tenant), relay)
-      const [method, body] = ['POST', encodeJson(call)]
+      const method = 'POST'
       // Made anew for every attempt: a signature lives for a minute.
-      const signed = await signCall({ method, url, body }, signer, now())
+      const body = await signBody({ method, url, body: encodeJson(call) }, signer, now())
       try {
         const asked = options.fetch(url, {
           method,
           body,
-          headers: { 'content-type': JSON_TYPE, ...signed },
+          // And no other one: a browser would ask the relay first whether a page may send it.
+          headers: { 'content-type': TEXT_TYPE },
           signal,
-          // No `cache`: nothing keeps the answer to a POST, and with it Chromium would forget preflights, too.
           redirect: 'manual',
           credentials: 'omit',
           referrerPolicy: 'no-referrer',

@@ -5,6 +5,7 @@
  */
 import { SUBPROTOCOL } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
+import { readSignedBody } from '../shared/credentials.ts'
 import { verifyRole, type Role } from '../shared/envelope.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
@@ -21,7 +22,7 @@ import { importVerifyKey, type VerifyKey } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { readBody } from './body.ts'
 import { Recent } from './bounded.ts'
-import { brake, type Call } from './call.ts'
+import { brake, type Call, type Signed } from './call.ts'
 import { refuseRevoked, rememberRevoked } from './revoked.ts'
 import { chainKey, crlsOf, readStanding, type Standing } from './standing.ts'
 
@@ -134,7 +135,7 @@ function recall(
 
 /**
  * Who signed, whatever the tenant: nothing of the certificate but its key is looked at. It is the first thing that is done with a call, by the platform's
- * own crypto and over the digest that the call claims: nothing is read of its body, and no object is asked, before this holds.
+ * own crypto: no object is asked before this holds, and nothing is read of a body of which headers have the digest.
  */
 async function verifySigner(call: Call, signature: CallSignature): Promise<void> {
   const chain = chainKey(signature.certificates)
@@ -186,9 +187,17 @@ function ticketOf(call: Call): CallSignature {
   return readTicket(ticket, call.url)
 }
 
+/** A browser sends what a page posts without asking first: pages of other origins are refused here. Throws `ERR_NOT_FOUND`. */
+function requireOrigin({ request }: Call, { trust }: Standing): void {
+  const origin = request.headers.get('origin')
+  // PROTOCOL [relay-4]
+  if (origin !== null && !trust.body.origins.includes(origin))
+    throw new KeyferryError('ERR_NOT_FOUND', 'a page of another origin')
+}
+
 /** What admission needs to know of a route. */
 export interface AdmitOptions {
-  isTicket: boolean
+  signed: Signed | undefined
   /** Bytes that the body may have. */
   limit: number
   /** CRLs that a body brings. */
@@ -202,13 +211,21 @@ export interface AdmitOptions {
 export async function admit(
   call: Call,
   roles: readonly Role[],
-  { isTicket, limit, crlsIn }: AdmitOptions,
+  { signed, limit, crlsIn }: AdmitOptions,
 ): Promise<{ caller: Caller; body: Bytes }> {
   try {
     const { request, url } = call
+    const { method } = request
+    if (signed === 'body') {
+      const posted = await readSignedBody({ method, url, body: await readBody(request, limit) })
+      const caller = await verifyCaller(call, posted.signature, roles, async () => [])
+      requireOrigin(call, caller.standing)
+      return { caller, body: posted.body }
+    }
+    const isTicket = signed === 'ticket'
     const signature = isTicket
       ? ticketOf(call)
-      : readCallHead({ method: request.method, url }, (name) => request.headers.get(name))
+      : readCallHead({ method, url }, (name) => request.headers.get(name))
     let read: Promise<Bytes> | undefined
     const body = (): Promise<Bytes> =>
       (read ??= isTicket ? readBody(request, 0) : readSigned(call, signature, limit))

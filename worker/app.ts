@@ -1,6 +1,6 @@
 /**
  * The gateway: from an HTTP request to a method of the tenant's object. In this order, each step cheaper than the next: path and method,
- * media type, declared size, rate limit, signature, path, body and its hash, the call itself [relay-1].
+ * media type, declared size, rate limit, signature, path, body and its hash, the call itself [relay-1]. What a client posts is small, and read first.
  */
 import { type Context } from 'hono'
 import { Hono } from 'hono/tiny'
@@ -10,7 +10,7 @@ import { TENANT_ID } from '../shared/trust-following.ts'
 import { admit } from './admission.ts'
 import { readBody, requireLength, requireMediaType } from './body.ts'
 import { brake, type Call, type Route } from './call.ts'
-import { admittedOrigin, allowOrigin, preflight } from './cors.ts'
+import { admittedOrigin, allowOrigin } from './cors.ts'
 import { observe, REQUEST_HEADER } from './observe.ts'
 import { fromTenant, json, problem, RelayError } from './problem.ts'
 import { auditRoutes } from './routes/audit.ts'
@@ -66,7 +66,7 @@ async function run(route: Route, shape: Call): Promise<Response> {
     }
     const isPush = route.path.endsWith('/push')
     const admitted = await admit(shape, route.roles, {
-      isTicket: route.ticket === true,
+      signed: route.signed,
       limit,
       crlsIn: (body) => (isPush ? readPushedCrls(body) : []),
     })
@@ -154,9 +154,8 @@ for (const route of operatorRoutes) {
 for (const path of new Set(routes.map((route) => route.path))) {
   const allow = routes.filter((route) => route.path === path).map(({ method }) => method)
   app.all(path, (c) => {
-    const call = callOf(c)
-    if (c.req.method === 'OPTIONS' && call.tenant !== '') return preflight(call)
-    return problem(new RelayError('ERR_METHOD', { headers: { allow: allow.join(', ') } }), call.id)
+    const error = new RelayError('ERR_METHOD', { headers: { allow: allow.join(', ') } })
+    return problem(error, c.get('id'))
   })
 }
 

@@ -39,12 +39,15 @@ interface Shape {
   limit?: number
 }
 
+/** Where a signature is that is not in headers. */
+export type Signed = 'ticket' | 'body'
+
 /** A row of the table of routes. `roles` are those that may call; `null` for calls that no certificate signs. */
 export type Route =
   | (Shape & { roles: null; handle: (call: Call) => Promise<Response> })
   | (Shape & {
       roles: readonly Role[]
-      ticket?: true
+      signed?: Signed
       handle: (call: SignedCall) => Promise<Response>
     })
 

@@ -74,10 +74,7 @@ watchTimers()
 const call: typeof fetch = async (input, init) => {
   network.begin()
   try {
-    const response = await fetch(input, init)
-    const body = await response.arrayBuffer()
-    const { status, headers } = response
-    return new Response(status === 204 || status === 202 ? null : body, { status, headers })
+    return await fetch(input, init)
   } finally {
     network.end()
   }

@@ -13,7 +13,7 @@ export const PHASES = [
 ] as const
 /**
  * Milliseconds by phase: load, from the navigation until the script has run; store, to open IndexedDB and read the identity; connect, which reads the state;
- * and from then to the last byte of one message: fetch, while a call is out; wait, while the client rests until it asks again, which gives the deriver time to
+ * and from then to the last byte of one message: fetch, from a call until its answer begins; wait, while the client rests until it asks again, which gives the deriver time to
  * answer; unwrap, while WebCrypto unwraps, decapsulates or derives and no call is out; decrypt, of the message once its key is there; verify, all the
  * rest, signatures and hashes above all. `asked` is the sum of those after connect.
  */
@@ -41,7 +41,7 @@ export interface Visit {
   /** From the request for the key to the first byte. */
   p50: number
   p99: number
-  /** Calls to the relay until then, with those that the browser asks on its own before: in the middle run, as a busy machine may be late to let the browser remember a preflight. */
+  /** Calls to the relay until then, with those that the browser would ask on its own before: in the middle run. */
   trips: number
   /** Medians. */
   phases: Phases

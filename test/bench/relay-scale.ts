@@ -1,8 +1,9 @@
 /** How a relay's cost grows: with tenants, with stored members, with sockets; and what a revocation among many members costs it. CPU of workerd. */
 import { setTimeout } from 'node:timers/promises'
-import { paths, SUBPROTOCOL } from '../../shared/api.ts'
+import { paths, SUBPROTOCOL, TEXT_TYPE } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
-import { signCall, type Signer } from '../../shared/http-signature.ts'
+import { signBody } from '../../shared/credentials.ts'
+import { type Signer } from '../../shared/http-signature.ts'
 import { MAX_BATCH } from '../../shared/limits.ts'
 import { signTicket } from '../../shared/ticket.ts'
 import { enrol, pushHead, toJson, upload } from '../lib/calls.ts'
@@ -73,9 +74,9 @@ async function deliver(relay: Measured, { world, client, keyring }: Site): Promi
   const ask = { have, keyrings: [keyring.id], package: client.packageHash, slots: [0] }
   const body = toJson({ call: 'delivery', ...ask })
   const url = new URL(paths.calls(world.tenant), relay.url)
-  const signed = await signCall({ method: 'POST', url, body }, client.signer, seconds())
-  const headers = { ...signed, 'content-type': 'application/json' }
-  const response = await relay.fetch(url, { method: 'POST', body, headers })
+  const posted = await signBody({ method: 'POST', url, body }, client.signer, seconds())
+  const headers = { 'content-type': TEXT_TYPE }
+  const response = await relay.fetch(url, { method: 'POST', body: posted, headers })
   await response.arrayBuffer()
   if (!response.ok) throw new Error(`the relay answers ${response.status}`)
 }

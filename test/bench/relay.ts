@@ -1,9 +1,9 @@
 /** What a delivery costs a relay against a bare hono route in the same worker: CPU of workerd, requests interleaved in rounds. */
 
-import { paths } from '../../shared/api.ts'
+import { paths, TEXT_TYPE } from '../../shared/api.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { signBody } from '../../shared/credentials.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { signCall } from '../../shared/http-signature.ts'
 import { askDelivery, enrol, pushAll, readDelivery, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, seconds } from '../lib/world.ts'
@@ -11,6 +11,9 @@ import { lineOf, median, type Line } from './measure.ts'
 import { withRelay } from './workerd.ts'
 
 type Send = () => Promise<Response>
+
+const post = (url: URL, body: Bytes): Promise<Response> =>
+  fetch(url, { method: 'POST', body, headers: { 'content-type': TEXT_TYPE } })
 
 async function load(send: Send, count: number): Promise<void> {
   let left = count
@@ -52,9 +55,7 @@ async function benchFlood(
   const body = toJson({ call: 'delivery', ...ask })
   const url = new URL(paths.calls(world.tenant), relay.url)
   const quiet: Send = async () => {
-    const headers = await signCall({ method: 'POST', url, body }, client.signer, seconds())
-    const type = { 'content-type': 'application/json' }
-    return fetch(url, { method: 'POST', body, headers: { ...headers, ...type } })
+    return post(url, await signBody({ method: 'POST', url, body }, client.signer, seconds()))
   }
   const [alone, flooded]: [number[], number[]] = [[], []]
   for (let round = 0; round < rounds; round++) {
@@ -84,12 +85,7 @@ export async function benchRelay(members: number, rounds: number, count: number)
       const body = toJson({ call: 'delivery', have, ...of })
       const url = new URL(paths.calls(world.tenant), relay.url)
       return async () => {
-        const headers = await signCall({ method: 'POST', url, body }, client.signer, seconds())
-        return fetch(url, {
-          method: 'POST',
-          body,
-          headers: { ...headers, 'content-type': 'application/json' },
-        })
+        return post(url, await signBody({ method: 'POST', url, body }, client.signer, seconds()))
       }
     }
     const kinds: [string, Send][] = [

@@ -1,7 +1,7 @@
 // docs/openapi.json says what the relay does: the same routes, roles, types, limits, codes and bodies. That every answer is listed, test/lib/calls.ts sees to.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { JSON_TYPE, paths, STATUS } from '../../shared/api.ts'
+import { JSON_TYPE, paths, STATUS, TEXT_TYPE } from '../../shared/api.ts'
 import { decodeDelivery, deliverySchema } from '../../shared/delivery.ts'
 import * as derivers from '../../shared/deriver-calls.ts'
 import { eventSchema } from '../../shared/events.ts'
@@ -46,15 +46,14 @@ describe('routes', () => {
   it.each(routes.map((route) => [nameOf(route), route] as const))('%s', (name, route) => {
     const operation = listed.get(name)!
     expect(operation['x-roles']?.toSorted() ?? null).toEqual(route.roles?.toSorted() ?? null)
-    const isTicket = route.roles !== null && route.ticket === true
-    const scheme = isTicket ? 'ticket' : 'signature'
-    expect(operation.security).toEqual(route.roles === null ? [] : [{ [scheme]: [] }])
+    const signed = route.roles === null ? undefined : (route.signed ?? 'headers')
+    const scheme = { ticket: [{ ticket: [] }], headers: [{ signature: [] }], body: [] }
+    expect(operation.security).toEqual(signed === undefined ? [] : scheme[signed])
     const headers = (operation.parameters ?? []).flatMap(
       ({ $ref }) => $ref?.split('/').at(-1) ?? [],
     )
-    const isSigned = route.roles !== null && !isTicket
     expect(headers).toEqual(
-      isSigned ? ['ContentDigest', 'SignatureInput', 'KeyferryCertificates'] : [],
+      signed === 'headers' ? ['ContentDigest', 'SignatureInput', 'KeyferryCertificates'] : [],
     )
     const { requestBody, responses } = operation
     expect(Object.keys(requestBody?.content ?? {})).toEqual(
@@ -124,7 +123,6 @@ describe('routes', () => {
       'POST /v1/tenants: Enrolled',
       'POST /v1/tenants: Enrolment',
       'POST /v1/{tenant}/answers: Answers',
-      'POST /v1/{tenant}/calls: Call',
       'POST /v1/{tenant}/calls: News',
       'POST /v1/{tenant}/push: Push',
       'POST /v1/{tenant}/trust: Envelope',
@@ -137,8 +135,7 @@ describe('routes', () => {
     const there = Object.entries({ schemas, parameters }).flatMap(([kind, all]) =>
       Object.keys(all).map((name) => `${kind}/${name}`),
     )
-    // What a ticket is the base64url of stands in no body.
-    expect([...used, 'schemas/Ticket'].toSorted()).toEqual(there.toSorted())
+    expect([...used].toSorted()).toEqual(there.toSorted())
     expect(Object.keys(securitySchemes)).toEqual(['signature', 'ticket'])
     expect(schemas['Tenant']?.pattern).toBe(TENANT_ID.source)
   })
@@ -159,6 +156,7 @@ const ticket: Schema<unknown> = (value) => {
 const real: Record<string, Schema<unknown>> = {
   Answers: derivers.answersSchema,
   Delivery: deliverySchema,
+  Credentials: ticket,
   DeliveryCall: callSchema,
   DeliveryEvent: eventSchema,
   Documents: derivers.documentsSchema,
@@ -173,7 +171,6 @@ const real: Record<string, Schema<unknown>> = {
   PlainEvent: eventSchema,
   Push: derivers.pushSchema,
   RequestCall: callSchema,
-  Ticket: ticket,
   WaitCall: callSchema,
 }
 
@@ -207,7 +204,7 @@ describe('bodies', () => {
       ...Object.values(responses).map(({ content }) => componentOf(content?.[JSON_TYPE]?.schema)),
     ])
     const others = decoded.flatMap((name) => (name === undefined || name in real ? [] : [name]))
-    expect(new Set(others)).toEqual(new Set(['Call', 'Enrolled', 'Health']))
+    expect(new Set(others)).toEqual(new Set(['Enrolled', 'Health']))
     const parts = (name: string) => schemas[name]?.oneOf?.map(componentOf)
     expect(parts('Event')).toEqual(['HeadEvent', 'DeliveryEvent', 'PlainEvent'])
     expect(parts('Call')).toEqual(['DeliveryCall', 'ObjectCall', 'RequestCall', 'WaitCall'])
@@ -221,6 +218,12 @@ describe('bodies', () => {
     expect(keyrings.map(({ bundle, manifest }) => [bundle.length, manifest.length])).toEqual(
       example.keyrings.map(({ bundle, manifest }) => [bundle, manifest]),
     )
+  })
+
+  it('what a client posts is two lines: credentials and a call', () => {
+    const { requestBody } = listed.get('POST /v1/{tenant}/calls')!
+    const lines = requestBody!.content![TEXT_TYPE]!.schema['x-lines']
+    expect(lines?.map(componentOf)).toEqual(['Credentials', 'Call'])
   })
 
   it('a call is told by its name', () => {

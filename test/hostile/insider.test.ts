@@ -4,13 +4,12 @@ import { makeOwnKeys, type OwnKeys } from '../../demo/insider-keys.ts'
 import { ATTACKS, bend, Insider, type Attack } from '../../demo/insider.ts'
 import { writeBent } from '../../demo/front.ts'
 import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
-import { type Bytes } from '../../shared/bytes.ts'
 import { callSchema, type DeliveryRequest } from '../../shared/client-calls.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { isKeyferryError } from '../../shared/errors.ts'
-import { parseJson } from '../../shared/json.ts'
 import { createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
 import { type Store } from '../../web/store.ts'
+import { askedIn } from '../lib/client-call.ts'
 import { ClientRelay } from '../lib/client-relay.ts'
 import { deliveryAnswer } from '../vectors/delivery-body.ts'
 import { issueSigner, seconds, uriOf } from '../lib/world.ts'
@@ -38,7 +37,7 @@ beforeAll(async () => {
 function fetchOf(relay: ClientRelay, insider: Insider, name: string): typeof fetch {
   return async (input, init) => {
     const answer = await relay.fetch(input, init)
-    const ask = callSchema(parseJson(init!.body as Bytes, 1_000_000), '')
+    const ask = callSchema(askedIn(init!.body), '')
     if (ask.call !== 'delivery') return answer
     const honest = answer.status === 204 ? null : decodeDelivery(await answer.bytes())
     const given = await insider.answer(name, ask, honest)

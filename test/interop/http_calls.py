@@ -14,6 +14,7 @@ from signatures import sign_document
 from wire import Refused, b64url, need, parse_json, sha256
 
 JSON = {'content-type': 'application/json'}
+TEXT = {'content-type': 'text/plain'}
 
 
 class Answer:
@@ -97,15 +98,15 @@ class Relay:
         """The call of this name."""
         body = json.dumps({'call': name, **value}).encode()
         url = f'{self.url}/v1/{self.tenant}/calls'
-        return call('POST', url, {**self.sign('POST', url, body, now), **JSON}, body, limit)
+        return call('POST', url, TEXT, self.sign('POST', url, body, now) + b'\n' + body, limit)
 
     def sign(self, method, url, body, now):
+        """The credentials of a call, which are the first line of what is posted."""
         keyid = b64url(sha256(self.certificates[0]))
         parameters = f'{COMPONENTS};created={now};expires={now + 60};keyid="{keyid}";tag="keyferry"'
         signature = sign_document(self.key, signature_base(method, url, body, parameters).encode())
-        return {
-            'content-digest': content_digest(body),
-            'signature-input': f'keyferry={parameters}',
-            'signature': f'keyferry=:{base64.b64encode(signature).decode()}:',
-            'keyferry-certificates': ','.join(map(b64url, self.certificates)),
-        }
+        return json.dumps({
+            'certificates': [b64url(one) for one in self.certificates],
+            'input': f'keyferry={parameters}',
+            'signature': b64url(signature),
+        }).encode()

@@ -55,8 +55,13 @@ def run_derivation(given):
 
 
 def run_http(given):
-    parameters = given['headers']['signature-input'].removeprefix('keyferry=')
-    return signature_base(given['method'], given['url'], un(given['body']), parameters)
+    body = un(given['body'])
+    if 'headers' in given:
+        written = given['headers']['signature-input']
+    else:
+        credentials, _, body = body.partition(b'\n')
+        written = json.loads(credentials)['input']
+    return signature_base(given['method'], given['url'], body, written.removeprefix('keyferry='))
 
 
 def run_json(given):
@@ -239,12 +244,12 @@ def run_sender(given, context):
 def cases():
     """(file, case, run)"""
     trust, head, refusal = load('trust'), load('envelope'), load('refusal')
-    deliveries, senders = load('delivery'), load('sender')
+    deliveries, senders, http = load('delivery'), load('sender'), load('http')
     runs = {
         'encoding': (load('encoding')['cases'], run_encoding),
         'derivation': (load('derivation')['cases'], run_derivation),
         # A client makes signatures of calls and verifies none.
-        'http': ([one for one in load('http')['cases'] if 'output' in one], run_http),
+        'http': ([one for one in http['cases'] + http['bodies'] if 'output' in one], run_http),
         'json': (load('json')['cases'], run_json),
         'path': (load('path')['cases'], run_path),
         'trust': (trust['cases'], lambda given: run_trust(given, trust['now'])),

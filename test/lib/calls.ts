@@ -1,9 +1,10 @@
 /** Calls of the relay's HTTP interface, signed or bent, over any `fetch`. */
-import { JSON_TYPE, OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { JSON_TYPE, OCTETS_TYPE, paths, TEXT_TYPE } from '../../shared/api.ts'
 import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type ClientCall, type DeliveryRequest } from '../../shared/client-calls.ts'
+import { signBody } from '../../shared/credentials.ts'
 import { type Envelope } from '../../shared/envelope.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import { parseJson } from '../../shared/json.ts'
@@ -61,11 +62,14 @@ export async function send(
   signer: Signer | null,
   options: CallOptions = {},
 ): Promise<Answer> {
-  const { body, type = JSON_TYPE } = options
-  const method = options.method ?? (body === undefined ? 'GET' : 'POST')
+  const isPosted = path.endsWith('/calls')
+  const { type = isPosted ? TEXT_TYPE : JSON_TYPE } = options
+  const method = options.method ?? (options.body === undefined ? 'GET' : 'POST')
   const url = new URL(path, relay.url)
-  const call = { method, url, body: body ?? new Uint8Array() }
-  const signed = signer === null ? {} : await signCall(call, signer, options.now ?? seconds())
+  const call = { method, url, body: options.body ?? new Uint8Array() }
+  const now = options.now ?? seconds()
+  const body = isPosted && signer !== null ? await signBody(call, signer, now) : options.body
+  const signed = isPosted || signer === null ? {} : await signCall(call, signer, now)
   const headers = {
     ...(body === undefined ? {} : { 'content-type': type }),
     ...signed,

@@ -1,4 +1,4 @@
-/** Which call of a client a request is: all of them go to one URL, and the body says. For relays and proxies of tests. */
+/** Which call of a client a request is: all of them go to one URL, and the body says, in its second line. For relays and proxies of tests. */
 import { fromUtf8, type Bytes } from '../../shared/bytes.ts'
 import { callName, type CallName } from '../../shared/client-calls.ts'
 
@@ -9,5 +9,11 @@ export function callOf(
 ): CallName | undefined {
   if (!new URL(url, 'http://relay').pathname.endsWith('/calls')) return undefined
   const body = init?.body
-  return callName(JSON.parse(typeof body === 'string' ? body : fromUtf8(body as Bytes)))
+  return callName(askedIn(body))
+}
+
+/** What a client posted, without its credentials. The body is bytes or a text. */
+export function askedIn(body: unknown): unknown {
+  const posted = typeof body === 'string' ? body : fromUtf8(body as Bytes)
+  return JSON.parse(posted.slice(posted.indexOf('\n') + 1))
 }

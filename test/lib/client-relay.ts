@@ -22,6 +22,7 @@ import { type Suite } from '../../shared/trust.ts'
 import { connect, createMemoryStore, type ConnectOptions, type Keyferry } from '../../web/index.ts'
 import { type Store } from '../../web/store.ts'
 import { deliveryAnswer, writeDelivery } from '../vectors/delivery-body.ts'
+import { askedIn } from './client-call.ts'
 import { makeRefusal } from './documents.ts'
 import { makeKeyring, publish, type Keyring, type Publication } from './publication.ts'
 import {
@@ -123,7 +124,7 @@ export class ClientRelay {
     this.hosts.push(url.host)
     const other = await this.interfere(url, init ?? {})
     if (other !== undefined) return other
-    const asked = callSchema(parseJson(init!.body as Bytes, 1_000_000), '')
+    const asked = callSchema(askedIn(init!.body), '')
     if (asked.call === 'object') return this.#get(asked.hash)
     if (asked.call === 'delivery') {
       const { call: _, ...ask } = asked

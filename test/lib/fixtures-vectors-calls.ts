@@ -1,5 +1,6 @@
 /** Vectors of what a client signs to be let in: key packages, key requests and HTTP messages. */
-import { base64url, hex, utf8 } from '../../shared/bytes.ts'
+import { base64url, concat, fromUtf8, hex, utf8, type Bytes } from '../../shared/bytes.ts'
+import { readSignedBody, signBody } from '../../shared/credentials.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { signCall, type Call } from '../../shared/http-signature.ts'
 import { readCall } from '../vectors/read-call.ts'
@@ -82,6 +83,13 @@ export async function httpVectors(world: World): Promise<object> {
   const signature = headers['signature-input']!
   const url = new URL('wss://relay.example/v1/x/events')
   const ticket = await signTicket(url, alice, NOW, seeded('nonce').slice(0, 16))
+  const posted = await signBody(call, alice, NOW)
+  const { signature: read } = await readSignedBody({ ...call, body: posted })
+  const body = (comment: string, bytes: Bytes, expect: Vector['expect'], output?: string) => {
+    const given = { method: call.method, url: call.url.href, body: hex(bytes), now: NOW, skew: 60 }
+    return vector(comment, given, expect, output)
+  }
+  const credentials = posted.subarray(0, posted.indexOf(10) + 1)
   return {
     comment: 'Header names are in lower case. The path of the certificates is validated apart.',
     cases: [
@@ -113,6 +121,16 @@ export async function httpVectors(world: World): Promise<object> {
         '[relay-3] another certificate',
         {},
         { 'keyferry-certificates': base64url(world.members[0]!.certificates[0]!) },
+      ),
+    ],
+    bodies: [
+      body('a call that is signed in its body', posted, 'ok', fromUtf8(read.base)),
+      body('[relay-2] another call', concat(credentials, utf8('{}')), 'ERR_UNAUTHORIZED'),
+      body('[relay-2] without credentials', call.body, 'ERR_UNAUTHORIZED'),
+      body(
+        '[relay-2] credentials of another form',
+        concat(utf8('{}\n'), call.body),
+        'ERR_UNAUTHORIZED',
       ),
     ],
     tickets: [

@@ -21,6 +21,7 @@ import { decodeRelease } from '../../shared/release.ts'
 import { parseIndex, parsePage, proveFromPages } from '../../shared/tree.ts'
 import { type Proof } from '../../shared/tree-proof.ts'
 import { toJson } from './calls.ts'
+import { askedIn } from './client-call.ts'
 import { answerDelivery } from '../vectors/delivery-body.ts'
 
 /** What comes with a head. */
@@ -69,7 +70,7 @@ export class HidingRelay {
       for (const one of decodeBatch(body)) this.objects.set(hex(sha256(one)), one.slice())
       return new Response(null, { status: 204 })
     }
-    const json = parseJson(body, 10_000_000)
+    const json = call === 'calls' ? askedIn(body) : parseJson(body, 10_000_000)
     if (call === 'trust') {
       const document = envelopeSchema(json, '')
       const { number } = parseJson(document.payload, 65_536) as { number: number }

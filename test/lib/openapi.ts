@@ -24,6 +24,8 @@ export interface JsonSchema {
   oneOf?: JsonSchema[]
   discriminator?: { propertyName: string; mapping: Record<string, string> }
   allOf?: JsonSchema[]
+  /** Of a text of so many lines of JSON. */
+  'x-lines'?: JsonSchema[]
 }
 
 /** A body: of a call, or of an answer. */

@@ -41,14 +41,14 @@ const ISOLATED = {
   'cross-origin-embedder-policy': 'require-corp',
 }
 
-/** Starts an app whose script is this module; `isIsolated` for a clock to measure with. */
+/** Starts an app whose script is this module; `isIsolated` for a clock to measure with, `head` for more in the page's head. */
 export async function startPageApp(
   contents: string,
   answer: Answer,
-  isIsolated = false,
+  { isIsolated = false, head = '' } = {},
 ): Promise<PageApp> {
   const script = await bundle(contents)
-  const page = '<!doctype html><title>app</title><script type="module" src="/app.js"></script>'
+  const page = `<!doctype html><title>app</title>${head}<script type="module" src="/app.js"></script>`
   const respond = async (request: IncomingMessage): Promise<Response> => {
     const url = new URL(request.url ?? '/', `http://${request.headers.host}`)
     const body = await bodyOf(request)

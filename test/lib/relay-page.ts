@@ -21,6 +21,6 @@ export async function startRelayPage(
       return new Response(await certifyKim(relay, new TextDecoder().decode(body)))
     return relay.fetch(url, { method, body })
   }
-  const app = await startPageApp(script, answer, isIsolated)
+  const app = await startPageApp(script, answer, { isIsolated })
   return { ...app, config: relay.config([app.origin]) }
 }

@@ -27,6 +27,7 @@ import {
   renewCrl,
   renewTrust,
   seconds,
+  type Client,
   type World,
 } from '../lib/world.ts'
 
@@ -249,21 +250,20 @@ describe('trust documents', () => {
 })
 
 describe('CORS', () => {
-  const preflight = (tenant: string, origin: string): Promise<Answer> =>
-    send(relay, paths.calls(tenant), null, {
-      method: 'OPTIONS',
-      headers: { origin, 'access-control-request-method': 'POST' },
-    })
+  /** A call as a page of this origin makes it. */
+  const callFrom = (tenant: string, { signer }: Client, origin: string): Promise<Answer> => {
+    const body = toJson({ after: '', call: 'wait', seconds: 0 })
+    return send(relay, paths.calls(tenant), signer, { body, headers: { origin } })
+  }
 
   it('lets in the origins of the trust document', async () => {
     const world = await makeWorld()
+    const alice = await makeClient(world, 'alice')
     await enrol(relay, world)
     const [origin] = world.trust.origins
-    const answer = await preflight(world.tenant, origin!)
-    expect(answer.status).toBe(204)
+    const answer = await callFrom(world.tenant, alice, origin!)
+    expect(answer.status).toBe(200)
     expect(answer.headers.get('access-control-allow-origin')).toBe(origin)
-    expect(answer.headers.get('access-control-allow-headers')).toContain('keyferry-certificates')
-    expect(Number(answer.headers.get('access-control-max-age'))).toBeGreaterThan(0)
     expect(answer.headers.get('vary')).toBe('origin')
     const refused = await send(relay, paths.head(world.tenant), null, {
       headers: { origin: origin! },
@@ -276,11 +276,13 @@ describe('CORS', () => {
     const world = await makeWorld()
     await enrol(relay, world)
     const absent = await makeWorld()
+    const [alice, eve] = [await makeClient(world, 'alice'), await makeClient(absent, 'eve')]
     const [origin] = world.trust.origins
     const answers = [
-      await preflight(world.tenant, 'https://evil.example'),
-      await preflight(world.tenant, 'null'),
-      await preflight(absent.tenant, origin!),
+      await callFrom(world.tenant, alice, 'https://evil.example'),
+      await callFrom(world.tenant, alice, 'null'),
+      await callFrom(world.tenant, alice, `${origin}.evil.example`),
+      await callFrom(absent.tenant, eve, origin!),
     ]
     for (const answer of answers) {
       expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND', body: answers[0]!.body })
@@ -290,6 +292,19 @@ describe('CORS', () => {
       headers: { origin: 'https://evil.example' },
     })
     expect(call.headers.get('access-control-allow-origin')).toBeNull()
+  })
+
+  it('[relay-1] no preflight is answered: no page calls anything that needs one', async () => {
+    const world = await makeWorld()
+    await enrol(relay, world)
+    for (const path of [paths.calls, paths.push, paths.head]) {
+      const answer = await send(relay, path(world.tenant), null, {
+        method: 'OPTIONS',
+        headers: { origin: world.trust.origins[0]!, 'access-control-request-method': 'POST' },
+      })
+      expect(answer).toMatchObject({ status: 405, code: 'ERR_METHOD' })
+      expect(answer.headers.get('access-control-allow-headers')).toBeNull()
+    }
   })
 })
 

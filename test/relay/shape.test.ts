@@ -4,10 +4,10 @@ import { request, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { jsonBody, signedCalls } from '../lib/signed-calls.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { JSON_TYPE, OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { OCTETS_TYPE, paths, TEXT_TYPE } from '../../shared/api.ts'
 import { base64url, utf8, type Bytes } from '../../shared/bytes.ts'
 import { sha256 } from '../../shared/hash.ts'
-import { MAX_BATCH, MAX_REQUEST } from '../../shared/limits.ts'
+import { MAX_BATCH, MAX_POST, MAX_REQUEST } from '../../shared/limits.ts'
 import { signCall } from '../../shared/http-signature.ts'
 import { send, type Answer, type CallOptions, pushFirst } from '../lib/calls.ts'
 import { startRelay, type TestRelay } from '../lib/test-relay.ts'
@@ -75,7 +75,7 @@ describe('[relay-1] shape', () => {
   ])('[relay-1] another media type for $name is refused', async ({ path }) => {
     const answer = await send(relay, path(world.tenant), world.deriver, {
       ...jsonBody(),
-      type: 'text/plain',
+      type: 'text/html',
     })
     expect(answer).toMatchObject({ status: 415, code: 'ERR_MEDIA_TYPE' })
   })
@@ -91,9 +91,7 @@ describe('[relay-1] shape', () => {
 
   it('[relay-1] a body above its limit is refused by its declared length', async () => {
     const url = new URL(paths.calls(world.tenant), relay.url)
-    const body = new Uint8Array(MAX_REQUEST + 1)
-    const signed = await signCall({ method: 'POST', url, body }, alice.signer, seconds())
-    const headers = { ...signed, 'content-type': JSON_TYPE, 'content-length': body.length }
+    const headers = { 'content-type': TEXT_TYPE, 'content-length': MAX_POST + 1 }
     // Not a byte of it is sent: who still sends when it closes may not hear the answer.
     const call = request(url, { method: 'POST', headers })
     call.flushHeaders()

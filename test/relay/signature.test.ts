@@ -3,6 +3,8 @@ import { signedCalls } from '../lib/signed-calls.ts'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { JSON_TYPE, paths, SUBPROTOCOL } from '../../shared/api.ts'
+import { concat, utf8, type Bytes } from '../../shared/bytes.ts'
+import { signBody } from '../../shared/credentials.ts'
 import { signCall } from '../../shared/http-signature.ts'
 import { signTicket } from '../../shared/ticket.ts'
 import { send, toJson, type Answer, pushFirst } from '../lib/calls.ts'
@@ -84,21 +86,48 @@ describe('[relay-2] signature', () => {
     })
   })
 
-  it('[relay-2] the digest of another body is refused', async () => {
+  it('[relay-2] what a client posts with the credentials of another call is refused', async () => {
+    const url = new URL(paths.calls(world.tenant), relay.url)
+    const body = toJson({ after: '', call: 'wait', seconds: 0 })
+    const post = (posted: Bytes): Promise<Answer> =>
+      send(relay, url.pathname, null, { body: posted })
+    const good = await signBody({ method: 'POST', url, body }, alice.signer, seconds())
+    expect((await post(good)).status).toBe(200)
+    const credentials = good.subarray(0, good.length - body.length)
+    // All calls of a client go there: which one it is has been signed, too.
+    const others = [
+      toJson({ after: '', call: 'wait', seconds: 1 }),
+      toJson({ call: 'object', hash: world.cas.client.keyId }),
+      toJson({ after: '', call: 'other', seconds: 0 }),
+      concat(utf8('\n'), body),
+      new Uint8Array(),
+    ].map((other) => concat(credentials, other))
+    const elsewhere = new URL(paths.calls('a'.repeat(52)), relay.url)
+    const moved = await signBody({ method: 'POST', url: elsewhere, body }, alice.signer, seconds())
+    const old = await signBody({ method: 'POST', url, body }, alice.signer, seconds() - 200)
+    for (const posted of [
+      ...others,
+      moved,
+      old,
+      body,
+      concat(utf8('{}\n'), body),
+      utf8('\n'),
+      utf8(''),
+    ])
+      expect(await post(posted)).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
+  })
+
+  it('[relay-2] what signs a call of a client in headers is refused, and a deriver’s call in its body', async () => {
     const url = new URL(paths.calls(world.tenant), relay.url)
     const body = toJson({ after: '', call: 'wait', seconds: 0 })
     const headers = await signCall({ method: 'POST', url, body }, alice.signer, seconds())
-    const path = url.pathname
-    expect((await send(relay, path, null, { body, headers })).status).toBe(200)
-    // All calls of a client go there: which one it is has been signed, too.
-    for (const other of [
-      { after: '', call: 'wait', seconds: 1 },
-      { call: 'object', hash: world.cas.client.keyId },
-      { after: '', call: 'other', seconds: 0 },
-    ]) {
-      const answer = await send(relay, path, null, { body: toJson(other), headers })
-      expect(answer).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
-    }
+    const inHeaders = await send(relay, url.pathname, null, { body, headers })
+    expect(inHeaders).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
+    const push = new URL(paths.push(world.tenant), relay.url)
+    const own = { method: 'POST', url: push, body: toJson({}) }
+    const posted = await signBody(own, world.deriver, seconds())
+    const inBody = await send(relay, push.pathname, null, { body: posted })
+    expect(inBody).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' })
   })
 
   it.each([

@@ -1,7 +1,7 @@
 /** Whoever is out there: calls that no certificate of the tenant signs, bodies that are too large, packed or never end, sockets without a ticket. */
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { JSON_TYPE, OCTETS_TYPE, paths, SUBPROTOCOL } from '../../shared/api.ts'
+import { JSON_TYPE, OCTETS_TYPE, paths, SUBPROTOCOL, TEXT_TYPE } from '../../shared/api.ts'
 import { MAX_BATCH } from '../../shared/limits.ts'
 import { send, type Relay } from '../lib/calls.ts'
 import { signedCalls } from '../lib/signed-calls.ts'
@@ -71,7 +71,7 @@ export class Strangers {
     const bodies: [string, Uint8Array<ArrayBuffer>, string, Record<string, string>][] = [
       ['bomb', this.#bomb, OCTETS_TYPE, { 'content-encoding': 'gzip' }],
       ['body above the limit', new Uint8Array(MAX_BATCH + 1), OCTETS_TYPE, {}],
-      ['garbage', random(2_000), JSON_TYPE, {}],
+      ['garbage', random(2_000), TEXT_TYPE, {}],
     ]
     const [what, body, type, headers] = bodies[n % bodies.length]!
     const path = [paths.objects, paths.push, paths.calls][n % 3]!(this.#tenant)

@@ -8,7 +8,7 @@ import { readTicket } from '../../shared/ticket.ts'
 import { base64url, concat, equal, utf8, type Bytes } from '../../shared/bytes.ts'
 import { decodeDelivery, type Delivery } from '../../shared/delivery.ts'
 import { toJson } from '../lib/calls.ts'
-import { callOf } from '../lib/client-call.ts'
+import { askedIn, callOf } from '../lib/client-call.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
 import { issueSigner, uriOf } from '../lib/world.ts'
 import { frame, writeDelivery, type AnyDelivery } from '../vectors/delivery-body.ts'
@@ -289,19 +289,19 @@ describe('a delivery on the socket', () => {
 
 it('where no socket opens, waits by calls, and is not made to ask without end', async () => {
   const { relay, client, socket } = await start()
-  const waits: string[] = []
+  const waits: unknown[] = []
   let answer: object | null = { events: [], head: '', next: '1' }
   relay.interfere = (url, init) => {
     if (callOf(url, init) !== 'wait') return undefined
-    waits.push(new TextDecoder().decode(init.body as Uint8Array<ArrayBuffer>))
+    waits.push(askedIn(init.body))
     if (answer === null) return new Promise(() => {})
     return Response.json(answer)
   }
   socket.dispatchEvent(new Event('error'))
   await expect.poll(() => waits.length, { timeout: 4_000 }).toBe(2)
   expect(waits).toEqual([
-    '{"after":"","call":"wait","seconds":25}',
-    '{"after":"1","call":"wait","seconds":25}',
+    { after: '', call: 'wait', seconds: 25 },
+    { after: '1', call: 'wait', seconds: 25 },
   ])
   // A relay that always has news is asked once a second.
   await settled()

@@ -1,12 +1,13 @@
 // The transport against a real HTTP server that misbehaves: bounded in size and time, nothing followed, nothing believed.
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { JSON_TYPE } from '../../shared/api.ts'
-import { utf8 } from '../../shared/bytes.ts'
+import { hex, utf8 } from '../../shared/bytes.ts'
+import { readSignedBody } from '../../shared/credentials.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
-import { readCall } from '../vectors/read-call.ts'
 import { createTransport, type Transport } from '../../web/transport.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { issueSigner, makeCa, seconds, uriOf } from '../lib/world.ts'
@@ -61,13 +62,16 @@ describe('a relay', () => {
     const signatures = new Set<string>()
     const relay = await serve((request, response) => {
       const url = new URL(request.url!, `http://${request.headers.host}`)
-      const read = readCall({ method: 'POST', url, body }, (name) => String(request.headers[name]))
-      const certificate = { fingerprint: read.keyid, spki: signer.key.spki }
-      verifyCall(read, certificate, seconds(), 60).then(
-        () => {
-          signatures.add(String(request.headers['signature']))
-          response.writeHead(signatures.size < 2 ? 503 : 200, json).end('{"a":1}')
-        },
+      const verify = async (): Promise<void> => {
+        const posted = { method: 'POST', url, body: new Uint8Array(await buffer(request)) }
+        const read = await readSignedBody(posted)
+        expect(read.body).toEqual(body)
+        const certificate = { fingerprint: read.signature.keyid, spki: signer.key.spki }
+        await verifyCall(read.signature, certificate, seconds(), 60)
+        signatures.add(hex(read.signature.signature))
+      }
+      verify().then(
+        () => response.writeHead(signatures.size < 2 ? 503 : 200, json).end('{"a":1}'),
         () => response.writeHead(401).end(),
       )
     })

@@ -26,6 +26,7 @@ import { envelopeSchema, preAuthenticationEncoding, type Envelope } from '../../
 import { decodeDelivery } from '../../shared/delivery.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { sha256 } from '../../shared/hash.ts'
+import { readSignedBody } from '../../shared/credentials.ts'
 import { verifyCall } from '../../shared/http-signature.ts'
 import { readCall } from './read-call.ts'
 import { readTicket } from '../../shared/ticket.ts'
@@ -258,6 +259,19 @@ runCases<HttpInput, string>(
     const { spki } = parseCertificate(read.certificates[0]!)
     await verifyCall(read, { spki, fingerprint: sha256(read.certificates[0]!) }, now, skew)
     return fromUtf8(read.base)
+  },
+)
+
+runCases<Omit<HttpInput, 'headers'>, string>(
+  'HTTP, signed in the body',
+  http.bodies,
+  async ({ method, url, body, now, skew }) => {
+    const posted = { method, url: new URL(url), body: fromHex(body) }
+    const { signature } = await readSignedBody(posted)
+    const { spki } = parseCertificate(signature.certificates[0]!)
+    const certificate = { spki, fingerprint: sha256(signature.certificates[0]!) }
+    await verifyCall(signature, certificate, now, skew)
+    return fromUtf8(signature.base)
   },
 )
 

@@ -1,12 +1,13 @@
 /** In which order a call is looked at (docs/PROTOCOL.md, "Admission"): what a stranger sends reaches no object, and is not even read. */
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { OCTETS_TYPE, paths } from '../../shared/api.ts'
+import { OCTETS_TYPE, paths, TEXT_TYPE } from '../../shared/api.ts'
 import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { type Bytes } from '../../shared/bytes.ts'
+import { signBody } from '../../shared/credentials.ts'
 import { signCall, type Signer } from '../../shared/http-signature.ts'
 import app from '../../worker/index.ts'
-import { enrol, pushAll } from '../lib/calls.ts'
+import { enrol, pushAll, toJson } from '../lib/calls.ts'
 import { publish } from '../lib/publication.ts'
 import { makeClient, makeWorld, random, type Client, type World } from '../lib/world.ts'
 import { relay } from './relay.ts'
@@ -107,6 +108,24 @@ describe('order', () => {
     steps = []
     expect(await call(world.deriver, batch)).toBe(204)
     expect(steps.slice(-2)).toEqual(['body', 'object'])
+  })
+
+  it('[relay-3] what a client posts reaches no object before its signature verifies', async () => {
+    const url = new URL(paths.calls(world.tenant), relay.url)
+    const post = async (signer: Signer): Promise<number> => {
+      const ask = toJson({ after: '', call: 'wait', seconds: 0 })
+      const body = await signBody({ method: 'POST', url, body: ask }, signer, world.now)
+      const headers = { 'content-type': TEXT_TYPE, 'cf-connecting-ip': random(4).join('.') }
+      return (await app.fetch(new Request(url, { method: 'POST', body, headers }), noted())).status
+    }
+    const stranger = await makeWorld()
+    const eve = await makeClient(stranger, 'eve')
+    expect(await post({ key: alice.signer.key, certificates: eve.signer.certificates })).toBe(401)
+    expect(steps).toEqual(['rate'])
+    steps = []
+    expect(await post(eve.signer)).toBe(404)
+    expect(steps.filter((step) => step === 'rate')).toEqual(['rate'])
+    expect(await post(alice.signer)).toBe(200)
   })
 
   it('an enrolment is braked before its body is read', async () => {

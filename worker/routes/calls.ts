@@ -1,9 +1,9 @@
-/** What clients post: one URL for all of it, so that a browser asks once whether it may. The body, which is signed, says which call it is. */
-import { JSON_TYPE } from '../../shared/api.ts'
+/** What clients post: one URL for all of it, signed within the body, so that a page need not ask first whether it may. The body says which call it is. */
+import { TEXT_TYPE } from '../../shared/api.ts'
 import { callName, callSchema } from '../../shared/client-calls.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { parseJson } from '../../shared/json.ts'
-import { MAX_REQUEST } from '../../shared/limits.ts'
+import { MAX_POST, MAX_REQUEST } from '../../shared/limits.ts'
 import { type Route, type SignedCall } from '../call.ts'
 import { nameCall } from '../observe.ts'
 import { deliver, giveObject } from './delivery.ts'
@@ -33,8 +33,9 @@ export const callRoutes: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/:tenant/calls',
-    type: JSON_TYPE,
-    limit: MAX_REQUEST,
+    type: TEXT_TYPE,
+    limit: MAX_POST,
+    signed: 'body',
     roles: ['client'],
     handle,
   },

@@ -92,7 +92,7 @@ async function listen(call: SignedCall): Promise<Response> {
   if (response.status === 409) {
     // What this isolate remembers was replaced through another one.
     forgetStanding(call.tenant)
-    const options = { isTicket: true, limit: 0, crlsIn: () => [] }
+    const options = { signed: 'ticket' as const, limit: 0, crlsIn: () => [] }
     response = await openSocket({ ...call, ...(await admit(call, LISTENERS, options)) })
   }
   // PROTOCOL [relay-12]
@@ -121,7 +121,7 @@ export const mailboxRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/:tenant/events',
     roles: LISTENERS,
-    ticket: true,
+    signed: 'ticket',
     handle: listen,
   },
 ]
