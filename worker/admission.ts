@@ -7,6 +7,7 @@ import { SUBPROTOCOL } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { readSignedBody } from '../shared/credentials.ts'
 import { verifyRole, type Role } from '../shared/envelope.ts'
+import { errorOf } from '../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import {
@@ -22,9 +23,9 @@ import { importVerifyKey, type VerifyKey } from '../shared/signature.ts'
 import { parseCertificate } from '../shared/x509.ts'
 import { readBody } from './body.ts'
 import { Recent } from './bounded.ts'
-import { brake, type Call, type Signed } from './call.ts'
+import { brake, type Call, type Signed, type SignedCall } from './call.ts'
 import { refuseRevoked, rememberRevoked } from './revoked.ts'
-import { chainKey, crlsOf, readStanding, type Standing } from './standing.ts'
+import { chainKey, crlsOf, readStanding, recallStanding, type Standing } from './standing.ts'
 
 /** An admitted caller. */
 export interface Caller {
@@ -119,7 +120,7 @@ async function findPath(
     refuseRevoked(call, certificates, roles, standing)
   }
   // PROTOCOL [relay-4]
-  throw new KeyferryError('ERR_NOT_FOUND', 'not admitted', { cause })
+  throw new KeyferryError('ERR_NOT_FOUND', undefined, { cause })
 }
 
 /** A path that was verified lately. */
@@ -149,16 +150,24 @@ async function verifySigner(call: Call, signature: CallSignature): Promise<void>
   await requireSignature(signature, signer)
 }
 
-async function verifyCaller(
+/** A browser sends what a page posts without asking first: pages of other origins are refused here. Throws `ERR_NOT_FOUND`. */
+function requireOrigin({ request }: Call, { trust }: Standing): void {
+  const origin = request.method === 'POST' ? request.headers.get('origin') : null
+  // PROTOCOL [relay-4]
+  if (origin !== null && !trust.body.origins.includes(origin)) throw errorOf('ERR_NOT_FOUND')
+}
+
+/** By these documents. Throws `ERR_UNAUTHORIZED`, `ERR_NOT_FOUND`, `ERR_QUOTA`. */
+async function admitBy(
+  standing: Standing | null,
   call: Call,
   signature: CallSignature,
   roles: readonly Role[],
-  more: MoreCrls,
+  more: MoreCrls = async () => [],
 ): Promise<Caller> {
   const { certificates } = signature
-  await verifySigner(call, signature)
-  const standing = await readStanding(call)
-  if (standing === null) throw new KeyferryError('ERR_NOT_FOUND', 'not enrolled')
+  if (standing === null) throw errorOf('ERR_NOT_FOUND')
+  requireOrigin(call, standing)
   requireTime(signature, call.now, standing.trust.body.skew)
   for (const role of roles) {
     const path = recall(call, certificates, role, standing)
@@ -168,6 +177,35 @@ async function verifyCaller(
   refuseRevoked(call, certificates, roles, standing)
   const [role, path] = await findPath(call, certificates, roles, standing, more)
   return { role, path, standing, certificates, signature }
+}
+
+/**
+ * A client's caller, by what is remembered of the tenant, however old: whoever goes on asks the tenant's object with the tag of the documents, and is refused
+ * where they are others now. That saves a call of the object. Throws as {@link admitBy}.
+ */
+async function admitComparably(
+  call: Call,
+  signature: CallSignature,
+  roles: readonly Role[],
+): Promise<Caller> {
+  const { standing, isFresh } = recallStanding(call)
+  const by = (documents: Standing | null): Promise<Caller> =>
+    admitBy(documents, call, signature, roles)
+  if (standing != null && !isFresh) {
+    try {
+      return await by(standing)
+    } catch {
+      // Newer documents may admit it.
+    }
+  }
+  return by(await readStanding(call))
+}
+
+/** A client's call again, by the documents of now: they were others when the tenant's object was asked. Throws as {@link admitBy}. */
+export async function admitAnew(call: SignedCall): Promise<SignedCall> {
+  const { role, signature } = call.caller
+  const standing = await readStanding(call, true)
+  return { ...call, caller: await admitBy(standing, call, signature, [role]) }
 }
 
 /** The body of a signed call, hashed by the platform. Throws `ERR_UNAUTHORIZED` and what {@link readBody} throws. */
@@ -182,17 +220,9 @@ function ticketOf(call: Call): CallSignature {
   const header = call.request.headers.get('sec-websocket-protocol') ?? ''
   const [protocol, ticket, ...more] = header.split(',').map((item) => item.trim())
   if (protocol !== SUBPROTOCOL || ticket === undefined || more.length > 0) {
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'no ticket')
+    throw errorOf('ERR_UNAUTHORIZED')
   }
   return readTicket(ticket, call.url)
-}
-
-/** A browser sends what a page posts without asking first: pages of other origins are refused here. Throws `ERR_NOT_FOUND`. */
-function requireOrigin({ request }: Call, { trust }: Standing): void {
-  const origin = request.headers.get('origin')
-  // PROTOCOL [relay-4]
-  if (origin !== null && !trust.body.origins.includes(origin))
-    throw new KeyferryError('ERR_NOT_FOUND', 'a page of another origin')
 }
 
 /** What admission needs to know of a route. */
@@ -216,21 +246,22 @@ export async function admit(
   try {
     const { request, url } = call
     const { method } = request
-    if (signed === 'body') {
-      const posted = await readSignedBody({ method, url, body: await readBody(request, limit) })
-      const caller = await verifyCaller(call, posted.signature, roles, async () => [])
-      requireOrigin(call, caller.standing)
-      return { caller, body: posted.body }
+    if (signed !== undefined) {
+      const read = await readBody(request, limit)
+      const { signature, body } =
+        signed === 'body'
+          ? await readSignedBody({ method, url, body: read })
+          : { signature: ticketOf(call), body: read }
+      await verifySigner(call, signature)
+      return { caller: await admitComparably(call, signature, roles), body }
     }
-    const isTicket = signed === 'ticket'
-    const signature = isTicket
-      ? ticketOf(call)
-      : readCallHead({ method, url }, (name) => request.headers.get(name))
+    const signature = readCallHead({ method, url }, (name) => request.headers.get(name))
+    await verifySigner(call, signature)
     let read: Promise<Bytes> | undefined
-    const body = (): Promise<Bytes> =>
-      (read ??= isTicket ? readBody(request, 0) : readSigned(call, signature, limit))
-    const caller = await verifyCaller(call, signature, roles, async () => crlsIn(await body()))
-    return { caller, body: await body() }
+    const body = (): Promise<Bytes> => (read ??= readSigned(call, signature, limit))
+    const standing = await readStanding(call)
+    const more: MoreCrls = async () => crlsIn(await body())
+    return { caller: await admitBy(standing, call, signature, roles, more), body: await body() }
   } catch (cause) {
     // Whatever is wrong with a signature is one error.
     if (!isKeyferryError(cause) || AS_THEY_ARE.includes(cause.code)) throw cause

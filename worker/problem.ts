@@ -36,6 +36,8 @@ export function requireCode(code: ErrorCode | null): void {
 
 /** What a method of the tenant's object may throw, as the message: errors keep nothing else between isolates. */
 const REFUSALS: readonly ErrorCode[] = ['ERR_NOT_FOUND', 'ERR_QUOTA', 'ERR_SUSPENDED']
+/** Of a caller whom the gateway admitted by other documents than those of now: to be admitted anew. */
+export const MOVED = 'moved'
 /** Seconds: the time over which calls are counted. */
 const MINUTE = '60'
 

@@ -63,15 +63,30 @@ async function fetchStanding(call: Call, known: Standing | null): Promise<Standi
   return { trust, crls, tag }
 }
 
-/** Standing of the tenant of a call; `null` for one that is not enrolled. Throws `ERR_QUOTA`. */
-export async function readStanding(call: Call, isFresh = false): Promise<Standing | null> {
-  const { tenant, now } = call
+/** What is remembered of the tenant, and whether that was so a moment ago. */
+export function recallStanding({ tenant, now }: Pick<Call, 'tenant' | 'now'>): {
+  standing: Standing | null | undefined
+  isFresh: boolean
+} {
   const entry = memo.get(tenant)
   const lifetime = entry?.standing == null ? FRESH_ABSENT : FRESH
-  if (entry !== undefined && !isFresh && now >= entry.at && now - entry.at < lifetime)
-    return entry.standing
-  if (entry?.standing == null) await brake(call)
-  const standing = await fetchStanding(call, entry?.standing ?? null)
+  const isFresh = entry !== undefined && now >= entry.at && now - entry.at < lifetime
+  return { standing: entry?.standing, isFresh }
+}
+
+/** The tenant's object has the documents of this tag now. */
+export function confirmStanding({ tenant, now }: Pick<Call, 'tenant' | 'now'>, tag: string): void {
+  const entry = memo.get(tenant)
+  if (entry?.standing?.tag === tag) memo.set(tenant, { ...entry, at: now })
+}
+
+/** Standing of the tenant of a call, `isNew` for that of now; `null` for one that is not enrolled. Throws `ERR_QUOTA`. */
+export async function readStanding(call: Call, isNew = false): Promise<Standing | null> {
+  const { tenant, now } = call
+  const { standing: known, isFresh } = recallStanding(call)
+  if (known !== undefined && isFresh && !isNew) return known
+  if (known == null) await brake(call)
+  const standing = await fetchStanding(call, known ?? null)
   memo.set(tenant, { standing, at: now })
   return standing
 }

@@ -23,6 +23,7 @@ import migrations from './migrations/migrations.js'
 import { Objects, type NamedObject } from './objects.ts'
 import { Pushes, type PreparedPush, type PushResult } from './push.ts'
 import { registryOf } from './call.ts'
+import { MOVED } from './problem.ts'
 import { Refusals, type StoredRefusal } from './refusals.ts'
 import { Meter, Settings, type Quota, type QuotaChange } from './settings.ts'
 import {
@@ -152,8 +153,9 @@ export class Tenant extends DurableObject<Env> {
     return this.#pushes.addObjects(objects, now, this.#serve())
   }
 
-  object(hash: Bytes): Bytes | null {
-    this.#serve()
+  /** `standing` here and below: the tag of the documents by which the gateway admitted a client. */
+  object(hash: Bytes, standing?: string): Bytes | null {
+    this.#serve(standing)
     return this.#objects.get(hash) ?? findCrl(this.#db, hash)
   }
 
@@ -188,8 +190,8 @@ export class Tenant extends DurableObject<Env> {
   }
 
   /** `undefined` before the first push, `null` when there is nothing new. */
-  deliver(ask: DeliveryAsk): DeliveryParts | null | undefined {
-    this.#serve()
+  deliver(ask: DeliveryAsk, standing: string): DeliveryParts | null | undefined {
+    this.#serve(standing)
     const parts = this.#deliveries.deliver(ask)
     if (this.#events.size > 0) {
       const next = nextAsk(ask, parts, this.#hot)
@@ -198,8 +200,8 @@ export class Tenant extends DurableObject<Env> {
     return parts
   }
 
-  addRequest(request: StoredRequest, now: number): ErrorCode | null {
-    const { code, isNew } = this.#mailbox.add(request, now, this.#serve().mailbox)
+  addRequest(request: StoredRequest, now: number, standing: string): ErrorCode | null {
+    const { code, isNew } = this.#mailbox.add(request, now, this.#serve(standing).mailbox)
     if (isNew) this.#events.request(now)
     return code
   }
@@ -216,8 +218,8 @@ export class Tenant extends DurableObject<Env> {
   }
 
   /** News for a caller that has no socket, as soon as there is some. */
-  wait(who: Waiting, after: string, seconds: number): Promise<News | null> {
-    return this.#events.wait(who, after, seconds, this.#serve().sockets)
+  wait(who: Waiting, after: string, seconds: number, standing: string): Promise<News | null> {
+    return this.#events.wait(who, after, seconds, this.#serve(standing).sockets)
   }
 
   /** The event stream; only the gateway gets here. */
@@ -338,9 +340,14 @@ export class Tenant extends DurableObject<Env> {
     return true
   }
 
-  /** Counts a call, and throws one of `REFUSALS` of worker/problem.ts where there is something against it. Returns the quota. */
-  #serve(): Quota {
+  /**
+   * Counts a call, and throws one of `REFUSALS` of worker/problem.ts where there is something against it, or `MOVED` where its caller was admitted by other
+   * documents than those of now. Returns the quota.
+   */
+  #serve(standing?: string): Quota {
     const quota = this.#requireServed()
+    // PROTOCOL [relay-4]
+    if (standing !== undefined && standing !== this.#hot.standingTag()) throw new Error(MOVED)
     if (!this.#meter.take(quota.calls, Math.floor(Date.now() / 1000))) throw new Error('ERR_QUOTA')
     return quota
   }

@@ -4,7 +4,6 @@ import { runInDurableObject } from 'cloudflare:test'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { base64url, type Bytes } from '../../shared/bytes.ts'
 import { paths, SUBPROTOCOL } from '../../shared/api.ts'
-import { encodeEnvelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { signTicket } from '../../shared/ticket.ts'
 import { MAX_WHOLE } from '../../shared/limits.ts'
@@ -25,12 +24,11 @@ import {
   makeClient,
   makeWorld,
   random,
-  renewTrust,
   uriOf,
   type Client,
   type World,
 } from '../lib/world.ts'
-import { countRows, query, relay, stubOf, type Rows } from './relay.ts'
+import { changeElsewhere, countRows, query, relay, stubOf, tagOf, type Rows } from './relay.ts'
 
 const HOUR = 3_600
 const NOTHING_HELD = {
@@ -125,24 +123,16 @@ describe('[relay-4] a socket is opened by the documents of now', () => {
     return response.status
   }
 
-  /** A trust document that another isolate of the gateway brought a moment ago. */
-  async function changeElsewhere(clients: Partial<World['trust']['clients']>): Promise<void> {
-    const all = { ...world.trust.clients, ...clients }
-    const next = await renewTrust(world, { clients: all })
-    const [hash, envelope] = [documentHash(next), encodeEnvelope(next)]
-    const { number } = world.trust
-    expect(await stubOf(world.tenant).addTrust({ number, hash, envelope }, true)).toBeNull()
-  }
-
   it('and not by those that this isolate remembers', async () => {
     const ada = await makeClient(world, 'ada')
     await pushAll(relay, world, await publish(world, []), null)
     expect(await open(ada)).toBe(101)
-    await changeElsewhere({})
+    await changeElsewhere(world, {})
     // Who is admitted still does not notice.
     expect(await open(ada)).toBe(101)
     const ca = await makeCa('client', world.now)
-    await changeElsewhere({ anchors: [ca.certificate] })
+    const clients = { ...world.trust.clients, anchors: [ca.certificate] }
+    await changeElsewhere(world, { clients })
     expect(await open(ada)).toBe(404)
   })
 })
@@ -152,9 +142,10 @@ describe('calls that wait', () => {
 
   it('read and write no row, and none when they are answered', async () => {
     const stub = stubOf(world.tenant)
-    const { next } = (await stub.wait(who(0), '', 25))!
+    const standing = await tagOf(world.tenant)
+    const { next } = (await stub.wait(who(0), '', 25, standing))!
     const counting = await countRows(world.tenant)
-    const [late, told] = [stub.wait(who(0), next, 1), stub.wait(who(1), next, 25)]
+    const [late, told] = [1, 25].map((seconds, i) => stub.wait(who(i), next, seconds, standing))
     expect(await late).toBeNull()
     expect(await counting.stop()).toEqual({ read: 0, written: 0 })
     await stub.deleteTenant()

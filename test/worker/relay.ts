@@ -1,8 +1,14 @@
 /** The relay inside workerd, and a look into the storage of its tenants. */
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
+import { documentHash } from '../../shared/document-hash.ts'
+import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
+import { sha256 } from '../../shared/hash.ts'
+import { type TrustBody } from '../../shared/trust.ts'
 import app, { type Tenant } from '../../worker/index.ts'
+import { standingTag } from '../../worker/store.ts'
 import { INVITE, type Relay } from '../lib/calls.ts'
+import { renewTrust, type World } from '../lib/world.ts'
 
 /** The gateway, called without a socket and without a rate limit. */
 export const relay: Relay = {
@@ -18,6 +24,21 @@ export const relay: Relay = {
 
 export function stubOf(tenant: string): DurableObjectStub<Tenant> {
   return env.TENANT.getByName(tenant)
+}
+
+/** A trust document that another isolate of the gateway brought: this one knows nothing of it. */
+export async function changeElsewhere(world: World, edit: Partial<TrustBody>): Promise<void> {
+  const next = await renewTrust(world, edit)
+  const [hash, envelope] = [documentHash(next), encodeEnvelope(next)]
+  const { number } = world.trust
+  const code = await stubOf(world.tenant).addTrust({ number, hash, envelope }, true)
+  if (code !== null) throw new Error(code)
+}
+
+/** The tag of the documents by which the tenant admits now. */
+export async function tagOf(tenant: string): Promise<string> {
+  const { trust, crls } = await stubOf(tenant).readDocuments()
+  return standingTag(documentHash(decodeEnvelope(trust.at(-1)!)), crls.map(sha256))
 }
 
 /** Runs SQL in a tenant's storage. */

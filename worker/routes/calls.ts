@@ -1,21 +1,24 @@
 /** What clients post: one URL for all of it, signed within the body, so that a page need not ask first whether it may. The body says which call it is. */
 import { TEXT_TYPE } from '../../shared/api.ts'
 import { callName, callSchema } from '../../shared/client-calls.ts'
-import { KeyferryError } from '../../shared/errors.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { parseJson } from '../../shared/json.ts'
 import { MAX_POST, MAX_REQUEST } from '../../shared/limits.ts'
+import { admitAnew } from '../admission.ts'
 import { type Route, type SignedCall } from '../call.ts'
 import { nameCall } from '../observe.ts'
+import { MOVED } from '../problem.ts'
+import { confirmStanding } from '../standing.ts'
 import { deliver, giveObject } from './delivery.ts'
 import { addRequest, wait } from './mailbox.ts'
 
 const MAX_WAIT_BODY = 1_024
 
-function handle(call: SignedCall): Promise<Response> {
+function answer(call: SignedCall): Promise<Response> {
   const value = parseJson(call.body, MAX_REQUEST)
   const name = callName(value)
   nameCall(call.request, name)
-  if (name === 'wait' && call.body.length > MAX_WAIT_BODY) throw new KeyferryError('ERR_TOO_LARGE')
+  if (name === 'wait' && call.body.length > MAX_WAIT_BODY) throw errorOf('ERR_TOO_LARGE')
   const asked = callSchema(value, '')
   switch (asked.call) {
     case 'delivery':
@@ -27,6 +30,19 @@ function handle(call: SignedCall): Promise<Response> {
     case 'wait':
       return wait(call, asked)
   }
+}
+
+/** What this isolate remembers of the tenant may have been replaced through another one: then once more, by what there is now. */
+async function handle(call: SignedCall): Promise<Response> {
+  let response: Response
+  try {
+    response = await answer(call)
+  } catch (error) {
+    if ((error as Error).message !== MOVED) throw error
+    return answer(await admitAnew(call))
+  }
+  confirmStanding(call, call.caller.standing.tag)
+  return response
 }
 
 export const callRoutes: readonly Route[] = [

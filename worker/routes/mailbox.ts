@@ -3,20 +3,20 @@ import { JSON_TYPE } from '../../shared/api.ts'
 import { answersSchema, type RequestBody } from '../../shared/deriver-calls.ts'
 import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
 import { type WaitCall } from '../../shared/client-calls.ts'
-import { encodeEnvelope, peekPayload, type Envelope, type Role } from '../../shared/envelope.ts'
-import { KeyferryError } from '../../shared/errors.ts'
+import { encodeEnvelope, peekPayload, type Envelope } from '../../shared/envelope.ts'
+import { errorOf } from '../../shared/error-codes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson, parseJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
 import { MAX_PUSH } from '../../shared/limits.ts'
 import { verifyRefusal } from '../../shared/refusal.ts'
-import { admit } from '../admission.ts'
+import { admitAnew } from '../admission.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { listenerUrl, waitingOf } from '../events.ts'
 import { empty, json, RelayError, requireCode } from '../problem.ts'
 import { type StoredRefusal } from '../refusals.ts'
-import { crlsOf, forgetStanding } from '../standing.ts'
+import { crlsOf } from '../standing.ts'
 
 /** Seconds until a full mailbox may have room. */
 const RETRY_AFTER = '60'
@@ -31,15 +31,14 @@ export async function addRequest(call: SignedCall, asked: RequestBody): Promise<
   const keyPackage = await verifyKeyPackage(asked.package, context)
   const request = await verifyKeyRequest(asked.request, keyPackage, context)
   const signer = request.path.fingerprint
-  if (!equal(signer, call.caller.path.fingerprint))
-    throw new KeyferryError('ERR_SIGNER', 'brought by another client')
+  if (!equal(signer, call.caller.path.fingerprint)) throw errorOf('ERR_SIGNER')
   const row = {
     hash: request.hash,
     signer,
     expires: request.body.expiresAt,
     body: encodeJson({ package: asked.package, request: asked.request }),
   }
-  const code = await tenantOf(call).addRequest(row, call.now)
+  const code = await tenantOf(call).addRequest(row, call.now, call.caller.standing.tag)
   if (code === 'ERR_QUOTA') throw new RelayError(code, { headers: { 'retry-after': RETRY_AFTER } })
   requireCode(code)
   return empty(202)
@@ -54,7 +53,7 @@ async function verifyAnswer(envelope: Envelope, context: VerifyContext): Promise
   const { recipient } = peekPayload(envelope, 'refusal', context.trust.tenant) as {
     recipient?: unknown
   }
-  if (typeof recipient !== 'string') throw new KeyferryError('ERR_SCHEMA', 'no recipient')
+  if (typeof recipient !== 'string') throw errorOf('ERR_SCHEMA')
   const { body } = await verifyRefusal(envelope, fromBase64url(recipient), context)
   const { keyring, expiresAt } = body
   return {
@@ -82,28 +81,25 @@ function openSocket(call: SignedCall): Promise<Response> {
   return tenantOf(call).fetch(new Request(url, { headers: { upgrade: 'websocket' } }))
 }
 
-const LISTENERS: readonly Role[] = ['client', 'deriver']
-
 async function listen(call: SignedCall): Promise<Response> {
   if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-    throw new KeyferryError('ERR_MALFORMED', 'not a WebSocket')
+    throw errorOf('ERR_MALFORMED')
   }
   let response = await openSocket(call)
   if (response.status === 409) {
     // What this isolate remembers was replaced through another one.
-    forgetStanding(call.tenant)
-    const options = { signed: 'ticket' as const, limit: 0, crlsIn: () => [] }
-    response = await openSocket({ ...call, ...(await admit(call, LISTENERS, options)) })
+    response = await openSocket(await admitAnew(call))
   }
   // PROTOCOL [relay-12]
-  if (response.status === 401) throw new KeyferryError('ERR_UNAUTHORIZED', 'a used ticket')
+  if (response.status === 401) throw errorOf('ERR_UNAUTHORIZED')
   if (response.status !== 101)
     throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': RETRY_AFTER } })
   return response
 }
 
 export async function wait(call: SignedCall, { after, seconds }: WaitCall): Promise<Response> {
-  const news = await tenantOf(call).wait(waitingOf(call.caller), after, seconds)
+  const { caller } = call
+  const news = await tenantOf(call).wait(waitingOf(caller), after, seconds, caller.standing.tag)
   return news === null ? empty(204) : json(JSON.stringify(news))
 }
 
@@ -120,7 +116,7 @@ export const mailboxRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/:tenant/events',
-    roles: LISTENERS,
+    roles: ['client', 'deriver'],
     signed: 'ticket',
     handle: listen,
   },
