@@ -1,4 +1,4 @@
-/** One run's results, as a file: bench-results/results.json. */
+/** One run's results, as a file: bench/results.json. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, platform, arch } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -18,7 +18,7 @@ export interface RunResults {
   size: { client: number; withEnrolment: number; chunks: Record<string, number> }
 }
 
-const folder = fileURLToPath(new URL('../../bench-results/', import.meta.url))
+const folder = fileURLToPath(new URL('../../bench/', import.meta.url))
 
 export function thisMachine(): RunResults['machine'] {
   return {

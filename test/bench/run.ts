@@ -18,7 +18,7 @@ Measures the deriver (rotation, join and revocation by number of members; N keys
 keyrings and members), the audit log by number of entries, a warm fetch of the client against the bare operations, the size of proofs by number of keyrings,
 messages beside other libraries and the bare cipher in Node and in Chromium, the time from a page's request for a key to the first decrypted byte, path validation and
 revocation lists beside other libraries, a delivery against a bare route in the same worker, a relay's cost by number of tenants, stored members and sockets,
-and the size of the client. What it measured is left in bench-results/results.json.
+and the size of the client. What it measured is left in bench/results.json.
 --quick  fewer rounds, up to 1,000 members, 16 MiB in place of 64
 --only   only these parts: ${PARTS.join(', ')}; a run without it leaves out ${Object.keys(NAMED).join(', ')}, which takes minutes and gigabytes
 --check  exit 1 where a goal is missed
