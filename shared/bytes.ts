@@ -63,20 +63,20 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
 /** An integer as 2 bytes, big-endian. Throws `RangeError` outside 0 … 65535. */
 export function u16(value: number): Bytes {
   if (!Number.isInteger(value) || value < 0 || value > 0xffff)
-    throw new RangeError(`not a u16: ${value}`)
+    throw new RangeError('integer out of range')
   return Uint8Array.of(value >>> 8, value)
 }
 
 /** An integer as 4 bytes, big-endian. Throws `RangeError` outside 0 … 2^32 − 1. */
 export function u32(value: number): Bytes {
   if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
-    throw new RangeError(`not a u32: ${value}`)
+    throw new RangeError('integer out of range')
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
 }
 
 /** An integer as 8 bytes, big-endian. Throws `RangeError` outside 0 … 2^53 − 1. */
 export function u64(value: number): Bytes {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`not a u64: ${value}`)
+  if (!Number.isSafeInteger(value)) throw new RangeError('integer out of range')
   // A negative one has a negative upper half.
   return concat(u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32))
 }
@@ -101,7 +101,7 @@ export class Writer {
   /** An integer as {@link u32}. */
   u32(value: number): this {
     if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
-      throw new RangeError(`not a u32: ${value}`)
+      throw new RangeError('integer out of range')
     this.#view.setUint32(this.#offset, value)
     this.#offset += 4
     return this
@@ -109,7 +109,7 @@ export class Writer {
 
   /** An integer as {@link u64}. */
   u64(value: number): this {
-    if (!Number.isSafeInteger(value)) throw new RangeError(`not a u64: ${value}`)
+    if (!Number.isSafeInteger(value)) throw new RangeError('integer out of range')
     // A negative one has a negative upper half.
     return this.u32(Math.floor(value / 2 ** 32)).u32(value % 2 ** 32)
   }

@@ -35,7 +35,7 @@ export interface AgentOptions {
   warn: (error: KeyferryError) => void
 }
 
-const NOT_ADMITTED = 'no relay admits this certificate: it may be revoked, or none knows the tenant'
+const NOT_ADMITTED = 'no relay admits this certificate: it may be revoked, or the tenant unknown'
 const REFUSALS = { denied: 'ERR_DENIED', pending: 'ERR_PENDING', removed: 'ERR_REMOVED' } as const
 
 export class Agent {

@@ -63,7 +63,8 @@ export async function readBounded(
   limit: number,
   signal: AbortSignal,
 ): Promise<Bytes> {
-  if (response.body === null) return new Uint8Array()
+  // Also of none: a browser takes an answer of which nothing was asked for one that was given up.
+  if (response.body === null) return new Uint8Array(await response.arrayBuffer())
   const reader = (response.body as ReadableStream<Bytes>).getReader()
   const read = async (): Promise<Bytes> => {
     // One buffer that grows: a body in many small parts costs what it holds, not what its parts cost. One in a single part is that part.

@@ -123,6 +123,7 @@ function connectTo(name: string): Connection {
 
 function createStore(connection: Connection, name: string): Store {
   const queue = createQueue()
+  const { locks } = navigator as { locks?: LockManager }
   const news = new BroadcastChannel(`keyferry ${name}`)
   /** The highest revision that was written here or that another tab told of. */
   let heard = 0
@@ -190,7 +191,6 @@ function createStore(connection: Connection, name: string): Store {
       }
     },
     async lock(work) {
-      const { locks } = navigator as { locks?: LockManager }
       // Without Web Locks the comparison of revisions remains.
       if (locks === undefined) return queue(work)
       return locks.request(`keyferry ${name}`, work)
@@ -203,7 +203,6 @@ function createStore(connection: Connection, name: string): Store {
       return ((await get<number>(REVISION)) ?? 0) > revision
     },
     async turn(work, signal) {
-      const { locks } = navigator as { locks?: LockManager }
       if (locks === undefined) return work()
       const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
       let hasTurn = false

@@ -118,13 +118,13 @@ async function readProblem(
   }
 }
 
-async function refuse(response: Response, signal: AbortSignal): Promise<never> {
+async function refuse(response: Response, type: string, signal: AbortSignal): Promise<never> {
   const { hint, list } = await readProblem(response, signal)
   response.body?.cancel().catch(() => {})
   const seconds = Number(response.headers.get('retry-after') ?? 0)
   throw new RelayRefusal(
     CODES[response.status] ?? 'ERR_RELAY',
-    `the relay answers ${response.status}${hint}`,
+    `the relay answers ${response.status}${hint || `, not ${type}`}`,
     seconds > 0 ? seconds * 1_000 : 0,
     list,
   )
@@ -137,13 +137,14 @@ async function readAnswer(
   signal: AbortSignal,
 ): Promise<Bytes | null> {
   const { status } = response
-  const isEmpty = status === 202 || status === 204
+  if (status === 202 || status === 204) {
+    // To its end, which comes at once: a browser closes the connection of an answer that is let go before.
+    await readBounded(response, 0, signal)
+    return null
+  }
   // A redirect too: nothing is followed.
-  if (!isEmpty && status !== 200) return refuse(response, signal)
-  if (!isEmpty && mediaType(response) === type) return readBounded(response, limit, signal)
-  response.body?.cancel().catch(() => {})
-  if (isEmpty) return null
-  throw new KeyferryError('ERR_RELAY', `the answer is not ${type}`)
+  if (status !== 200 || mediaType(response) !== type) return refuse(response, type, signal)
+  return readBounded(response, limit, signal)
 }
 
 function relayError(error: unknown, signal: AbortSignal): KeyferryError {

@@ -30,6 +30,8 @@ const uploads = new Map<string, Buffer>()
 const consoleErrors: string[] = []
 /** The paths that Chromium asked the relay about first. */
 const preflights: string[] = []
+/** Calls that the browser gave up: the connection of such a one serves no other. */
+const canceled: string[] = []
 /** What the page called. */
 const calls = new Set<string | undefined>()
 
@@ -114,6 +116,10 @@ beforeAll(async () => {
   await network.send('Network.enable')
   network.on('Network.requestWillBeSent', ({ request }) => {
     if (request.method === 'OPTIONS') preflights.push(new URL(request.url).pathname)
+  })
+  page.on('requestfailed', (request) => {
+    const name = callOf(request.url(), { body: request.postData() })
+    if (name !== undefined) canceled.push(`${name}: ${request.failure()?.errorText}`)
   })
   page.on('request', (request) => calls.add(callOf(request.url(), { body: request.postData() })))
   page.on('console', (message) => {
@@ -210,6 +216,8 @@ it('no call costs a preflight: not the first key, further fetches, grants, objec
     'wait',
   ])
   expect(preflights).toEqual([])
+  // Others may be on their way when their client is closed.
+  expect(canceled.filter((one) => one.startsWith('request'))).toEqual([])
 })
 
 it(`a file of ${MEBIBYTES} MiB is encrypted in Chromium and decrypted in Node`, async () => {

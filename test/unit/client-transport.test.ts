@@ -79,6 +79,22 @@ describe('a relay', () => {
     expect(signatures.size).toBe(2)
   })
 
+  it('answers nothing: the connection serves the next call, too', async () => {
+    const connections = new Set<unknown>()
+    const relay = await serve((request, response) => {
+      connections.add(request.socket)
+      response.writeHead(202).end()
+    })
+    const to = reach([relay])
+    for (let i = 0; i < 3; i++) await call(to)
+    expect(connections.size).toBe(1)
+  })
+
+  it('answers nothing, with a body: cut off', async () => {
+    const relay = await serve((_, response) => response.writeHead(202).end('x'))
+    await expectCode(call(reach([relay])), 'ERR_TOO_LARGE')
+  })
+
   it.each([202, 204])('answers %d: nothing', async (status) => {
     const relay = await serve((_, response) => response.writeHead(status).end())
     expect(await call(reach([relay]))).toBe(null)
@@ -184,9 +200,13 @@ describe('an operation', () => {
 
   it.each([
     ['application/problem+json', 'ERR_QUOTA', 'the relay answers 400 ERR_QUOTA'],
-    ['application/problem+json', 'ERR_<b>call 555</b>', 'the relay answers 400'],
-    ['application/problem+json', ['ERR_QUOTA'], 'the relay answers 400'],
-    ['text/html', 'ERR_QUOTA', 'the relay answers 400'],
+    [
+      'application/problem+json',
+      'ERR_<b>call 555</b>',
+      'the relay answers 400, not application/json',
+    ],
+    ['application/problem+json', ['ERR_QUOTA'], 'the relay answers 400, not application/json'],
+    ['text/html', 'ERR_QUOTA', 'the relay answers 400, not application/json'],
   ])(
     'says of a refusal in %s with the code %s no more than it may',
     async (type, code, message) => {
