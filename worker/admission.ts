@@ -24,8 +24,16 @@ import { parseCertificate } from '../shared/x509.ts'
 import { readBody } from './body.ts'
 import { Recent } from './bounded.ts'
 import { brake, type Call, type Signed, type SignedCall } from './call.ts'
+import { MOVED } from './problem.ts'
 import { refuseRevoked, rememberRevoked } from './revoked.ts'
-import { chainKey, crlsOf, readStanding, recallStanding, type Standing } from './standing.ts'
+import {
+  chainKey,
+  confirmStanding,
+  crlsOf,
+  readStanding,
+  recallStanding,
+  type Standing,
+} from './standing.ts'
 
 /** An admitted caller. */
 export interface Caller {
@@ -40,6 +48,8 @@ export interface Caller {
 
 /** The most that a trust document can allow; before it is known whose counts. Seconds. */
 const MAX_SKEW = 300
+/** Bytes that nearly every call of a client fits into. */
+const SMALL = 16_384
 const AS_THEY_ARE: readonly ErrorCode[] = [
   'ERR_QUOTA',
   'ERR_NOT_FOUND',
@@ -168,15 +178,18 @@ async function admitBy(
   const { certificates } = signature
   if (standing === null) throw errorOf('ERR_NOT_FOUND')
   requireOrigin(call, standing)
-  requireTime(signature, call.now, standing.trust.body.skew)
+  // Only who is admitted learns by it what skew there is.
+  const found = (role: Role, path: VerifiedPath): Caller => {
+    requireTime(signature, call.now, standing.trust.body.skew)
+    return { role, path, standing, certificates, signature }
+  }
   for (const role of roles) {
     const path = recall(call, certificates, role, standing)
-    if (path !== undefined) return { role, path, standing, certificates, signature }
+    if (path !== undefined) return found(role, path)
   }
   await brake(call)
   refuseRevoked(call, certificates, roles, standing)
-  const [role, path] = await findPath(call, certificates, roles, standing, more)
-  return { role, path, standing, certificates, signature }
+  return found(...(await findPath(call, certificates, roles, standing, more)))
 }
 
 /**
@@ -188,24 +201,43 @@ async function admitComparably(
   signature: CallSignature,
   roles: readonly Role[],
 ): Promise<Caller> {
-  const { standing, isFresh } = recallStanding(call)
-  const by = (documents: Standing | null): Promise<Caller> =>
-    admitBy(documents, call, signature, roles)
-  if (standing != null && !isFresh) {
+  const { standing: known, isFresh } = recallStanding(call)
+  let refusal: unknown
+  if (known != null && !isFresh) {
     try {
-      return await by(standing)
-    } catch {
-      // Newer documents may admit it.
+      return await admitBy(known, call, signature, roles)
+    } catch (error) {
+      if (isKeyferryError(error, 'ERR_QUOTA')) throw error
+      refusal = error
     }
   }
-  return by(await readStanding(call))
+  const standing = await readStanding(call)
+  // Only other documents may admit it.
+  if (refusal !== undefined && standing?.tag === known?.tag) throw refusal
+  return admitBy(standing, call, signature, roles)
 }
 
-/** A client's call again, by the documents of now: they were others when the tenant's object was asked. Throws as {@link admitBy}. */
-export async function admitAnew(call: SignedCall): Promise<SignedCall> {
-  const { role, signature } = call.caller
-  const standing = await readStanding(call, true)
-  return { ...call, caller: await admitBy(standing, call, signature, [role]) }
+/**
+ * Answers an admitted call. Where the tenant's object says that there are other documents now, or the call is refused by documents of which that is not known, it is
+ * admitted anew and answered once more.
+ */
+export async function answerByNow(
+  call: SignedCall,
+  answer: (call: SignedCall) => Promise<Response>,
+): Promise<Response> {
+  const { caller } = call
+  const { standing, role, signature } = caller
+  try {
+    const response = await answer(call)
+    confirmStanding(call, standing)
+    return response
+  } catch (error) {
+    const isMoved = (error as Error).message === MOVED
+    if (!isMoved && recallStanding(call).isFresh) throw error
+    const now = await readStanding(call, true)
+    if (!isMoved && now?.tag === standing.tag) throw error
+    return answer({ ...call, caller: await admitBy(now, call, signature, [role]) })
+  }
 }
 
 /** The body of a signed call, hashed by the platform. Throws `ERR_UNAUTHORIZED` and what {@link readBody} throws. */
@@ -247,6 +279,8 @@ export async function admit(
     const { request, url } = call
     const { method } = request
     if (signed !== undefined) {
+      // Nothing is known of who sends it: more than nearly all calls have is braked.
+      if (!(Number(request.headers.get('content-length') ?? Infinity) <= SMALL)) await brake(call)
       const read = await readBody(request, limit)
       const { signature, body } =
         signed === 'body'

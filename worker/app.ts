@@ -6,6 +6,7 @@ import { type Context } from 'hono'
 import { Hono } from 'hono/tiny'
 import { paths } from '../shared/api.ts'
 import { errorOf } from '../shared/error-codes.ts'
+import { isKeyferryError } from '../shared/errors.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 import { admit } from './admission.ts'
 import { readBody, requireLength, requireMediaType } from './body.ts'
@@ -92,7 +93,8 @@ async function answer(call: Call, respond: () => Promise<Response>): Promise<Res
     const origin = await admittedOrigin(call)
     return origin === null ? response : allowOrigin(response, origin)
   } catch (error) {
-    return problem(error, call.id)
+    // A stranger's browser reads nothing, and nobody learns by it whether the tenant is known here.
+    return isKeyferryError(error, 'ERR_QUOTA') ? response : problem(error, call.id)
   }
 }
 

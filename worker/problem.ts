@@ -43,7 +43,9 @@ const MINUTE = '60'
 
 /** What the tenant's object has against a call; every other error as it is. */
 export function fromTenant(error: unknown): unknown {
-  const code = REFUSALS.find((one) => error instanceof Error && error.message === one)
+  const message = error instanceof Error ? error.message : ''
+  // Other documents twice in a row: there is time.
+  const code = message === MOVED ? 'ERR_QUOTA' : REFUSALS.find((one) => message === one)
   if (code === undefined) return error
   return new RelayError(code, code === 'ERR_QUOTA' ? { headers: { 'retry-after': MINUTE } } : {})
 }

@@ -1,6 +1,6 @@
 /**
- * What this isolate remembers of a tenant for admission: its newest trust document and CRLs, for a few seconds. Stored documents are
- * verified again on the way in: the storage is one more thing that need not be trusted.
+ * What this isolate remembers of a tenant for admission: its trust document and CRLs. By themselves they count for a few seconds, and for longer where the tenant's
+ * object compares their tag. Stored documents are verified again on the way in: the storage is one more thing that need not be trusted.
  */
 import { concat, equal, hex, type Bytes } from '../shared/bytes.ts'
 import { parseCrl, type Crl } from '../shared/crl.ts'
@@ -11,7 +11,7 @@ import { type TrustDocument } from '../shared/trust.ts'
 import { followTrust } from '../shared/trust-following.ts'
 import { Recent } from './bounded.ts'
 import { brake, tenantOf, type Call } from './call.ts'
-import { standingTag } from './store.ts'
+import { standingTag, type StandingRow } from './store.ts'
 
 /** Seconds until changes made through another isolate are seen. */
 const FRESH = 5
@@ -37,30 +37,30 @@ const memo = new Recent<{ standing: Standing | null; at: number }>(
     LEAST + PARSED * (standing?.crls.reduce((sum, { crl }) => sum + crl.der.length, 0) ?? 0),
 )
 
-async function fetchStanding(call: Call, known: Standing | null): Promise<Standing | null> {
-  const stub = tenantOf(call)
-  const knownCrls = known?.crls.map(({ hash }) => hash) ?? []
-  const row = await stub.standing(known?.trust.body.number ?? 0, knownCrls)
-  if (row === null) return null
-  // Storage that was set back has fewer documents than are known here: begin anew.
-  if (known !== null && row.number < known.trust.body.number) return fetchStanding(call, null)
-  const trust = await followTrust(
-    call.tenant,
-    known?.trust ?? null,
-    row.trusts.map(decodeEnvelope),
-    null,
-    null,
-  )
+/** From what is stored now, and what is known already. Throws where the one does not follow the other. */
+async function readFrom(call: Call, row: StandingRow, known: Standing | null): Promise<Standing> {
+  const trusts = row.trusts.map(decodeEnvelope)
+  const trust = await followTrust(call.tenant, known?.trust ?? null, trusts, null, null)
   const crls = row.crls.flatMap(({ hash, der }) => {
     const kept = known?.crls.find((one) => equal(one.hash, hash))
     if (kept !== undefined) return [kept]
     return der === null ? [] : [{ hash, crl: parseCrl(der) }]
   })
-  const tag = standingTag(
-    trust.hash,
-    crls.map(({ hash }) => hash),
-  )
-  return { trust, crls, tag }
+  const hashes = crls.map(({ hash }) => hash)
+  if (standingTag(trust.hash, hashes) !== row.tag) throw new Error('other documents')
+  return { trust, crls, tag: row.tag }
+}
+
+async function fetchStanding(call: Call, known: Standing | null): Promise<Standing | null> {
+  const knownCrls = known?.crls.map(({ hash }) => hash) ?? []
+  const row = await tenantOf(call).standing(known?.trust.body.number ?? 0, knownCrls)
+  try {
+    return row && (await readFrom(call, row, known))
+  } catch (error) {
+    if (known === null) throw error
+    // Storage that was set back has other documents than those known here: begin anew.
+    return fetchStanding(call, null)
+  }
 }
 
 /** What is remembered of the tenant, and whether that was so a moment ago. */
@@ -74,10 +74,12 @@ export function recallStanding({ tenant, now }: Pick<Call, 'tenant' | 'now'>): {
   return { standing: entry?.standing, isFresh }
 }
 
-/** The tenant's object has the documents of this tag now. */
-export function confirmStanding({ tenant, now }: Pick<Call, 'tenant' | 'now'>, tag: string): void {
-  const entry = memo.get(tenant)
-  if (entry?.standing?.tag === tag) memo.set(tenant, { ...entry, at: now })
+/** The tenant's object had these documents when it was asked: unless this isolate has forgotten them since. */
+export function confirmStanding(
+  { tenant, now }: Pick<Call, 'tenant' | 'now'>,
+  standing: Standing,
+): void {
+  if (memo.get(tenant)?.standing === standing) memo.set(tenant, { standing, at: now })
 }
 
 /** Standing of the tenant of a call, `isNew` for that of now; `null` for one that is not enrolled. Throws `ERR_QUOTA`. */
@@ -95,7 +97,8 @@ export async function readStanding(call: Call, isNew = false): Promise<Standing 
 export function forgetStanding(tenant: string): void {
   const entry = memo.get(tenant)
   if (entry?.standing == null) memo.delete(tenant)
-  else memo.set(tenant, { ...entry, at: 0 })
+  // Another object: no call that is still out confirms it.
+  else memo.set(tenant, { standing: { ...entry.standing }, at: 0 })
 }
 
 /** The CRLs as verifiers take them. */

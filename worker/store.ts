@@ -34,8 +34,8 @@ export type Current = typeof current.$inferSelect
 
 /** What the gateway needs for admission. CRLs that it has already come without body. */
 export interface StandingRow {
-  /** Number of the newest trust document. */
-  number: number
+  /** See {@link standingTag}. */
+  tag: string
   /** Envelopes of the trust documents after the known one, rising. */
   trusts: Bytes[]
   crls: { hash: Bytes; der: Bytes | null }[]
@@ -106,7 +106,10 @@ export function readStanding(db: Database, after: number, known: Bytes[]): Stand
   const der = (issuer: Bytes): Bytes | null =>
     db.select({ der: crls.der }).from(crls).where(eq(crls.issuer, issuer)).get()?.der ?? null
   return {
-    number: newest.number,
+    tag: standingTag(
+      newest.hash,
+      listed.map(({ hash }) => hash),
+    ),
     trusts: newest.number > after ? trustsAfter(db, after) : [],
     crls: listed.map(({ issuer, hash }) => ({
       hash,

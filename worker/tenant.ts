@@ -144,8 +144,8 @@ export class Tenant extends DurableObject<Env> {
   }
 
   /** Heads kept after a number, encoded. */
-  heads(after: number): { next: number; envelopes: Bytes[] } {
-    this.#serve()
+  heads(after: number, standing: string): { next: number; envelopes: Bytes[] } {
+    this.#serve(standing)
     return listHeads(this.#db, after)
   }
 
@@ -345,9 +345,10 @@ export class Tenant extends DurableObject<Env> {
    * documents than those of now. Returns the quota.
    */
   #serve(standing?: string): Quota {
+    // PROTOCOL [relay-4]: also before it learns of a suspension
+    if (this.#isEnrolled && standing !== undefined && standing !== this.#hot.standingTag())
+      throw new Error(MOVED)
     const quota = this.#requireServed()
-    // PROTOCOL [relay-4]
-    if (standing !== undefined && standing !== this.#hot.standingTag()) throw new Error(MOVED)
     if (!this.#meter.take(quota.calls, Math.floor(Date.now() / 1000))) throw new Error('ERR_QUOTA')
     return quota
   }

@@ -1,11 +1,20 @@
-/** Clients are admitted by the documents that the tenant has now, whatever the isolate of the gateway remembers, and for as few calls of the object as that takes. */
+/** Clients are admitted by the documents that the tenant has now, whatever the isolate of the gateway remembers. */
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { TEXT_TYPE, paths } from '../../shared/api.ts'
-import { signBody } from '../../shared/credentials.ts'
+import { paths } from '../../shared/api.ts'
 import { sha256 } from '../../shared/hash.ts'
 import app from '../../worker/index.ts'
-import { askDelivery, enrol, pushAll, sendCall, toJson, type Relay } from '../lib/calls.ts'
+import {
+  askDelivery,
+  enrol,
+  postTrust,
+  pushAll,
+  send,
+  sendCall,
+  toJson,
+  type Answer,
+  type Relay,
+} from '../lib/calls.ts'
 import { makeRequest } from '../lib/documents.ts'
 import { makeKeyring, publish, type Keyring } from '../lib/publication.ts'
 import {
@@ -13,31 +22,16 @@ import {
   makeClient,
   makeWorld,
   random,
+  renewTrust,
   seconds,
   type Client,
   type World,
 } from '../lib/world.ts'
-import { changeElsewhere, relay } from './relay.ts'
+import { changeElsewhere, relay, stubOf } from './relay.ts'
 
 let world: World
 let ada: Client
 let keyring: Keyring
-let asked: number
-
-/** The relay, with a count of how often the tenant's object is asked. */
-const counted: Relay = {
-  url: relay.url,
-  fetch: async (url, init) => {
-    const { RATE: _, ...rest } = env
-    const TENANT = {
-      getByName: (name: string) => {
-        asked++
-        return env.TENANT.getByName(name)
-      },
-    } as Env['TENANT']
-    return app.fetch(new Request(url, init), { ...rest, TENANT })
-  },
-}
 
 beforeEach(async () => {
   world = await makeWorld()
@@ -45,7 +39,6 @@ beforeEach(async () => {
   keyring = makeKeyring('notes', [ada])
   await enrol(relay, world)
   await pushAll(relay, world, await publish(world, [keyring]), null)
-  asked = 0
 })
 afterEach(() => vi.useRealTimers())
 
@@ -68,6 +61,36 @@ const later = (milliseconds: number): void => {
   vi.setSystemTime(Date.now() + milliseconds)
 }
 
+const ORIGIN = 'https://new.example'
+
+/** A call from a page of this origin. */
+async function askFrom(origin: string): Promise<number> {
+  const body = toJson({ after: '', call: 'wait', seconds: 0 })
+  return (await send(relay, paths.calls(world.tenant), ada.signer, { body, headers: { origin } }))
+    .status
+}
+
+/** The relay, with something between an answer of the tenant's object and the gateway, and before it is asked. */
+function around(
+  between: (name: string, result: unknown) => Promise<unknown>,
+  before = async (_name: string): Promise<void> => {},
+): Relay {
+  const getByName = (tenant: string): unknown =>
+    new Proxy(stubOf(tenant), {
+      get:
+        (stub, name: string) =>
+        async (...given: unknown[]): Promise<unknown> => {
+          const methods = stub as unknown as Record<string, (...all: unknown[]) => unknown>
+          await before(name)
+          return between(name, await methods[name]!(...given))
+        },
+    })
+  const { RATE: _, ...rest } = env
+  const bindings = { ...rest, TENANT: { getByName } as Env['TENANT'] }
+  return { url: relay.url, fetch: async (url, init) => app.fetch(new Request(url, init), bindings) }
+}
+
+/** No certificate of before is admitted by it. */
 const ONLY = async (): Promise<Partial<World['trust']>> => {
   const ca = await makeCa('client', world.now)
   return { clients: { ...world.trust.clients, anchors: [ca.certificate] } }
@@ -112,53 +135,147 @@ describe('[relay-4] a client is admitted by the documents of now', () => {
     const { clients } = world.trust
     const anchors = [...clients.anchors, ca.certificate]
     await changeElsewhere(world, { clients: { ...clients, anchors } })
-    const origin = 'https://new.example'
-    await changeElsewhere(world, { origins: [...world.trust.origins, origin] })
+    await changeElsewhere(world, { origins: [...world.trust.origins, ORIGIN] })
     later(6_000)
-    const url = new URL(paths.calls(world.tenant), relay.url)
-    const body = toJson({ after: '', call: 'wait', seconds: 0 })
-    const posted = await signBody({ method: 'POST', url, body }, ada.signer, seconds())
-    const headers = { 'content-type': TEXT_TYPE, origin }
-    const response = await relay.fetch(url, { method: 'POST', body: posted, headers })
-    expect(response.status).toBe(200)
-    expect(response.headers.get('access-control-allow-origin')).toBe(origin)
-  })
-})
-
-describe('calls of the object', () => {
-  it('a delivery takes one, also when what is remembered is minutes old', async () => {
-    expect((await askDelivery(counted, world, ada, [keyring.id])).status).toBe(200)
-    for (const milliseconds of [0, 6_000, 40_000]) {
-      later(milliseconds)
-      asked = 0
-      expect((await askDelivery(counted, world, ada, [keyring.id])).status).toBe(200)
-      expect(asked).toBe(1)
-    }
+    expect(await askFrom(ORIGIN)).toBe(200)
   })
 
-  it('a page’s delivery takes one, too, and its answer is for its origin', async () => {
-    const [origin] = world.trust.origins
-    expect((await askDelivery(counted, world, ada, [keyring.id])).status).toBe(200)
-    later(6_000)
-    asked = 0
-    const page: Relay = {
-      url: counted.url,
-      fetch: (url, init) =>
-        counted.fetch(url, { ...init, headers: { ...(init.headers as object), origin: origin! } }),
-    }
-    const { status, headers } = await askDelivery(page, world, ada, [keyring.id])
-    expect([status, headers.get('access-control-allow-origin')]).toEqual([200, origin])
-    expect(asked).toBe(1)
+  it('and a call that is wrong is told so by them alone', async () => {
+    expect(await callAll(ada)).toEqual([200, 200, 202, 200])
+    const nonsense = () =>
+      send(relay, paths.calls(world.tenant), ada.signer, { body: toJson({ call: 'nonsense' }) })
+    expect(await nonsense()).toMatchObject({ status: 400, code: 'ERR_SCHEMA' })
+    later(20_000)
+    expect(await nonsense()).toMatchObject({ status: 400, code: 'ERR_SCHEMA' })
+    await changeElsewhere(world, await ONLY())
+    later(20_000)
+    expect(await nonsense()).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
   })
 
-  it('a stranger takes one while what is remembered is old, and else none', async () => {
+  it('nor does one of a tenant that is no more say what was wrong with it', async () => {
+    expect(await callAll(ada)).toEqual([200, 200, 202, 200])
+    await stubOf(world.tenant).deleteTenant()
+    later(20_000)
+    const body = toJson({ call: 'nonsense' })
+    const answer = await send(relay, paths.calls(world.tenant), ada.signer, { body })
+    expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+  })
+
+  it('also what it brings is verified by them', async () => {
+    const own = await makeWorld({ trust: { suites: ['X25519'] } })
+    const bob = await makeClient(own, 'bob', { suite: 'P-256' })
+    await enrol(relay, own)
+    await pushAll(relay, own, await publish(own, []), null)
+    const wait = { after: '', call: 'wait' as const, seconds: 0 }
+    expect((await sendCall(relay, own, bob.signer, wait)).status).toBe(200)
+    await changeElsewhere(own, { suites: ['P-256', 'X25519'] })
+    later(20_000)
+    own.now = seconds()
+    const asking = { package: bob.package, request: await makeRequest(own, bob, [keyring.id]) }
+    const answer = await sendCall(relay, own, bob.signer, { call: 'request', ...asking })
+    expect(answer.status).toBe(202)
+  })
+
+  it('whoever reads heads, too', async () => {
+    const heads = () => send(relay, `${paths.heads(world.tenant)}?after=0`, ada.signer)
+    expect((await heads()).status).toBe(200)
+    await changeElsewhere(world, await ONLY())
+    expect(await heads()).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+  })
+
+  it('and learns of no suspension', async () => {
+    expect(await callAll(ada)).toEqual([200, 200, 202, 200])
+    const stub = stubOf(world.tenant)
+    await changeElsewhere(world, await ONLY())
+    await stub.changeSettings({ isSuspended: true })
+    expect(await callAll(ada)).toEqual([404, 404, 404, 404])
+  })
+
+  it('a call that was out does not bring back what was forgotten', async () => {
+    const late = around(async (name, result) => {
+      // Until this isolate has forgotten.
+      if (name === 'wait') await scheduler.wait(200)
+      return result
+    })
+    const wait = (at: Relay, after: string, most: number) =>
+      sendCall(at, world, ada.signer, { after, call: 'wait', seconds: most })
+    const { next } = (await wait(relay, '', 0)).json as { next: string }
+    // When the isolate has looked for the last time before the change.
+    let waiting: Promise<Answer> | undefined
+    const changing = around(
+      async (_, result) => result,
+      async (name) => {
+        if (name !== 'addTrust') return
+        waiting = wait(late, next, 25)
+        await scheduler.wait(50)
+      },
+    )
+    const lowestCrls = [{ issuer: world.cas.client.keyId, number: 1 }]
+    const changed = { origins: [...world.trust.origins, ORIGIN], lowestCrls }
+    expect((await postTrust(changing, world, await renewTrust(world, changed))).status).toBe(204)
+    expect((await waiting)?.status).toBe(204)
+    expect(await askFrom(ORIGIN)).toBe(200)
+  })
+
+  it('what was remembered by a clock that was set back since is old', async () => {
+    later(20_000)
+    expect((await askDelivery(relay, world, ada, [])).status).toBe(200)
+    vi.useRealTimers()
+    await changeElsewhere(world, { origins: [...world.trust.origins, ORIGIN] })
+    expect(await askFrom(ORIGIN)).toBe(200)
+  })
+
+  it('where they change with every call, it is asked to come again', async () => {
+    expect((await askDelivery(relay, world, ada, [])).status).toBe(200)
+    const changing = around(async (name, result) => {
+      if (name === 'standing') await changeElsewhere(world, {})
+      return result
+    })
+    await changeElsewhere(world, {})
+    const answer = await askDelivery(changing, world, ada, [])
+    expect(answer).toMatchObject({ status: 429, code: 'ERR_QUOTA' })
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await askDelivery(relay, world, ada, [])).status).toBe(200)
+  })
+
+  it('of a tenant that is no more it gets nothing', async () => {
+    expect(await callAll(ada)).toEqual([200, 200, 202, 200])
+    await stubOf(world.tenant).deleteTenant()
+    expect(await callAll(ada)).toEqual([404, 404, 404, 404])
+  })
+
+  it('another origin is refused what is posted, and nothing else', async () => {
+    expect(await askFrom(ORIGIN)).toBe(404)
+    const headers = { origin: ORIGIN }
+    expect((await send(relay, paths.heads(world.tenant), ada.signer, { headers })).status).toBe(200)
+  })
+
+  it('a storage that was set back and went on another way is believed', async () => {
+    const [genesis] = world.trusts
+    await changeElsewhere(world, { origins: ['https://one.example'] })
+    expect(await callAll(ada)).toEqual([200, 200, 202, 200])
+    await stubOf(world.tenant).deleteTenant()
+    world.trusts = [genesis!]
+    world.trust = { ...world.trust, number: 1, previous: new Uint8Array() }
+    await stubOf(world.tenant).deleteTenant()
+    expect((await enrol(relay, world)).status).toBe(201)
+    await changeElsewhere(world, { origins: ['https://two.example'] })
+    await pushAll(relay, world, await publish(world, [keyring]), null)
+    expect(await callAll(ada)).toEqual([200, 200, 202, 200])
+  })
+
+  it('of a stranger no tenant says what skew it has', async () => {
     const eve = await makeClient(await makeWorld(), 'eve')
-    expect((await askDelivery(counted, world, ada, [keyring.id])).status).toBe(200)
-    asked = 0
-    expect((await askDelivery(counted, world, eve, [keyring.id])).status).toBe(404)
-    expect(asked).toBe(0)
-    later(6_000)
-    expect((await askDelivery(counted, world, eve, [keyring.id])).status).toBe(404)
-    expect(asked).toBe(1)
+    const absent = await makeWorld()
+    const body = toJson({ after: '', call: 'wait', seconds: 0 })
+    for (const tenant of [world.tenant, absent.tenant]) {
+      const late = { body, now: seconds() - 200 }
+      const answer = await send(relay, paths.calls(tenant), eve.signer, late)
+      expect(answer).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    }
+    const late = { body, now: seconds() - 200 }
+    expect(await send(relay, paths.calls(world.tenant), ada.signer, late)).toMatchObject({
+      status: 401,
+    })
   })
 })

@@ -4,11 +4,9 @@ import { callName, callSchema } from '../../shared/client-calls.ts'
 import { errorOf } from '../../shared/error-codes.ts'
 import { parseJson } from '../../shared/json.ts'
 import { MAX_POST, MAX_REQUEST } from '../../shared/limits.ts'
-import { admitAnew } from '../admission.ts'
+import { answerByNow } from '../admission.ts'
 import { type Route, type SignedCall } from '../call.ts'
 import { nameCall } from '../observe.ts'
-import { MOVED } from '../problem.ts'
-import { confirmStanding } from '../standing.ts'
 import { deliver, giveObject } from './delivery.ts'
 import { addRequest, wait } from './mailbox.ts'
 
@@ -32,19 +30,6 @@ function answer(call: SignedCall): Promise<Response> {
   }
 }
 
-/** What this isolate remembers of the tenant may have been replaced through another one: then once more, by what there is now. */
-async function handle(call: SignedCall): Promise<Response> {
-  let response: Response
-  try {
-    response = await answer(call)
-  } catch (error) {
-    if ((error as Error).message !== MOVED) throw error
-    return answer(await admitAnew(call))
-  }
-  confirmStanding(call, call.caller.standing.tag)
-  return response
-}
-
 export const callRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -53,6 +38,6 @@ export const callRoutes: readonly Route[] = [
     limit: MAX_POST,
     signed: 'body',
     roles: ['client'],
-    handle,
+    handle: (call: SignedCall) => answerByNow(call, answer),
   },
 ]

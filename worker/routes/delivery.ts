@@ -3,6 +3,7 @@ import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts
 import { type DeliveryCall } from '../../shared/client-calls.ts'
 import { encodeDelivery } from '../../shared/encode-delivery.ts'
 import { errorOf } from '../../shared/error-codes.ts'
+import { answerByNow } from '../admission.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { empty, json, octets } from '../problem.ts'
 
@@ -29,7 +30,7 @@ async function getHead(call: SignedCall): Promise<Response> {
 }
 
 async function listHeads(call: SignedCall): Promise<Response> {
-  const { next, envelopes } = await tenantOf(call).heads(readAfter(call))
+  const { next, envelopes } = await tenantOf(call).heads(readAfter(call), call.caller.standing.tag)
   return json(`{"heads":[${envelopes.map(fromUtf8).join(',')}],"next":${next}}`)
 }
 
@@ -55,6 +56,11 @@ export async function giveObject(call: SignedCall, hash: Bytes): Promise<Respons
 
 export const deliveryRoutes: readonly Route[] = [
   { method: 'GET', path: '/v1/:tenant/head', roles: ['deriver'], handle: getHead },
-  { method: 'GET', path: '/v1/:tenant/heads', roles: ['client', 'deriver'], handle: listHeads },
+  {
+    method: 'GET',
+    path: '/v1/:tenant/heads',
+    roles: ['client', 'deriver'],
+    handle: (call: SignedCall) => answerByNow(call, listHeads),
+  },
   { method: 'GET', path: '/v1/:tenant/objects/:name', roles: ['deriver'], handle: getObject },
 ]

@@ -11,10 +11,10 @@ import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
 import { type VerifyContext } from '../../shared/verify-context.ts'
 import { MAX_PUSH } from '../../shared/limits.ts'
 import { verifyRefusal } from '../../shared/refusal.ts'
-import { admitAnew } from '../admission.ts'
+import { answerByNow } from '../admission.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { listenerUrl, waitingOf } from '../events.ts'
-import { empty, json, RelayError, requireCode } from '../problem.ts'
+import { empty, json, MOVED, RelayError, requireCode } from '../problem.ts'
 import { type StoredRefusal } from '../refusals.ts'
 import { crlsOf } from '../standing.ts'
 
@@ -85,11 +85,8 @@ async function listen(call: SignedCall): Promise<Response> {
   if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
     throw errorOf('ERR_MALFORMED')
   }
-  let response = await openSocket(call)
-  if (response.status === 409) {
-    // What this isolate remembers was replaced through another one.
-    response = await openSocket(await admitAnew(call))
-  }
+  const response = await openSocket(call)
+  if (response.status === 409) throw new Error(MOVED)
   // PROTOCOL [relay-12]
   if (response.status === 401) throw errorOf('ERR_UNAUTHORIZED')
   if (response.status !== 101)
@@ -118,6 +115,6 @@ export const mailboxRoutes: readonly Route[] = [
     path: '/v1/:tenant/events',
     roles: ['client', 'deriver'],
     signed: 'ticket',
-    handle: listen,
+    handle: (call: SignedCall) => answerByNow(call, listen),
   },
 ]
