@@ -3,7 +3,7 @@ import { type Bytes } from '../shared/bytes.ts'
 import { errorOf } from '../shared/error-codes.ts'
 import { type Role } from '../shared/envelope.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
-import { type Caller } from './admission.ts'
+import { type Caller } from './caller.ts'
 import { RelayError } from './problem.ts'
 // Erased as a whole, so that the table of routes is also read where there is no workerd.
 import type { Registry } from './registry.ts'

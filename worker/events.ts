@@ -9,7 +9,7 @@ import { MAX_WHOLE } from '../shared/limits.ts'
 import { type News } from '../shared/news.ts'
 import { parseCertificate } from '../shared/x509.ts'
 // Erased as a whole: see worker/call.ts.
-import type { Caller } from './admission.ts'
+import type { Caller } from './caller.ts'
 import type { DeliveryAsk } from './deliver.ts'
 import type { Standing } from './standing.ts'
 import { type Tickets } from './tickets.ts'
