@@ -5,9 +5,10 @@
  * failed inside, so that no caller can build an oracle from it.
  */
 
-import type { SERVICE_CODES, SPOKEN_CODES } from './error-codes.ts'
+import type { SERVICE_CODES } from './error-codes.ts'
+import type { RELAY_CODES, SPOKEN_CODES } from './relay-codes.ts'
 
-/** Codes that a client throws, with the sentence shown where no better one is at hand; error-codes.ts has the others. */
+/** Codes that a client throws, with the sentence shown where no better one is at hand; relay-codes.ts and error-codes.ts have the others. */
 export const CLIENT_CODES = {
   // The bytes of a document or file.
   ERR_TOO_LARGE: 'larger than this kind of document may be',
@@ -55,7 +56,10 @@ export const CLIENT_CODES = {
 
 /** A stable error code. */
 export type ErrorCode =
-  keyof typeof CLIENT_CODES | keyof typeof SPOKEN_CODES | keyof typeof SERVICE_CODES
+  | keyof typeof CLIENT_CODES
+  | keyof typeof SPOKEN_CODES
+  | keyof typeof RELAY_CODES
+  | keyof typeof SERVICE_CODES
 
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 export class KeyferryError extends Error {

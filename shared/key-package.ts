@@ -1,7 +1,7 @@
 /** Key packages and key requests: what a client signs (docs/PROTOCOL.md, "Key package and request"). */
 import { equal, type Bytes } from './bytes.ts'
 import { verifyByCertificate, type Envelope, type VerifiedByCertificate } from './envelope.ts'
-import { errorOf } from './error-codes.ts'
+import { relayError } from './relay-codes.ts'
 import { KeyferryError } from './errors.ts'
 import {
   MAX_KEYRINGS_PER_REQUEST,
@@ -83,7 +83,7 @@ export function requireRisingPackage(
   const floor = last?.version ?? 0
   const { version } = next.body
   if (version < floor || (version === last?.version && !equal(next.hash, last.hash))) {
-    throw errorOf('ERR_KEY_PACKAGE_STALE')
+    throw relayError('ERR_KEY_PACKAGE_STALE')
   }
   if (version > floor + MAX_PACKAGE_STEP)
     throw new KeyferryError('ERR_KEY_PACKAGE', 'version rises too far')
@@ -113,7 +113,7 @@ export async function verifyKeyRequest(
     now > body.expiresAt + trust.body.skew ||
     body.expiresAt - body.issuedAt > MAX_REQUEST_LIFETIME
   ) {
-    throw errorOf('ERR_REQUEST_EXPIRED')
+    throw relayError('ERR_REQUEST_EXPIRED')
   }
   return verified
 }

@@ -7,7 +7,7 @@ import { SUBPROTOCOL } from '../shared/api.ts'
 import { type Bytes } from '../shared/bytes.ts'
 import { readSignedBody } from '../shared/credentials.ts'
 import { type Role } from '../shared/envelope.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import {
@@ -112,7 +112,7 @@ function ticketOf(call: Call): CallSignature {
   const header = call.request.headers.get('sec-websocket-protocol') ?? ''
   const [protocol, ticket, ...more] = header.split(',').map((item) => item.trim())
   if (protocol !== SUBPROTOCOL || ticket === undefined || more.length > 0) {
-    throw errorOf('ERR_UNAUTHORIZED')
+    throw relayError('ERR_UNAUTHORIZED')
   }
   return readTicket(ticket, call.url)
 }

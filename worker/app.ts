@@ -5,7 +5,7 @@
 import { type Context } from 'hono'
 import { Hono } from 'hono/tiny'
 import { paths } from '../shared/api.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 import { admit } from './admission.ts'
@@ -115,10 +115,10 @@ app.use(async (c, next) => {
 // PROTOCOL [relay-1]
 app.use(async (c, next) => {
   // The router takes other spellings of a path, too.
-  if (/%|.\/$/.test(new URL(c.req.url).pathname)) throw errorOf('ERR_NOT_FOUND')
+  if (/%|.\/$/.test(new URL(c.req.url).pathname)) throw relayError('ERR_NOT_FOUND')
   const [, version, tenant, more] = c.req.path.split('/')
   const isTenantPath = version === 'v1' && more !== undefined
-  if (isTenantPath && !TENANT_ID.test(tenant!)) throw errorOf('ERR_NOT_FOUND')
+  if (isTenantPath && !TENANT_ID.test(tenant!)) throw relayError('ERR_NOT_FOUND')
   await next()
 })
 
@@ -164,7 +164,7 @@ for (const path of new Set(routes.map((route) => route.path))) {
 app.all(paths.health, (c) =>
   problem(new RelayError('ERR_METHOD', { headers: { allow: 'GET' } }), c.get('id')),
 )
-app.notFound((c) => problem(errorOf('ERR_NOT_FOUND'), c.get('id')))
+app.notFound((c) => problem(relayError('ERR_NOT_FOUND'), c.get('id')))
 app.onError((error, c) => problem(error, c.get('id')))
 
 export default app

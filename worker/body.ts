@@ -1,6 +1,6 @@
 /** Reads what a stranger sends, and never more of it than the call may have. */
 import { concat, type Bytes } from '../shared/bytes.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 
 /** Room for most bodies. */
 const FIRST = 65_536
@@ -13,13 +13,13 @@ export function requireMediaType(request: Request, type: string): void {
   const [essence = ''] = (request.headers.get('content-type') ?? '').split(';')
   const coding = request.headers.get('content-encoding') ?? 'identity'
   if (essence.trim().toLowerCase() !== type || coding !== 'identity')
-    throw errorOf('ERR_MEDIA_TYPE')
+    throw relayError('ERR_MEDIA_TYPE')
 }
 
 /** Throws `ERR_TOO_LARGE` where more than that is declared. */
 export function requireLength(request: Request, limit: number): void {
   // PROTOCOL [relay-1]
-  if (Number(request.headers.get('content-length') ?? 0) > limit) throw errorOf('ERR_TOO_LARGE')
+  if (Number(request.headers.get('content-length') ?? 0) > limit) throw relayError('ERR_TOO_LARGE')
 }
 
 /** In buffers that are filled, each twice as long as the one before: as many steps as a long body has doublings, not one for each packet, and never much more room than what came. */
@@ -40,7 +40,7 @@ async function collectParts(
     // PROTOCOL [relay-1]
     if (length > limit) {
       await reader.cancel()
-      throw errorOf('ERR_TOO_LARGE')
+      throw relayError('ERR_TOO_LARGE')
     }
     if (part.length < most) return parts.length === 1 ? part.slice() : concat(...parts)
   }
@@ -62,7 +62,7 @@ export async function readBody(
   // One more than comes: then the first read is the last. What is no length says nothing.
   const first = declared >= 0 ? Math.min(FIRST, declared + 1) : FIRST
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(errorOf('ERR_TIMEOUT')), deadline)
+  const timer = setTimeout(() => late.reject(relayError('ERR_TIMEOUT')), deadline)
   try {
     // PROTOCOL [relay-1]
     return await Promise.race([collectParts(reader, limit, first), late.promise])

@@ -1,6 +1,6 @@
 /** One call of the HTTP interface, as handlers see it. */
 import { type Bytes } from '../shared/bytes.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { type Role } from '../shared/envelope.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 import { type Caller } from './caller.ts'
@@ -59,14 +59,14 @@ export function tenantOf({ env, tenant }: Pick<Call, 'env' | 'tenant'>): Durable
 /** The number in `after`, 0 where there is none. Throws `ERR_SCHEMA`. */
 export function readAfter({ url }: Pick<Call, 'url'>): number {
   const after = url.searchParams.get('after') ?? '0'
-  if (!/^\d{1,15}$/.test(after)) throw errorOf('ERR_SCHEMA')
+  if (!/^\d{1,15}$/.test(after)) throw relayError('ERR_SCHEMA')
   return Number(after)
 }
 
 /** The tenant in `after`, nothing where there is none. Throws `ERR_SCHEMA`. */
 export function readAfterTenant({ url }: Pick<Call, 'url'>): string {
   const after = url.searchParams.get('after') ?? ''
-  if (after !== '' && !TENANT_ID.test(after)) throw errorOf('ERR_SCHEMA')
+  if (after !== '' && !TENANT_ID.test(after)) throw relayError('ERR_SCHEMA')
   return after
 }
 

@@ -4,7 +4,7 @@
  */
 import { type Bytes } from '../shared/bytes.ts'
 import { verifyRole, type Role } from '../shared/envelope.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { requireTime, type CallSignature } from '../shared/http-signature.ts'
 import { type VerifiedPath } from '../shared/path.ts'
@@ -117,7 +117,7 @@ function recall(
 function requireOrigin({ request }: Call, { trust }: Standing): void {
   const origin = request.method === 'POST' ? request.headers.get('origin') : null
   // PROTOCOL [relay-4]
-  if (origin !== null && !trust.body.origins.includes(origin)) throw errorOf('ERR_NOT_FOUND')
+  if (origin !== null && !trust.body.origins.includes(origin)) throw relayError('ERR_NOT_FOUND')
 }
 
 /** By these documents. Throws `ERR_UNAUTHORIZED`, `ERR_NOT_FOUND`, `ERR_QUOTA`. */
@@ -129,7 +129,7 @@ export async function admitBy(
   more: MoreCrls = async () => [],
 ): Promise<Caller> {
   const { certificates } = signature
-  if (standing === null) throw errorOf('ERR_NOT_FOUND')
+  if (standing === null) throw relayError('ERR_NOT_FOUND')
   requireOrigin(call, standing)
   // Only who is admitted learns by it what skew there is.
   const found = (role: Role, path: VerifiedPath): Caller => {

@@ -1,6 +1,6 @@
 /** Immutable objects by their hash: one row each, the ones read last kept in memory. */
 import { type Bytes } from '../shared/bytes.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { HashSet, keyOf, Recent } from './bounded.ts'
 
 /** Of the 128 MB that an isolate has. */
@@ -51,7 +51,7 @@ export class Objects {
       'INSERT INTO objects (hash, created, body) VALUES (?1, ?2, ?3) ' +
       'ON CONFLICT (hash) DO UPDATE SET created = ?2 WHERE created < ?2 - ?4'
     for (const { hash, body } of objects) {
-      if (body.length > MAX_ROW) throw errorOf('ERR_TOO_LARGE')
+      if (body.length > MAX_ROW) throw relayError('ERR_TOO_LARGE')
       this.#sql.exec(sql, hash, now, body, RENEW_AFTER)
     }
     if (this.#atMost !== undefined) this.#atMost += objects.length

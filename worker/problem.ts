@@ -1,7 +1,7 @@
 /** Answers: problem documents (RFC 9457) with nothing in them but the code and its fixed sentence. */
 import { JSON_TYPE, OCTETS_TYPE, PROBLEM_TYPE, STATUS, type Problem } from '../shared/api.ts'
 import { base64url, fromUtf8, type Bytes } from '../shared/bytes.ts'
-import { ERROR_CODES, errorOf } from '../shared/error-codes.ts'
+import { sentenceOf } from '../shared/relay-codes.ts'
 import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 
 const COMMON = {
@@ -22,7 +22,7 @@ export class RelayError extends KeyferryError {
     code: ErrorCode,
     extra: { headers?: Record<string, string>; head?: Bytes | null; crl?: Bytes },
   ) {
-    super(code, ERROR_CODES[code])
+    super(code, sentenceOf(code))
     this.headers = extra.headers ?? {}
     this.head = extra.head
     this.crl = extra.crl
@@ -31,7 +31,7 @@ export class RelayError extends KeyferryError {
 
 /** Throws where a method of the tenant's object refused: errors do not keep their code between isolates. */
 export function requireCode(code: ErrorCode | null): void {
-  if (code !== null) throw errorOf(code)
+  if (code !== null) throw new KeyferryError(code, sentenceOf(code))
 }
 
 /** What a method of the tenant's object may throw, as the message: errors keep nothing else between isolates. */
@@ -79,7 +79,7 @@ function answer(
   const body = {
     code,
     status,
-    title: ERROR_CODES[code],
+    title: sentenceOf(code),
     type: `urn:keyferry:error:${code}`,
     ...extra,
   }

@@ -5,7 +5,7 @@
 import { equal, type Bytes } from '../shared/bytes.ts'
 import { type Crl } from '../shared/crl.ts'
 import { type Role } from '../shared/envelope.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { isKeyferryError } from '../shared/errors.ts'
 import { lowestCrl } from '../shared/numbered.ts'
 import { findRevocation } from '../shared/revocation.ts'
@@ -76,5 +76,5 @@ export function refuseRevoked(
   // PROTOCOL [relay-4]
   if (named !== undefined && verdict.shown++ < MAX_SHOWN)
     throw new RelayError('ERR_NOT_FOUND', { crl: named.crl.der })
-  throw errorOf('ERR_NOT_FOUND')
+  throw relayError('ERR_NOT_FOUND')
 }

@@ -2,7 +2,7 @@
 import { and, asc, count, desc, eq, gt, lt, notInArray } from 'drizzle-orm'
 import { base64url, compare, concat, equal, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
-import { errorOf } from '../shared/error-codes.ts'
+import { relayError } from '../shared/relay-codes.ts'
 import { type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
 import { MAX_TRUST_STEPS } from '../shared/limits.ts'
@@ -175,7 +175,7 @@ export function putCrls(db: Database, next: readonly StoredCrl[]): void {
       continue
     }
     const total = db.select({ count: count() }).from(crls).get()?.count ?? 0
-    if (stored === undefined && total >= MAX_CRLS) throw errorOf('ERR_QUOTA')
+    if (stored === undefined && total >= MAX_CRLS) throw relayError('ERR_QUOTA')
     const { issuer: _, ...set } = crl
     db.insert(crls).values(crl).onConflictDoUpdate({ target: crls.issuer, set }).run()
   }

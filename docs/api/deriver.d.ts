@@ -521,21 +521,12 @@ interface AppConfigJson {
 }
 
 // shared/error-codes
-/** Codes that only derivers, relays, enrolments and tools throw. */
+/** Codes that only derivers, enrolments and tools throw. */
 const SERVICE_CODES: {
-    readonly ERR_KEY_PACKAGE: 'the key package is not valid';
-    readonly ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted';
     readonly ERR_RECOVERABLE: 'can be derived again, and so cannot be destroyed';
-    readonly ERR_REQUEST_EXPIRED: 'the request is outside its time window';
-    readonly ERR_REPLAY: 'seen before';
     readonly ERR_ORIGIN: 'not from a page of the app itself';
     readonly ERR_SESSION: 'no session, or a token of another one';
     readonly ERR_NEW_KEY: 'a further key needs a signature by an earlier one, a step-up or an approval';
-    readonly ERR_CONFLICT: 'the head at the relay is another one';
-    readonly ERR_INCOMPLETE: 'the head names objects that were not uploaded';
-    readonly ERR_SUSPENDED: 'the operator of the relay has suspended the tenant';
-    readonly ERR_MEDIA_TYPE: 'of another media type';
-    readonly ERR_METHOD: 'this method is not allowed here';
     readonly ERR_LEASE: 'another deriver writes to this store';
     readonly ERR_CONFIG: 'the configuration is not valid';
     readonly ERR_PERMISSIONS: 'a file with secrets can be read by others';
@@ -546,32 +537,11 @@ const SERVICE_CODES: {
     readonly ERR_ROOT_FULL: 'the root of trust has no room for another key';
     readonly ERR_ROOT_TIMEOUT: 'the root of trust does not answer in time';
     readonly ERR_ROOT_KEY: 'the root of trust has no such key, or not the one that was used';
-    readonly ERR_EXISTS: 'exists already';
     readonly ERR_USAGE: 'wrong use';
-};
-/** Codes that clients throw, too, and never without saying what is wrong. */
-const SPOKEN_CODES: {
-    readonly ERR_MALFORMED: 'not a well-formed document';
-    readonly ERR_SCHEMA: 'a field is missing, unknown or of the wrong type';
-    readonly ERR_CERT_PROFILE: 'the certificate does not fit the profile';
-    readonly ERR_PATH_INVALID: 'no valid path to an anchor of the trust document';
-    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
-    readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
-    readonly ERR_LIFETIME: 'a longer lifetime than the trust document allows';
-    readonly ERR_ROLLBACK: 'older than what was already accepted';
-    readonly ERR_FORK: 'two different documents carry the same number';
-    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
-    readonly ERR_DOCUMENT_MISMATCH: 'not the document asked for';
-    readonly ERR_SUITE: 'a suite that the trust document does not allow';
-    readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
-    readonly ERR_UNSUPPORTED: 'not supported by this version, or here';
-    readonly ERR_ENROLMENT: 'the enrolment does not answer usefully';
-    readonly ERR_UNAUTHORIZED: 'no signature or secret that is admitted here';
-    readonly ERR_IO: 'cannot be read or written';
 };
 
 // shared/errors
-/** Codes that a client throws, with the sentence shown where no better one is at hand; error-codes.ts has the others. */
+/** Codes that a client throws, with the sentence shown where no better one is at hand; relay-codes.ts and error-codes.ts have the others. */
 const CLIENT_CODES: {
     readonly ERR_TOO_LARGE: 'larger than this kind of document may be';
     readonly ERR_NOT_CANONICAL: 'not in the one canonical encoding';
@@ -609,7 +579,7 @@ const CLIENT_CODES: {
     readonly ERR_STATE: 'the stored state cannot be used';
 };
 /** A stable error code. */
-type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SPOKEN_CODES | keyof typeof SERVICE_CODES;
+type ErrorCode = keyof typeof CLIENT_CODES | keyof typeof SPOKEN_CODES | keyof typeof RELAY_CODES | keyof typeof SERVICE_CODES;
 /** Thrown by everything in Keyferry that refuses something; misuse by the programmer is a `TypeError` or `RangeError`. */
 class KeyferryError extends Error {
     readonly name = "KeyferryError";
@@ -662,6 +632,41 @@ type RevokedEntry = {
 const KINDS: readonly ['recoverable', 'erasable', 'imported'];
 /** Whether the versions of a keyring can be derived again, destroyed, or were brought in. */
 type KeyringKind = (typeof KINDS)[number];
+
+// shared/relay-codes
+/** Codes that relays throw, and no client. */
+const RELAY_CODES: {
+    readonly ERR_KEY_PACKAGE: 'the key package is not valid';
+    readonly ERR_KEY_PACKAGE_STALE: 'the key package is older than one already accepted';
+    readonly ERR_REQUEST_EXPIRED: 'the request is outside its time window';
+    readonly ERR_REPLAY: 'seen before';
+    readonly ERR_CONFLICT: 'the head at the relay is another one';
+    readonly ERR_INCOMPLETE: 'the head names objects that were not uploaded';
+    readonly ERR_SUSPENDED: 'the operator of the relay has suspended the tenant';
+    readonly ERR_MEDIA_TYPE: 'of another media type';
+    readonly ERR_METHOD: 'this method is not allowed here';
+    readonly ERR_EXISTS: 'exists already';
+};
+/** Codes that clients throw, too, and never without saying what is wrong. */
+const SPOKEN_CODES: {
+    readonly ERR_MALFORMED: 'not a well-formed document';
+    readonly ERR_SCHEMA: 'a field is missing, unknown or of the wrong type';
+    readonly ERR_CERT_PROFILE: 'the certificate does not fit the profile';
+    readonly ERR_PATH_INVALID: 'no valid path to an anchor of the trust document';
+    readonly ERR_SENDER: 'not a sender that this keyring or the caller takes';
+    readonly ERR_TRUST_DOCUMENT: 'not a valid successor of the trust document';
+    readonly ERR_LIFETIME: 'a longer lifetime than the trust document allows';
+    readonly ERR_ROLLBACK: 'older than what was already accepted';
+    readonly ERR_FORK: 'two different documents carry the same number';
+    readonly ERR_UNLOGGED: 'not in the audit log that the head commits to';
+    readonly ERR_DOCUMENT_MISMATCH: 'not the document asked for';
+    readonly ERR_SUITE: 'a suite that the trust document does not allow';
+    readonly ERR_KEY_VERSION: 'no such key version, or one that may not be used so';
+    readonly ERR_UNSUPPORTED: 'not supported by this version, or here';
+    readonly ERR_ENROLMENT: 'the enrolment does not answer usefully';
+    readonly ERR_UNAUTHORIZED: 'no signature or secret that is admitted here';
+    readonly ERR_IO: 'cannot be read or written';
+};
 
 // shared/signature
 /** Whatever signs. */

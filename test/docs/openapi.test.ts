@@ -8,6 +8,7 @@ import { eventSchema } from '../../shared/events.ts'
 import { callName, callSchema } from '../../shared/client-calls.ts'
 import { envelopeSchema } from '../../shared/envelope.ts'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
+import { SENTENCES } from '../../shared/relay-codes.ts'
 import { isKeyferryError, type ErrorCode } from '../../shared/errors.ts'
 import { newsSchema } from '../../shared/news.ts'
 import { readTicket } from '../../shared/ticket.ts'
@@ -85,6 +86,13 @@ describe('routes', () => {
       }),
     )
     expect(odd).toEqual([])
+  })
+
+  it('a relay has the sentence of each code', () => {
+    const codes = [...listed.values()].flatMap(({ responses }) =>
+      Object.values(responses).flatMap(codesOf),
+    )
+    expect(codes.filter((code) => !Object.hasOwn(SENTENCES, code))).toEqual([])
   })
 
   it('the answers have the limits of shared/limits.ts', () => {

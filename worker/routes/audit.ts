@@ -2,7 +2,7 @@
 import { NEXT_HEADER } from '../../shared/api.ts'
 import { encodeBatch } from '../../shared/deriver-calls.ts'
 import { base64url, fromBase64url, fromUtf8, type Bytes } from '../../shared/bytes.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { tenantOf, type Route, type SignedCall } from '../call.ts'
 import { json, octets, writeFields } from '../problem.ts'
 // Erased as a whole: see worker/call.ts.
@@ -15,7 +15,7 @@ const NO_HASH = new Uint8Array()
 export function readAfter(url: URL): Bytes {
   const after = url.searchParams.get('after')
   if (after === null) return NO_HASH
-  if (!/^[A-Za-z0-9_-]{43}$/.test(after)) throw errorOf('ERR_SCHEMA')
+  if (!/^[A-Za-z0-9_-]{43}$/.test(after)) throw relayError('ERR_SCHEMA')
   return fromBase64url(after)
 }
 

@@ -1,7 +1,7 @@
 /** What clients post: one URL for all of it, signed within the body, so that a page need not ask first whether it may. The body says which call it is. */
 import { TEXT_TYPE } from '../../shared/api.ts'
 import { callName, callSchema } from '../../shared/client-calls.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { parseJson } from '../../shared/json.ts'
 import { MAX_POST, MAX_REQUEST } from '../../shared/limits.ts'
 import { answerByNow } from '../admission.ts'
@@ -16,7 +16,7 @@ function answer(call: SignedCall): Promise<Response> {
   const value = parseJson(call.body, MAX_REQUEST)
   const name = callName(value)
   nameCall(call.request, name)
-  if (name === 'wait' && call.body.length > MAX_WAIT_BODY) throw errorOf('ERR_TOO_LARGE')
+  if (name === 'wait' && call.body.length > MAX_WAIT_BODY) throw relayError('ERR_TOO_LARGE')
   const asked = callSchema(value, '')
   switch (asked.call) {
     case 'delivery':

@@ -2,7 +2,7 @@
 import { fromBase64url, fromUtf8, utf8, type Bytes } from '../../shared/bytes.ts'
 import { type DeliveryCall } from '../../shared/client-calls.ts'
 import { encodeDelivery } from '../../shared/encode-delivery.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { answerByNow } from '../admission.ts'
 import { readAfter, tenantOf, type Route, type SignedCall } from '../call.ts'
 import { empty, json, octets } from '../problem.ts'
@@ -13,19 +13,19 @@ const TREE_MAGICS = ['KFTPAGE\x01', 'KFTINDX\x01'].map(utf8)
 
 export async function deliver(call: SignedCall, asked: DeliveryCall): Promise<Response> {
   const { call: _, ...request } = asked
-  if (request.slots.length !== request.keyrings.length) throw errorOf('ERR_SCHEMA')
+  if (request.slots.length !== request.keyrings.length) throw relayError('ERR_SCHEMA')
   const { now } = call
   const recipient = call.caller.path.fingerprint
   const ask = { ...request, recipient, now }
   const parts = await tenantOf(call).deliver(ask, call.caller.standing.tag)
   // PROTOCOL [relay-4]
-  if (parts === undefined) throw errorOf('ERR_NOT_FOUND')
+  if (parts === undefined) throw relayError('ERR_NOT_FOUND')
   return parts === null ? empty(204) : octets(encodeDelivery(parts))
 }
 
 async function getHead(call: SignedCall): Promise<Response> {
   const current = await tenantOf(call).current()
-  if (current === null) throw errorOf('ERR_NOT_FOUND')
+  if (current === null) throw relayError('ERR_NOT_FOUND')
   return json(fromUtf8(current.head))
 }
 
@@ -40,9 +40,9 @@ function isTree(object: Bytes): boolean {
 
 async function getObject(call: SignedCall): Promise<Response> {
   // PROTOCOL [relay-4]
-  if (!OBJECT_NAME.test(call.name)) throw errorOf('ERR_NOT_FOUND')
+  if (!OBJECT_NAME.test(call.name)) throw relayError('ERR_NOT_FOUND')
   const object = await tenantOf(call).object(fromBase64url(call.name))
-  if (object === null) throw errorOf('ERR_NOT_FOUND')
+  if (object === null) throw relayError('ERR_NOT_FOUND')
   return octets(object, { 'cache-control': 'private, max-age=31536000, immutable' })
 }
 
@@ -50,7 +50,7 @@ async function getObject(call: SignedCall): Promise<Response> {
 export async function giveObject(call: SignedCall, hash: Bytes): Promise<Response> {
   const object = await tenantOf(call).object(hash, call.caller.standing.tag)
   // PROTOCOL [relay-4]
-  if (object === null || isTree(object)) throw errorOf('ERR_NOT_FOUND')
+  if (object === null || isTree(object)) throw relayError('ERR_NOT_FOUND')
   return octets(object)
 }
 

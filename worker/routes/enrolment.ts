@@ -6,7 +6,7 @@ import { checkCrl, parseCrl } from '../../shared/crl.ts'
 import { encodeEnvelope, envelopeSchema, type Envelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { verifyByAuthorities, type Authority } from '../../shared/authority.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { canonicalJson, parseJson } from '../../shared/json.ts'
@@ -69,7 +69,7 @@ async function identifyCrl(der: Bytes, anchors: readonly Certificate[]): Promise
     }
   }
   if (named.length > 0 && issuer === undefined) {
-    throw errorOf('ERR_CRL')
+    throw relayError('ERR_CRL')
   }
   const place = sha256(concat(crl.issuer, issuer ?? new Uint8Array()))
   const { number, nextUpdate } = crl
@@ -90,12 +90,12 @@ function requireFew(lists: readonly StoredCrl[]): void {
   // PROTOCOL [relay-5]
   const unverified = lists.filter(({ isVerified }) => !isVerified)
   const size = unverified.reduce((sum, { der }) => sum + der.length, 0)
-  if (unverified.length > MAX_UNVERIFIED || size > MAX_CRL) throw errorOf('ERR_QUOTA')
+  if (unverified.length > MAX_UNVERIFIED || size > MAX_CRL) throw relayError('ERR_QUOTA')
 }
 
 async function enrol(call: Call): Promise<Response> {
   const { crls, invite, trust } = enrolmentSchema(parseJson(call.body, MAX_PUSH), '')
-  if (!isInvited(invite, call.env)) throw errorOf('ERR_UNAUTHORIZED')
+  if (!isInvited(invite, call.env)) throw relayError('ERR_UNAUTHORIZED')
   const tenant = tenantId(trust)
   // PROTOCOL [relay-5]
   const genesis = await verifyGenesis(trust, tenant)
@@ -147,7 +147,7 @@ async function addTrust(call: Call): Promise<Response> {
   const envelope = envelopeSchema(parseJson(call.body, MAX_ENVELOPE), '')
   const standing = await readStanding(call, true)
   // PROTOCOL [relay-4]
-  if (standing === null) throw errorOf('ERR_NOT_FOUND')
+  if (standing === null) throw relayError('ERR_NOT_FOUND')
   const { trust } = standing
   const number = peekNumber(envelope)
   if (number <= trust.body.number) {
@@ -155,7 +155,7 @@ async function addTrust(call: Call): Promise<Response> {
     const isStored = await tenantOf(call).hasTrust(number, documentHash(envelope))
     if (isStored) return empty(204)
   }
-  if (!(await isKnownTo(envelope, trust.body.authority))) throw errorOf('ERR_NOT_FOUND')
+  if (!(await isKnownTo(envelope, trust.body.authority))) throw relayError('ERR_NOT_FOUND')
   if (number <= trust.body.number)
     throw new KeyferryError('ERR_FORK', `not after ${trust.body.number}`)
   const next = await verifySuccessor(envelope, trust)

@@ -4,7 +4,7 @@ import { answersSchema, type RequestBody } from '../../shared/deriver-calls.ts'
 import { base64url, equal, fromBase64url, fromUtf8 } from '../../shared/bytes.ts'
 import { type WaitCall } from '../../shared/client-calls.ts'
 import { encodeEnvelope, peekPayload, type Envelope } from '../../shared/envelope.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { encodeJson, parseJson } from '../../shared/json.ts'
 import { verifyKeyPackage, verifyKeyRequest } from '../../shared/key-package.ts'
@@ -31,7 +31,7 @@ export async function addRequest(call: SignedCall, asked: RequestBody): Promise<
   const keyPackage = await verifyKeyPackage(asked.package, context)
   const request = await verifyKeyRequest(asked.request, keyPackage, context)
   const signer = request.path.fingerprint
-  if (!equal(signer, call.caller.path.fingerprint)) throw errorOf('ERR_SIGNER')
+  if (!equal(signer, call.caller.path.fingerprint)) throw relayError('ERR_SIGNER')
   const row = {
     hash: request.hash,
     signer,
@@ -53,7 +53,7 @@ async function verifyAnswer(envelope: Envelope, context: VerifyContext): Promise
   const { recipient } = peekPayload(envelope, 'refusal', context.trust.tenant) as {
     recipient?: unknown
   }
-  if (typeof recipient !== 'string') throw errorOf('ERR_SCHEMA')
+  if (typeof recipient !== 'string') throw relayError('ERR_SCHEMA')
   const { body } = await verifyRefusal(envelope, fromBase64url(recipient), context)
   const { keyring, expiresAt } = body
   return {
@@ -83,12 +83,12 @@ function openSocket(call: SignedCall): Promise<Response> {
 
 async function listen(call: SignedCall): Promise<Response> {
   if (call.request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-    throw errorOf('ERR_MALFORMED')
+    throw relayError('ERR_MALFORMED')
   }
   const response = await openSocket(call)
   if (response.status === 409) throw new Error(MOVED)
   // PROTOCOL [relay-12]
-  if (response.status === 401) throw errorOf('ERR_UNAUTHORIZED')
+  if (response.status === 401) throw relayError('ERR_UNAUTHORIZED')
   if (response.status !== 101)
     throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': RETRY_AFTER } })
   return response

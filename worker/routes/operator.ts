@@ -3,7 +3,7 @@
  * stores, which is ciphertext and signed statements, and can withhold it or delete it; it can make nothing that a client would take.
  */
 import { utf8 } from '../../shared/bytes.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { parseJson } from '../../shared/json.ts'
 import { int, object, orNull, type Schema } from '../../shared/schema.ts'
@@ -32,17 +32,17 @@ export interface OperatorRoute {
 /** Throws `ERR_NOT_FOUND` where the API is off, `ERR_UNAUTHORIZED` for another secret. */
 async function requireOperator(call: Call): Promise<void> {
   const secret = call.env.OPERATOR_SECRET ?? ''
-  if (secret.length < LEAST_SECRET) throw errorOf('ERR_NOT_FOUND')
+  if (secret.length < LEAST_SECRET) throw relayError('ERR_NOT_FOUND')
   await brake(call)
   const [, given = ''] =
     /^Bearer (\S{1,1024})$/.exec(call.request.headers.get('authorization') ?? '') ?? []
   // Hashes are compared, in a time that says nothing about the secret or its length.
   if (!crypto.subtle.timingSafeEqual(sha256(utf8(given)), sha256(utf8(secret))))
-    throw errorOf('ERR_UNAUTHORIZED')
+    throw relayError('ERR_UNAUTHORIZED')
 }
 
 function found(usage: Usage | null): Response {
-  if (usage === null) throw errorOf('ERR_NOT_FOUND')
+  if (usage === null) throw relayError('ERR_NOT_FOUND')
   return json(JSON.stringify(usage))
 }
 
@@ -51,7 +51,7 @@ async function list(call: Call): Promise<Response> {
 }
 
 const quotaSchema: Schema<QuotaChange> = (value, path) => {
-  if (typeof value !== 'object' || value === null) throw errorOf('ERR_SCHEMA')
+  if (typeof value !== 'object' || value === null) throw relayError('ERR_SCHEMA')
   const field = orNull(int())
   const fields = { bytes: field, objects: field, mailbox: field, sockets: field, calls: field }
   // Those that are not given stay as they are.
@@ -74,7 +74,7 @@ async function remove(call: Call): Promise<Response> {
   forgetStanding(call.tenant)
   // Should an earlier deletion have stopped half-way, the entry goes now.
   await registryOf(call.env).remove(call.tenant)
-  if (!wasThere) throw errorOf('ERR_NOT_FOUND')
+  if (!wasThere) throw relayError('ERR_NOT_FOUND')
   return empty(204)
 }
 
@@ -93,7 +93,7 @@ export const operatorRoutes: readonly OperatorRoute[] = [
 ]
 
 async function requireThere(call: Call): Promise<void> {
-  if ((await tenantOf(call).readUsage()) === null) throw errorOf('ERR_NOT_FOUND')
+  if ((await tenantOf(call).readUsage()) === null) throw relayError('ERR_NOT_FOUND')
 }
 
 async function documents(call: Call): Promise<Response> {
@@ -109,6 +109,6 @@ async function objects(call: Call): Promise<Response> {
 /** One call of the operator. */
 export async function runOperator(route: OperatorRoute, call: Call): Promise<Response> {
   await requireOperator(call)
-  if (call.tenant !== '' && !TENANT_ID.test(call.tenant)) throw errorOf('ERR_NOT_FOUND')
+  if (call.tenant !== '' && !TENANT_ID.test(call.tenant)) throw relayError('ERR_NOT_FOUND')
   return route.handle(call)
 }

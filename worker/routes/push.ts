@@ -6,7 +6,7 @@ import { verifyCatalog } from '../../shared/catalog.ts'
 import { checkCrl, parseCrl } from '../../shared/crl.ts'
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
-import { errorOf } from '../../shared/error-codes.ts'
+import { relayError } from '../../shared/relay-codes.ts'
 import { parseJson } from '../../shared/json.ts'
 import { MAX_BATCH, MAX_PUSH } from '../../shared/limits.ts'
 import { requireTrust, verifyHead, type Head, type HeadBody } from '../../shared/release.ts'
@@ -41,7 +41,7 @@ export function readPushedCrls(body: Bytes): Bytes[] {
 
 function readIfMatch(call: SignedCall): Bytes | null {
   const match = IF_MATCH.exec(call.request.headers.get('if-match') ?? '')
-  if (match === null) throw errorOf('ERR_SCHEMA')
+  if (match === null) throw relayError('ERR_SCHEMA')
   return match[1] === undefined ? null : fromBase64url(match[1])
 }
 
@@ -55,12 +55,12 @@ async function findCrls(
   const brought = hashed.map(({ hash, body: der }) => ({ hash, der }))
   // PROTOCOL [relay-8]
   if (brought.some(({ hash }) => !head.crls.some((named) => equal(named.hash, hash)))) {
-    throw errorOf('ERR_INCOMPLETE')
+    throw relayError('ERR_INCOMPLETE')
   }
   return head.crls.map(({ hash }) => {
     const stored = standing.crls.map((one) => ({ hash: one.hash, der: one.crl.der }))
     const found = [...brought, ...stored].find((one) => equal(one.hash, hash))
-    if (found === undefined) throw errorOf('ERR_INCOMPLETE')
+    if (found === undefined) throw relayError('ERR_INCOMPLETE')
     return { hash, der: found.der }
   })
 }
@@ -83,14 +83,14 @@ async function verifyCrls(
     const { der } = lists[i]!
     const crl = parseCrl(der)
     // PROTOCOL [relay-8]
-    if (crl.number !== number) throw errorOf('ERR_INCOMPLETE')
+    if (crl.number !== number) throw relayError('ERR_INCOMPLETE')
     const id = hex(issuer)
     const certificate = issuers.get(id)
     // The list of a CA that only clients' paths know stands on the deriver's word until it is used. That a list has run out is
     // for path validation to say.
     if (certificate !== undefined) await checkCrl(crl, certificate, crl.thisUpdate)
     const lowest = trust.body.lowestCrls.find((one) => equal(one.issuer, issuer))?.number ?? 0
-    if (number < lowest) throw errorOf('ERR_ROLLBACK')
+    if (number < lowest) throw relayError('ERR_ROLLBACK')
     const { nextUpdate } = crl
     const isDelivered = delivered.has(id)
     out.push({ issuer, number, hash, nextUpdate, isDelivered, isVerified: true, der })
@@ -104,7 +104,7 @@ async function preparePush(call: SignedCall, ifMatch: Bytes | null): Promise<Pre
   if (stored !== null && equal(stored.hash, documentHash(brought.head))) return null
   // Another isolate may have taken a trust document in since this one looked.
   const standing = await readStanding(call, true)
-  if (standing === null) throw errorOf('ERR_NOT_FOUND')
+  if (standing === null) throw relayError('ERR_NOT_FOUND')
   const { trust } = standing
   const pushed = [...brought.crls, ...crlsOf(standing)]
   // PROTOCOL [relay-6]
@@ -113,17 +113,17 @@ async function preparePush(call: SignedCall, ifMatch: Bytes | null): Promise<Pre
   // PROTOCOL [relay-8]: a client checks the deriver by the lists in the head alone
   const listed = new Set(head.body.crls.map(({ issuer }) => hex(issuer)))
   if (head.path.issuers.some(({ keyId: id }) => !listed.has(hex(id)))) {
-    throw errorOf('ERR_INCOMPLETE')
+    throw relayError('ERR_INCOMPLETE')
   }
-  if (call.now > head.body.expiresAt) throw errorOf('ERR_STALE')
+  if (call.now > head.body.expiresAt) throw relayError('ERR_STALE')
   const crls = await verifyCrls(head, await findCrls(head.body, brought.crls, standing), trust)
   // PROTOCOL [relay-8]
   const envelope = brought.catalog ?? (stored === null ? null : decodeEnvelope(stored.catalog))
-  if (envelope === null) throw errorOf('ERR_INCOMPLETE')
+  if (envelope === null) throw relayError('ERR_INCOMPLETE')
   const named = head.body.catalog
-  if (!equal(documentHash(envelope), named.hash)) throw errorOf('ERR_INCOMPLETE')
+  if (!equal(documentHash(envelope), named.hash)) throw relayError('ERR_INCOMPLETE')
   const catalog = await verifyCatalog(envelope, trust)
-  if (catalog.body.number !== named.number) throw errorOf('ERR_INCOMPLETE')
+  if (catalog.body.number !== named.number) throw relayError('ERR_INCOMPLETE')
   const { incarnation, version, releases, log } = head.body
   return {
     trust: trust.hash,
