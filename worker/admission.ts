@@ -140,7 +140,8 @@ export async function admit(
     const { method } = request
     if (signed !== undefined) {
       // Nothing is known of who sends it: more than nearly all calls have is braked.
-      if (!(Number(request.headers.get('content-length') ?? Infinity) <= SMALL)) await brake(call)
+      const isShort = Number(request.headers.get('content-length') ?? Infinity) <= SMALL
+      if (signed === 'body' && !isShort) await brake(call)
       const read = await readBody(request, limit)
       const { signature, body } =
         signed === 'body'

@@ -1,8 +1,9 @@
 /** What a call of a client or a stranger costs: calls of the tenant's object and of the limiter, and room for its body. */
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { paths, TEXT_TYPE } from '../../shared/api.ts'
+import { paths, SUBPROTOCOL, TEXT_TYPE } from '../../shared/api.ts'
 import { base64url } from '../../shared/bytes.ts'
+import { signTicket } from '../../shared/ticket.ts'
 import app from '../../worker/index.ts'
 import { askDelivery, enrol, pushAll, send, toJson, type Relay } from '../lib/calls.ts'
 import { makeKeyring, publish, type Keyring } from '../lib/publication.ts'
@@ -174,6 +175,18 @@ describe('the limiter', () => {
     expect(asked).toBe(0)
     // Who is admitted is not asked about.
     expect((await send(counted, paths.calls(world.tenant), ada.signer, wait)).status).toBe(200)
+  })
+
+  it('is not asked of a socket of who is admitted', async () => {
+    expect((await askDelivery(counted, world, ada, [])).status).toBe(200)
+    ;[braked, isOver] = [0, true]
+    const url = new URL(paths.events(world.tenant), relay.url)
+    const protocols = `${SUBPROTOCOL}, ${await signTicket(url, ada.signer, seconds())}`
+    const headers = { upgrade: 'websocket', 'sec-websocket-protocol': protocols }
+    const response = await counted.fetch(url, { headers })
+    response.webSocket?.accept()
+    response.webSocket?.close()
+    expect([response.status, braked]).toEqual([101, 0])
   })
 
   it('says of no tenant whether it is there, to pages neither', async () => {
