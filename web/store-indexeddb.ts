@@ -92,7 +92,7 @@ export async function openIndexedDbStore(name: string = 'keyferry'): Promise<Sto
 }
 
 function createSessionStore(cause: unknown): Store {
-  const message = 'this browser keeps no keys here: what this client has ends with the page'
+  const message = 'this browser keeps no keys: what this client has ends with the page'
   return { ...createMemoryStore(), sessionOnly: new KeyferryError('ERR_IO', message, { cause }) }
 }
 
