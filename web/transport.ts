@@ -138,7 +138,7 @@ async function readAnswer(
 ): Promise<Bytes | null> {
   const { status } = response
   if (status === 202 || status === 204) {
-    // To its end, which comes at once: a browser closes the connection of an answer that is let go before.
+    // To its end, which comes at once: the connection of an answer that is let go before serves no other.
     await readBounded(response, 0, signal)
     return null
   }

@@ -79,6 +79,18 @@ describe('a relay', () => {
     expect(signatures.size).toBe(2)
   })
 
+  it('answers nothing, and ends that late: the connection serves the next call, too', async () => {
+    const connections = new Set<unknown>()
+    const relay = await serve((request, response) => {
+      connections.add(request.socket)
+      response.writeHead(202).flushHeaders()
+      setTimeout(() => response.end(), 20)
+    })
+    const to = reach([relay])
+    for (let i = 0; i < 3; i++) await call(to)
+    expect(connections.size).toBe(1)
+  })
+
   it('answers nothing, with a body: cut off', async () => {
     const relay = await serve((_, response) => response.writeHead(202).end('x'))
     await expectCode(call(reach([relay])), 'ERR_TOO_LARGE')
