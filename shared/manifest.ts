@@ -113,27 +113,6 @@ function requireKeyIds(bytes: Bytes, view: DataView, starts: readonly number[]):
   if (new Set(all).size < all.length) throw schemaError('a key id twice')
 }
 
-/** Checks the rules of [manifest-1] and [manifest-2] on versions as they stand. */
-function checkVersions(bytes: Bytes, view: DataView, starts: readonly number[]): void {
-  // PROTOCOL [manifest-1]
-  requireKeyIds(bytes, view, starts)
-  for (const at of starts) {
-    const until = u64At(view, at + TIMES + 8)
-    if (
-      view.getUint32(at) < 1 ||
-      view.getUint32(at + 4) < 1 ||
-      u64At(view, at + TIMES) > until ||
-      until > u64At(view, at + TIMES + 16)
-    ) {
-      throw schemaError('no number, or windows that do not nest')
-    }
-    const algorithm = view.getUint32(at + 8)
-    // PROTOCOL [manifest-2]
-    if (algorithm !== ALGORITHM)
-      throw new KeyferryError('ERR_UNSUPPORTED', `algorithm ${algorithm}`)
-  }
-}
-
 /** The one encoding of a manifest. Throws what {@link readManifest} throws of what it must not say. */
 export function encodeManifest(m: Manifest): Bytes {
   const isImported = m.kind === 'imported'
@@ -187,16 +166,30 @@ export function readManifest(bytes: Bytes): ManifestView {
   const view = viewOf(bytes)
   const starts: number[] = []
   for (let i = 0; i < count; i++) {
-    const start = reader.pass(length)
-    for (let n = 0; n < 24; n += 8) u64At(view, start + TIMES + n)
-    starts.push(start)
+    const at = reader.pass(length)
+    const from = u64At(view, at + TIMES)
+    const until = u64At(view, at + TIMES + 8)
+    // PROTOCOL [manifest-1]
+    if (
+      u64At(view, at + TIMES + 16) < until ||
+      until < from ||
+      view.getUint32(at) < 1 ||
+      view.getUint32(at + 4) < 1
+    ) {
+      throw schemaError('no number, or windows that do not nest')
+    }
+    const algorithm = view.getUint32(at + 8)
+    // PROTOCOL [manifest-2]
+    if (algorithm !== ALGORITHM)
+      throw new KeyferryError('ERR_UNSUPPORTED', `algorithm ${algorithm}`)
+    starts.push(at)
   }
+  requireKeyIds(bytes, view, starts)
   // PROTOCOL [manifest-1]
   if (rules.some((rule) => !/^[\x21-\x7e]+$/.test(rule)))
     throw schemaError('a rule is not printable ASCII')
   requireRising(rules, (a, b) => compare(utf8(a), utf8(b)), 'rules')
   const { search, ...rows } = rowsOf(bytes, starts, (entry) => readVersion(entry, isImported))
-  checkVersions(bytes, view, starts)
   const findKey: VersionRows['findKey'] = (keyId) =>
     search((at) => keyId.length === 32 && isAt(bytes, at + KEY_ID, keyId))
   const versions = { ...rows, findKey }

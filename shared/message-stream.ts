@@ -2,7 +2,7 @@
  * Messages as streams (docs/PROTOCOL.md, "Message"): the same bytes as in message.ts, for data of any length in bounded
  * memory. Pieces may have any size; at most {@link CHUNKS_IN_FLIGHT} chunks are being worked on or wait to be read.
  */
-import type { Bytes } from './bytes.ts'
+import { requirePiece, type Bytes } from './bytes.ts'
 import { CHUNKS_IN_FLIGHT, CHUNK_LENGTH, TAG_LENGTH, type ChunkStep } from './chunk.ts'
 import { MESSAGE_PREFIX_LENGTH, openMessage, parseMessageHeader, startMessage } from './message.ts'
 import type { FrameReader } from './signed-message.ts'
@@ -168,10 +168,10 @@ function createChunkStream(
     if (together.push(step!(chunk, count++)) === TOGETHER) depart()
   }
   const write = async (piece: Bytes): Promise<void> => {
-    // Anything else has another length, or none, and would be lost without a word; and memory that is shared may change between two looks.
-    if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
-      throw new TypeError('not a Uint8Array')
-    for (let at = 0; at < piece.length;) {
+    for (let at = 0; ;) {
+      // At each chunk: its owner may give the memory away meanwhile.
+      requirePiece(piece)
+      if (at === piece.length) break
       const part = piece.subarray(at, at + buffer.length - filled)
       at += part.length
       let chunk = part

@@ -10,7 +10,7 @@
  *     opaque signature[64];
  *   }
  */
-import { concat, Reader, u16, u64, type Bytes } from './bytes.ts'
+import { concat, Reader, requirePiece, u16, u64, type Bytes } from './bytes.ts'
 import { CHUNK_LENGTH, SALT_LENGTH } from './chunk.ts'
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
@@ -118,7 +118,7 @@ export interface Begun {
 /** Makes a signed plaintext piece by piece. */
 export interface FrameWriter {
   claim: Bytes
-  /** What is encrypted of a piece. Throws `TypeError` for what is no `Uint8Array`, or in shared memory. */
+  /** What is encrypted of a piece. Throws as {@link requirePiece}. */
   take: (piece: Uint8Array) => Bytes
   /** What stands behind the data. */
   end: () => Promise<Bytes>
@@ -130,8 +130,7 @@ export function createFrameWriter({ claim, sign }: Begun): FrameWriter {
   return {
     claim,
     take(piece) {
-      if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
-        throw new TypeError('a piece of a stream is a Uint8Array')
+      requirePiece(piece)
       // What is encrypted is what was hashed, whatever the caller does with its buffer; of a Buffer, a slice would be a view.
       const copy = concat(piece)
       hash.update(copy)

@@ -1,5 +1,5 @@
 /** What an app gives to a keyring and what it becomes: bytes, streams, or a source to read parts of. */
-import { concat, utf8, type Bytes } from '../shared/bytes.ts'
+import { utf8, type Bytes } from '../shared/bytes.ts'
 import type { MessageSource } from '../shared/message-range.ts'
 import { pipeThrough } from '../shared/message-stream.ts'
 
@@ -9,16 +9,16 @@ export type Data = string | Uint8Array | ArrayBuffer | Blob
 /** What can be encrypted as a stream. */
 export type StreamData = Data | ReadableStream<Uint8Array>
 
-/** What the caller cannot change any more: a copy of its buffer, or what has no buffer. */
+/** What the caller cannot change any more: a copy of its buffer, or what has no buffer. Throws `TypeError` for memory that was given away. */
 export function ownOf(data: StreamData): StreamData {
-  if (data instanceof Uint8Array) return concat(data)
+  if (data instanceof Uint8Array) return new Uint8Array(data)
   return data instanceof ArrayBuffer ? data.slice(0) : data
 }
 
-/** A copy: the caller may go on with its buffer. */
+/** A copy: the caller may go on with its buffer. Throws `TypeError` for memory that was given away. */
 export async function bytesOf(data: Data): Promise<Bytes> {
   if (typeof data === 'string') return utf8(data)
-  if (data instanceof Uint8Array) return concat(data)
+  if (data instanceof Uint8Array) return new Uint8Array(data)
   if (data instanceof Blob) return new Uint8Array(await data.arrayBuffer())
   return new Uint8Array(data.slice(0))
 }

@@ -31,7 +31,7 @@ interface Reach {
   warnings: string[]
 }
 
-function reach(relays: string[], deadline = 2_000): Reach {
+function reach(relays: string[], deadline = 2_000, fetch = globalThis.fetch): Reach {
   const warnings: string[] = []
   let time = seconds()
   const transport = createTransport({
@@ -79,16 +79,22 @@ describe('a relay', () => {
     expect(signatures.size).toBe(2)
   })
 
-  it('answers nothing, and ends that late: the connection serves the next call, too', async () => {
-    const connections = new Set<unknown>()
-    const relay = await serve((request, response) => {
-      connections.add(request.socket)
-      response.writeHead(202).flushHeaders()
-      setTimeout(() => response.end(), 20)
-    })
-    const to = reach([relay])
-    for (let i = 0; i < 3; i++) await call(to)
-    expect(connections.size).toBe(1)
+  it('answers nothing, and ends that late: it is read to its end, not let go', async () => {
+    const seen: string[] = []
+    const content = new ReadableStream(
+      {
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          seen.push('end')
+          controller.close()
+        },
+        cancel: () => void seen.push('let go'),
+      },
+      { highWaterMark: 0 },
+    )
+    const answer = new Response(content, { status: 202 })
+    expect(await call(reach(['http://relay.example'], 2_000, async () => answer))).toBe(null)
+    expect(seen).toEqual(['end'])
   })
 
   it('answers nothing, with a body: cut off', async () => {
