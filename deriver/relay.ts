@@ -19,7 +19,7 @@ import { KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, type AnySigner } from '../shared/http-signature.ts'
 import { signTicket } from '../shared/ticket.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
-import { MAX_BATCH, MAX_ENVELOPE, MAX_HEADS_ANSWER } from '../shared/limits.ts'
+import { MAX_BATCH, MAX_BATCH_OBJECTS, MAX_ENVELOPE, MAX_HEADS_ANSWER } from '../shared/limits.ts'
 
 export const MAX_ANSWER = 16_777_216
 const DEADLINE = 30_000
@@ -153,7 +153,9 @@ export async function uploadObjects(
     let size = 0
     for (
       let one = objects[at];
-      one !== undefined && size + one.length + 4 <= MAX_BATCH;
+      one !== undefined &&
+      batch.length < MAX_BATCH_OBJECTS &&
+      size + one.length + 4 <= MAX_BATCH;
       one = objects[at]
     ) {
       batch.push(one)

@@ -22,7 +22,7 @@ export interface ClusterShape {
 /** Secrets stand in no file of the bundle. */
 export const SECRETS = ['INVITES', 'OPERATOR_SECRET'] as const
 /** Variables that are read from the environment when the relay starts. */
-const VARIABLES = [...SECRETS, 'LOG_SAMPLE'] as const
+const VARIABLES = [...SECRETS, 'LOG_SAMPLE', 'HOSTS'] as const
 
 const ENTRY = 'index.js'
 const WRANGLER = fileURLToPath(new URL('../wrangler.toml', import.meta.url))

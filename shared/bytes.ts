@@ -187,17 +187,6 @@ export class Reader {
   }
 }
 
-/**
- * Throws `TypeError` for what a stream cannot take as bytes: another type has another length, or none, and memory that was given away has none left, which would be
- * lost without a word; and shared memory may change between two looks.
- */
-export function requirePiece(piece: unknown): asserts piece is Bytes {
-  if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
-    throw new TypeError('not a Uint8Array')
-  // Throws for memory that was given away.
-  piece.buffer.slice(0, 0)
-}
-
 /** A text with a character for each byte: no engine makes one at less cost. */
 export function latin1(bytes: Uint8Array): string {
   let text = ''

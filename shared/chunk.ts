@@ -119,6 +119,17 @@ export async function runChunks(
   return output
 }
 
+/**
+ * Throws `TypeError` for what a stream cannot take as bytes: another type has another length, or none, and memory that was given away has none left, which would be
+ * lost without a word; and shared memory may change between two looks.
+ */
+export function requirePiece(piece: unknown): asserts piece is Bytes {
+  if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
+    throw new TypeError('not a Uint8Array')
+  // Throws for memory that was given away.
+  piece.buffer.slice(0, 0)
+}
+
 async function hmac(key: CryptoKey, ...parts: Bytes[]): Promise<Bytes> {
   return new Uint8Array(await subtle().sign('HMAC', key, concat(...parts)))
 }

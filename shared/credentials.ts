@@ -3,13 +3,13 @@
  * makes up a ticket, and which is the first line of what a client posts. A page that sets no header of its own is not held up by a preflight.
  */
 import { concat, utf8, type Bytes } from './bytes.ts'
-import { KeyferryError } from './errors.ts'
 import {
   CALL,
   contentDigest,
   makeInput,
   readInput,
   signatureBase,
+  readOrRefuse,
   unauthorized,
   type AnySigner,
   type Call,
@@ -54,7 +54,7 @@ export function readCredentials(
   content: string,
 ): CallSignature {
   // PROTOCOL [relay-2]
-  const { certificates, input, signature } = unauthorized('no credentials', () =>
+  const { certificates, input, signature } = readOrRefuse(() =>
     credentialsSchema(parseJson(document, MAX_CREDENTIALS), ''),
   )
   return { ...readInput(input, components, tag, call, content), certificates, signature }
@@ -74,7 +74,7 @@ export async function readSignedBody(
   // JSON of one line, and so the first one ends it.
   const end = posted.body.indexOf(LINE_FEED[0]!)
   // PROTOCOL [relay-2]
-  if (end < 0) throw new KeyferryError('ERR_UNAUTHORIZED', 'no credentials')
+  if (end < 0) throw unauthorized()
   const body = posted.body.subarray(end + 1)
   const content = await contentDigest(body)
   const credentials = posted.body.subarray(0, end)

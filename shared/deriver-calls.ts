@@ -1,7 +1,14 @@
 /** What derivers send to relays and ask of them, apart from what clients load (docs/PROTOCOL.md, "HTTP"). */
 import { concat, Reader, u32, type Bytes } from './bytes.ts'
 import { envelopeSchema } from './envelope.ts'
-import { MAX_CRL, MAX_HEADS_PAGE, MAX_OBJECT, MAX_TRUST_STEPS } from './limits.ts'
+import { KeyferryError } from './errors.ts'
+import {
+  MAX_BATCH_OBJECTS,
+  MAX_CRL,
+  MAX_HEADS_PAGE,
+  MAX_OBJECT,
+  MAX_TRUST_STEPS,
+} from './limits.ts'
 import { bytes, int, list, object, orNull, text, type Infer } from './schema.ts'
 
 /** Revocation lists of a body. */
@@ -41,11 +48,13 @@ export function encodeBatch(objects: readonly Bytes[]): Bytes {
   return concat(...objects.flatMap((one) => [u32(one.length), one]))
 }
 
-/** Throws `ERR_MALFORMED`. */
+/** Throws `ERR_MALFORMED`, `ERR_TOO_LARGE` for more than 10,000 objects. */
 export function decodeBatch(batch: Bytes): Bytes[] {
   const reader = new Reader(batch)
   const out: Bytes[] = []
   while (reader.left > 0) {
+    // PROTOCOL [dec-1]
+    if (out.length === MAX_BATCH_OBJECTS) throw new KeyferryError('ERR_TOO_LARGE')
     const length = reader.u32()
     out.push(reader.take(length > MAX_OBJECT ? Number.POSITIVE_INFINITY : length))
   }

@@ -60,17 +60,21 @@ function fromSfBytes(item: string): Bytes {
   const base64 = /^:([A-Za-z0-9+/]*)={0,2}:$/.exec(item)?.[1] ?? ''
   const out = fromBase64url(base64.replaceAll('+', '-').replaceAll('/', '_'))
   // PROTOCOL [relay-2]
-  if (item !== `:${toBase64(out)}:`)
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'not a structured byte sequence')
+  if (item !== `:${toBase64(out)}:`) throw unauthorized()
   return out
 }
 
-/** Whatever is wrong with the form of a signature is `ERR_UNAUTHORIZED`. */
-export function unauthorized<T>(what: string, read: () => T): T {
+/** Whatever is wrong with a signature is `ERR_UNAUTHORIZED`, and nobody is told more. */
+export function unauthorized(cause?: unknown): KeyferryError {
+  return new KeyferryError('ERR_UNAUTHORIZED', 'no signature that is admitted here', { cause })
+}
+
+/** What `read` brings. Throws `ERR_UNAUTHORIZED` in place of what it throws. */
+export function readOrRefuse<T>(read: () => T): T {
   try {
     return read()
   } catch (cause) {
-    throw new KeyferryError('ERR_UNAUTHORIZED', what, { cause })
+    throw unauthorized(cause)
   }
 }
 
@@ -85,8 +89,7 @@ export function requireDigest(
   hash: Bytes,
 ): void {
   // PROTOCOL [relay-2]
-  if (signed !== `sha-256=:${toBase64(hash)}:`)
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'digest of another body')
+  if (signed !== `sha-256=:${toBase64(hash)}:`) throw unauthorized()
 }
 
 /** The signature base (RFC 9421 §2.5) of these components. */
@@ -161,7 +164,7 @@ export function readInput(
     match[6] !== tag ||
     hasNonce !== (components !== CALL)
   ) {
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'signature input of another form')
+    throw unauthorized()
   }
   const base = signatureBase(components, input.slice('keyferry='.length), call, content)
   return {
@@ -169,7 +172,7 @@ export function readInput(
     digest: content,
     created: Number(match[2]),
     expires: Number(match[3]),
-    keyid: unauthorized('no fingerprint', () => fromBase64url(match[4]!)),
+    keyid: readOrRefuse(() => fromBase64url(match[4]!)),
   }
 }
 
@@ -183,23 +186,20 @@ export function readCallHead(
 ): CallSignature {
   const field = (name: string): string => {
     const value = header(name)
-    if (value == null || value.length > MAX_CREDENTIALS)
-      throw new KeyferryError('ERR_UNAUTHORIZED', `no ${name}`)
+    if (value == null || value.length > MAX_CREDENTIALS) throw unauthorized()
     return value
   }
   const content = field('content-digest')
-  if (!DIGEST.test(content)) throw new KeyferryError('ERR_UNAUTHORIZED', 'no SHA-256 digest')
+  if (!DIGEST.test(content)) throw unauthorized()
   const input = readInput(field('signature-input'), CALL, 'keyferry', call, content)
   const certificates = field('keyferry-certificates').split(',')
-  if (certificates.length > MAX_CERTIFICATES)
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'too many certificates')
+  if (certificates.length > MAX_CERTIFICATES) throw unauthorized()
   const signature = field('signature')
-  if (!signature.startsWith('keyferry='))
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'no signature')
+  if (!signature.startsWith('keyferry=')) throw unauthorized()
   return {
     ...input,
-    certificates: unauthorized('no certificates', () => certificates.map(fromBase64url)),
-    signature: unauthorized('no signature', () => fromSfBytes(signature.slice('keyferry='.length))),
+    certificates: readOrRefuse(() => certificates.map(fromBase64url)),
+    signature: readOrRefuse(() => fromSfBytes(signature.slice('keyferry='.length))),
   }
 }
 
@@ -216,7 +216,7 @@ export function requireTime(
     expires < created ||
     expires - created > MAX_SIGNATURE_LIFETIME
   ) {
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'outside the time window')
+    throw unauthorized()
   }
 }
 
@@ -226,10 +226,8 @@ export async function requireSignature(
   { fingerprint, key }: { fingerprint: Bytes; key: VerifyKey },
 ): Promise<void> {
   // PROTOCOL [relay-3]
-  if (!equal(call.keyid, fingerprint))
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'signed by another certificate')
-  if (!(await verifySignature(key, call.signature, call.base)))
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'the signature does not verify')
+  if (!equal(call.keyid, fingerprint)) throw unauthorized()
+  if (!(await verifySignature(key, call.signature, call.base))) throw unauthorized()
 }
 
 /**

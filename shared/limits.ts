@@ -16,6 +16,10 @@ export const MAX_BATCH = 8_388_608
 export const MAX_LOG_LEAF = 1_500_000
 /** The largest revocation list. */
 export const MAX_CRL = 1_048_576
+/** All lists that a relay keeps of a tenant: so many are read when a tenant is looked at for the first time. */
+export const MAX_LISTS = 4_194_304
+/** Objects of a batch. */
+export const MAX_BATCH_OBJECTS = 10_000
 /** The largest object a relay stores: one row of its database. */
 export const MAX_OBJECT = 1_500_000
 

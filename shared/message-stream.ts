@@ -2,8 +2,14 @@
  * Messages as streams (docs/PROTOCOL.md, "Message"): the same bytes as in message.ts, for data of any length in bounded
  * memory. Pieces may have any size; at most {@link CHUNKS_IN_FLIGHT} chunks are being worked on or wait to be read.
  */
-import { requirePiece, type Bytes } from './bytes.ts'
-import { CHUNKS_IN_FLIGHT, CHUNK_LENGTH, TAG_LENGTH, type ChunkStep } from './chunk.ts'
+import type { Bytes } from './bytes.ts'
+import {
+  CHUNKS_IN_FLIGHT,
+  CHUNK_LENGTH,
+  requirePiece,
+  TAG_LENGTH,
+  type ChunkStep,
+} from './chunk.ts'
 import { MESSAGE_PREFIX_LENGTH, openMessage, parseMessageHeader, startMessage } from './message.ts'
 import type { FrameReader } from './signed-message.ts'
 
@@ -168,27 +174,31 @@ function createChunkStream(
     if (together.push(step!(chunk, count++)) === TOGETHER) depart()
   }
   const write = async (piece: Bytes): Promise<void> => {
-    for (let at = 0; ;) {
-      // At each chunk: its owner may give the memory away meanwhile.
-      requirePiece(piece)
-      if (at === piece.length) break
-      const part = piece.subarray(at, at + buffer.length - filled)
-      at += part.length
-      let chunk = part
-      // A whole chunk is not copied first.
-      if (part.length !== size) {
-        buffer.set(part, filled)
-        filled += part.length
-        if (filled < buffer.length) continue
-        chunk = buffer
+    try {
+      for (let at = 0; ;) {
+        requirePiece(piece)
+        if (at === piece.length) return
+        const part = piece.subarray(at, at + buffer.length - filled)
+        at += part.length
+        let chunk = part
+        // A whole chunk is not copied first.
+        if (part.length !== size) {
+          buffer.set(part, filled)
+          filled += part.length
+          if (filled < buffer.length) continue
+          chunk = buffer
+        }
+        if (step) {
+          if (isFull()) await room()
+          // Its owner may have given the memory away meanwhile.
+          requirePiece(piece)
+          submit(chunk)
+        } else await begin()
+        filled = 0
       }
-      if (step) {
-        if (isFull()) await room()
-        submit(chunk)
-      } else await begin()
-      filled = 0
+    } finally {
+      depart()
     }
-    depart()
   }
   const close = async (): Promise<void> => {
     // What was stopped looks for no key.

@@ -10,8 +10,8 @@
  *     opaque signature[64];
  *   }
  */
-import { concat, Reader, requirePiece, u16, u64, type Bytes } from './bytes.ts'
-import { CHUNK_LENGTH, SALT_LENGTH } from './chunk.ts'
+import { concat, Reader, u16, u64, type Bytes } from './bytes.ts'
+import { CHUNK_LENGTH, requirePiece, SALT_LENGTH } from './chunk.ts'
 import { KeyferryError } from './errors.ts'
 import { digest } from './digest.ts'
 import { createSha256 } from './hash.ts'

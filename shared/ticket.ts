@@ -1,8 +1,7 @@
 /** Tickets that open an event stream (docs/PROTOCOL.md, "Admission"): a WebSocket of a browser has no headers to sign. */
 import { base64url, fromBase64url, type Bytes } from './bytes.ts'
 import { readCredentials, signCredentials } from './credentials.ts'
-import { KeyferryError } from './errors.ts'
-import { unauthorized, type AnySigner, type CallSignature } from './http-signature.ts'
+import { readOrRefuse, unauthorized, type AnySigner, type CallSignature } from './http-signature.ts'
 import { MAX_CREDENTIALS } from './limits.ts'
 
 const COMPONENTS = '("@method" "@authority" "@path")'
@@ -23,8 +22,7 @@ export async function signTicket(
 /** Reads a ticket. Throws `ERR_UNAUTHORIZED`. */
 export function readTicket(ticket: string, url: URL): CallSignature {
   // PROTOCOL [relay-2]
-  if (ticket.length > MAX_CREDENTIALS)
-    throw new KeyferryError('ERR_UNAUTHORIZED', 'too long a ticket')
-  const document = unauthorized('not a ticket', () => fromBase64url(ticket))
+  if (ticket.length > MAX_CREDENTIALS) throw unauthorized()
+  const document = readOrRefuse(() => fromBase64url(ticket))
   return readCredentials(document, COMPONENTS, TAG, { method: 'GET', url }, '')
 }

@@ -42,10 +42,7 @@ export async function withDeadline<T>(
   const controller = new AbortController()
   const stop = (): void => controller.abort(outer.reason)
   outer.addEventListener('abort', stop)
-  const timer = setTimeout(
-    () => controller.abort(new KeyferryError('ERR_TIMEOUT')),
-    Math.max(0, milliseconds),
-  )
+  const timer = setTimeout(() => controller.abort(new KeyferryError('ERR_TIMEOUT')), milliseconds)
   try {
     return await work(controller.signal)
   } finally {

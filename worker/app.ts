@@ -6,12 +6,11 @@ import { type Context } from 'hono'
 import { Hono } from 'hono/tiny'
 import { paths } from '../shared/api.ts'
 import { relayError } from '../shared/relay-codes.ts'
-import { isKeyferryError } from '../shared/errors.ts'
 import { TENANT_ID } from '../shared/trust-following.ts'
 import { admit } from './admission.ts'
 import { readBody, requireLength, requireMediaType } from './body.ts'
 import { brake, type Call, type Route } from './call.ts'
-import { admittedOrigin, allowOrigin } from './cors.ts'
+import { allowOrigin } from './cors.ts'
 import { observe, REQUEST_HEADER } from './observe.ts'
 import { fromTenant, json, problem, RelayError } from './problem.ts'
 import { auditRoutes } from './routes/audit.ts'
@@ -77,7 +76,7 @@ async function run(route: Route, shape: Call): Promise<Response> {
   }
 }
 
-/** Answers with errors, and lets the tenant's own origins read what is answered. */
+/** Answers with errors, and lets pages read what is answered. */
 async function answer(call: Call, respond: () => Promise<Response>): Promise<Response> {
   let response: Response
   try {
@@ -88,14 +87,7 @@ async function answer(call: Call, respond: () => Promise<Response>): Promise<Res
     const { body } = call.request
     if (body !== null && !body.locked) body.cancel().catch(() => {})
   }
-  if (response.status === 101 || call.tenant === '') return response
-  try {
-    const origin = await admittedOrigin(call)
-    return origin === null ? response : allowOrigin(response, origin)
-  } catch (error) {
-    // A stranger's browser reads nothing, and nobody learns by it whether the tenant is known here.
-    return isKeyferryError(error, 'ERR_QUOTA') ? response : problem(error, call.id)
-  }
+  return call.tenant === '' ? response : allowOrigin(call.request, response)
 }
 
 const app = new Hono<App>()
@@ -115,7 +107,11 @@ app.use(async (c, next) => {
 // PROTOCOL [relay-1]
 app.use(async (c, next) => {
   // The router takes other spellings of a path, too.
-  if (/%|.\/$/.test(new URL(c.req.url).pathname)) throw relayError('ERR_NOT_FOUND')
+  const { host, pathname } = new URL(c.req.url)
+  if (/%|.\/$/.test(pathname)) throw relayError('ERR_NOT_FOUND')
+  // A signature is for a name: who takes others takes what was signed for another relay.
+  const { HOSTS } = c.env
+  if (HOSTS && !HOSTS.split(',').includes(host)) throw relayError('ERR_NOT_FOUND')
   const [, version, tenant, more] = c.req.path.split('/')
   const isTenantPath = version === 'v1' && more !== undefined
   if (isTenantPath && !TENANT_ID.test(tenant!)) throw relayError('ERR_NOT_FOUND')

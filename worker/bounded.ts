@@ -30,8 +30,11 @@ export class Recent<V> {
 
   set(key: string, value: V): void {
     this.delete(key)
+    const weight = this.#weigh(value)
+    // One that is too heavy by itself takes the place of no others.
+    if (weight > this.#limit) return
     this.#entries.set(key, value)
-    this.#weight += this.#weigh(value)
+    this.#weight += weight
     for (const oldest of this.#entries.keys()) {
       if (this.#weight <= this.#limit) break
       this.delete(oldest)

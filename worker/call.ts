@@ -77,17 +77,21 @@ export function registryOf(env: Pick<Env, 'REGISTRY'>): DurableObjectStub<Regist
 
 /** Seconds: the period of the limiter in wrangler.toml. */
 const PERIOD = '10'
+/** What an address belongs to: of IPv6 the first 64 bits, of which whoever has one has all others. */
+function networkOf(address: string): string {
+  return address.includes('.') ? address : address.split('::')[0]!.split(':').slice(0, 4).join(':')
+}
 /** What the limiter said of a call. */
 const asked = new WeakMap<Request, boolean>()
 
 /**
- * Brakes what costs more than a look into memory, per address and once per call. The limiter is one of the platform: absent under plain
+ * Brakes what costs more than a look into memory, per network and once per call. The limiter is one of the platform: absent under plain
  * workerd, where a proxy in front has to do it. Throws `ERR_QUOTA`.
  */
 export async function brake({ env, request }: Pick<Call, 'env' | 'request'>): Promise<void> {
   const address = request.headers.get('cf-connecting-ip')
   if (env.RATE === undefined || address === null) return
-  const isFine = asked.get(request) ?? (await env.RATE.limit({ key: address })).success
+  const isFine = asked.get(request) ?? (await env.RATE.limit({ key: networkOf(address) })).success
   asked.set(request, isFine)
   if (!isFine) throw new RelayError('ERR_QUOTA', { headers: { 'retry-after': PERIOD } })
 }

@@ -13,6 +13,8 @@ declare namespace Cloudflare {
     ANALYTICS?: AnalyticsEngineDataset
     /** Share of calls that are logged, 0 to 1; those that failed in the relay always are. */
     LOG_SAMPLE?: string
+    /** Names of the relay, with a port that is not the scheme's, separated by commas: calls to others are not found. Without it, every name that leads here. */
+    HOSTS?: string
     /** Secrets that admit new tenants, separated by commas. Without it enrolment is closed. */
     INVITES?: string
     /** Bearer secret of the operator API, at least 32 characters. Without it the API is off. */

@@ -88,6 +88,10 @@ function readListener(request: Request): Listener {
   return JSON.parse(new URL(request.url).searchParams.get('listener') ?? '') as Listener
 }
 
+function isOpen({ readyState }: WebSocket): boolean {
+  return readyState === WebSocket.OPEN
+}
+
 function close(socket: WebSocket, reason: string): void {
   try {
     socket.close(1008, reason)
@@ -108,14 +112,19 @@ export class Events {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
-  /** How many sockets are open and calls wait. */
+  /** Whether anybody may listen. */
+  get hasAny(): boolean {
+    return this.#ctx.getWebSockets().length + this.#waiters.size > 0
+  }
+
+  /** How many sockets are open and calls wait. A socket that was closed is still there for as long as its other end does not answer. */
   get size(): number {
-    return this.#ctx.getWebSockets().length + this.#waiters.size
+    return this.#ctx.getWebSockets().filter(isOpen).length + this.#waiters.size
   }
 
   /** See {@link Waiters.wait}. `most` counts sockets, too. */
   wait(who: Waiting, after: string, seconds: number, most: number): Promise<News | null> {
-    const room = most - this.#ctx.getWebSockets().length
+    const room = most - this.size + this.#waiters.size
     return this.#waiters.wait(who, after, seconds, room)
   }
 
@@ -131,7 +140,10 @@ export class Events {
     const { hash, expires } = listener.ticket
     // PROTOCOL [relay-12]
     if (!this.#tickets.use(fromBase64url(hash), expires)) return new Response(null, { status: 401 })
-    const own = this.#ctx.getWebSockets(listener.fingerprint)
+    const all = this.#ctx.getWebSockets(listener.fingerprint)
+    const own = all.filter(isOpen)
+    // Whoever does not answer a closing keeps the connection.
+    if (all.length - own.length >= MAX_SOCKETS_EACH) return new Response(null, { status: 429 })
     for (const oldest of own.slice(0, Math.max(0, own.length + 1 - MAX_SOCKETS_EACH))) {
       oldest.close(1008, 'too many connections')
     }
@@ -202,7 +214,7 @@ export class Events {
     now: number,
     textFor: (socket: WebSocket, attachment: Attachment) => string,
   ): void {
-    for (const socket of this.#ctx.getWebSockets(tag)) {
+    for (const socket of this.#ctx.getWebSockets(tag).filter(isOpen)) {
       const attachment = socket.deserializeAttachment() as Attachment
       try {
         if (now > attachment.until) socket.close(1008, 'to be admitted anew')

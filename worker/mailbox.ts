@@ -55,11 +55,11 @@ class Open {
     this.highest = Math.max(this.highest, seq)
   }
 
-  /** Forgets what is dealt with or expired; true if there was any of it. */
-  prune(done: number, now: number): boolean {
-    if (done === 0 && this.#earliest >= now) return false
+  /** Forgets what is dealt with or expired; returns the numbers of that. */
+  prune(done: number, now: number): number[] {
+    const gone: number[] = []
+    if (done === 0 && this.#earliest >= now) return gone
     this.#earliest = Number.POSITIVE_INFINITY
-    let hasChanged = false
     for (const [hash, { signer, seq, expires }] of this.#entries) {
       if (seq > done && expires >= now) {
         this.#earliest = Math.min(this.#earliest, expires)
@@ -69,9 +69,9 @@ class Open {
       const left = this.#bySigner.get(signer)! - 1
       if (left === 0) this.#bySigner.delete(signer)
       else this.#bySigner.set(signer, left)
-      hasChanged = true
+      gone.push(seq)
     }
-    return hasChanged
+    return gone
   }
 }
 
@@ -95,9 +95,13 @@ export class Mailbox {
   ): { code: ErrorCode | null; isNew: boolean } {
     const open = this.#read()
     // PROTOCOL [relay-9]
+    if (request.expires < now) return { code: 'ERR_REQUEST_EXPIRED', isNew: false }
     if (open.has(request.hash)) return { code: null, isNew: false }
     const isFull = (): boolean => open.size >= most || open.of(request.signer) >= MAX_OPEN_EACH
-    if (isFull() && (!open.prune(0, now) || isFull())) return { code: 'ERR_QUOTA', isNew: false }
+    if (isFull()) {
+      for (const seq of open.prune(0, now)) this.#drop(seq)
+      if (isFull()) return { code: 'ERR_QUOTA', isNew: false }
+    }
     const seq = Math.max(open.highest, this.#done()) + 1
     this.#db
       .insert(requests)
@@ -170,6 +174,11 @@ export class Mailbox {
   forget(): void {
     this.#open = undefined
     this.#refusals.forget()
+  }
+
+  /** Makes the room that its place in memory made. The last one stays: the next number is one above it. */
+  #drop(seq: number): void {
+    if (seq < this.#read().highest) this.#db.delete(requests).where(eq(requests.seq, seq)).run()
   }
 
   #read(): Open {

@@ -1,5 +1,6 @@
 /** Immutable objects by their hash: one row each, the ones read last kept in memory. */
 import { type Bytes } from '../shared/bytes.ts'
+import { MAX_BATCH_OBJECTS } from '../shared/limits.ts'
 import { relayError } from '../shared/relay-codes.ts'
 import { HashSet, keyOf, Recent } from './bounded.ts'
 
@@ -9,7 +10,7 @@ const MEMORY = 16 * 1_048_576
 export const MAX_ROW = 2_000_000
 /** An object's row with its key weighs no less. */
 const LEAST_ROW = 48
-/** An object sent again is as young as a new one: collection leaves it alone. Seconds. */
+/** An object sent again when it is older than this is as young as a new one: collection leaves it alone for half a day at least. Seconds. */
 const RENEW_AFTER = 12 * 3_600
 
 /** An object with the hash that its receiver computed. */
@@ -84,7 +85,7 @@ export class Objects {
     const sql = 'SELECT hash, body FROM objects WHERE hash > ? ORDER BY hash'
     for (const row of this.#sql.exec<{ hash: ArrayBuffer; body: ArrayBuffer }>(sql, after)) {
       size += 4 + row.body.byteLength
-      if (size > most) return { bodies, next }
+      if (size > most || bodies.length === MAX_BATCH_OBJECTS) return { bodies, next }
       bodies.push(new Uint8Array(row.body))
       next = new Uint8Array(row.hash)
     }

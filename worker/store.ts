@@ -1,11 +1,11 @@
 /** The small documents of a tenant: trust documents, CRLs and what is current. Objects are in objects.ts. */
-import { and, asc, count, desc, eq, gt, lt, notInArray } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gt, lt, notInArray, sql } from 'drizzle-orm'
 import { base64url, compare, concat, equal, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope } from '../shared/envelope.ts'
 import { relayError } from '../shared/relay-codes.ts'
 import { type ErrorCode } from '../shared/errors.ts'
 import { sha256 } from '../shared/hash.ts'
-import { MAX_TRUST_STEPS } from '../shared/limits.ts'
+import { MAX_LISTS, MAX_TRUST_STEPS } from '../shared/limits.ts'
 import { decodeHead } from '../shared/release.ts'
 import { keyOf } from './bounded.ts'
 import { type Database } from './database.ts'
@@ -159,6 +159,7 @@ export function checkCrls(db: Database, next: readonly StoredCrl[]): ErrorCode |
 
 /** Stores CRLs that {@link checkCrls} passed, where they differ from the stored ones; inside a transaction. Throws `ERR_QUOTA`. */
 export function putCrls(db: Database, next: readonly StoredCrl[]): void {
+  let isChanged = false
   for (const crl of next) {
     const stored = db
       .select({ hash: crls.hash, isDelivered: crls.isDelivered })
@@ -174,11 +175,14 @@ export function putCrls(db: Database, next: readonly StoredCrl[]): void {
       }
       continue
     }
-    const total = db.select({ count: count() }).from(crls).get()?.count ?? 0
-    if (stored === undefined && total >= MAX_CRLS) throw relayError('ERR_QUOTA')
+    isChanged = true
     const { issuer: _, ...set } = crl
     db.insert(crls).values(crl).onConflictDoUpdate({ target: crls.issuer, set }).run()
   }
+  if (!isChanged) return
+  const size = sql<number>`sum(length(${crls.der}))`
+  const total = db.select({ count: count(), size }).from(crls).get()!
+  if (total.count > MAX_CRLS || total.size > MAX_LISTS) throw relayError('ERR_QUOTA')
 }
 
 /** True for a list that is stored, for whatever place. */

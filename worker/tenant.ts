@@ -174,7 +174,7 @@ export class Tenant extends DurableObject<Env> {
     this.#serve()
     const result = this.#pushes.push(push, now)
     if (result.code !== null) return result
-    if (result.changed.length > 0 && this.#events.size > 0) {
+    if (result.changed.length > 0 && this.#events.hasAny) {
       const lists = result.changed.map(({ issuer, der }) => ({
         issuer: base64url(issuer),
         revoked: parseCrl(der).revoked,
@@ -193,7 +193,7 @@ export class Tenant extends DurableObject<Env> {
   deliver(ask: DeliveryAsk, standing: string): DeliveryParts | null | undefined {
     this.#serve(standing)
     const parts = this.#deliveries.deliver(ask)
-    if (this.#events.size > 0) {
+    if (this.#events.hasAny) {
       const next = nextAsk(ask, parts, this.#hot)
       if (next !== null) this.#events.remember(next)
     }
@@ -201,7 +201,9 @@ export class Tenant extends DurableObject<Env> {
   }
 
   addRequest(request: StoredRequest, now: number, standing: string): ErrorCode | null {
-    const { code, isNew } = this.#mailbox.add(request, now, this.#serve(standing).mailbox)
+    const quota = this.#serve(standing)
+    this.#requireRoom(quota)
+    const { code, isNew } = this.#mailbox.add(request, now, quota.mailbox)
     if (isNew) this.#events.request(now)
     return code
   }
@@ -212,7 +214,9 @@ export class Tenant extends DurableObject<Env> {
   }
 
   answer(done: number, refusals: StoredRefusal[], now: number): void {
-    this.#serve()
+    const quota = this.#serve()
+    // Without refusals it only makes room.
+    if (refusals.length > 0) this.#requireRoom(quota)
     this.#mailbox.answer(done, refusals)
     for (const { recipient } of refusals) this.#events.refusal(recipient, now)
   }
@@ -351,6 +355,11 @@ export class Tenant extends DurableObject<Env> {
     const quota = this.#requireServed()
     if (!this.#meter.take(quota.calls, Math.floor(Date.now() / 1000))) throw new Error('ERR_QUOTA')
     return quota
+  }
+
+  /** What is stored beside objects, too, only while the database has room. */
+  #requireRoom({ bytes }: Quota): void {
+    if (this.ctx.storage.sql.databaseSize > bytes) throw new Error('ERR_QUOTA')
   }
 
   #requireServed(): Quota {

@@ -4,9 +4,14 @@ import { type Bytes } from '../shared/bytes.ts'
 import { tickets } from './schema.ts'
 import { type Database } from './database.ts'
 
+/** Seconds. Whoever may open sockets brings a row with each: more of them than live in this time are not kept. */
+const COLLECT_EVERY = 60
+
 export class Tickets {
   readonly #sql: SqlStorage
   readonly #db: Database
+  /** Seconds: when those that have run out were last deleted. */
+  #collected = 0
 
   constructor(sql: SqlStorage, db: Database) {
     this.#sql = sql
@@ -15,11 +20,14 @@ export class Tickets {
 
   /** False for one that was used. `expires` is the last second in which the gateway would take it. */
   use(hash: Bytes, expires: number): boolean {
+    const now = Date.now() / 1_000
+    if (now - this.#collected > COLLECT_EVERY) this.collect(now)
     const insert = 'INSERT OR IGNORE INTO tickets (hash, expires) VALUES (?, ?)'
     return this.#sql.exec(insert, hash, expires).rowsWritten > 0
   }
 
   collect(now: number): void {
+    this.#collected = now
     this.#db.delete(tickets).where(lt(tickets.expires, now)).run()
   }
 }

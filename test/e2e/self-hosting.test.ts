@@ -1,6 +1,7 @@
 /** The relay as `npm run selfhost` makes it: plain workerd on one machine, without Node and miniflare. */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
@@ -182,6 +183,19 @@ describe('a relay on one machine', () => {
     // Older than what derivers pushed since: they notice, and bring it up to date.
     relay = await serve(out, copy, { port: relay.port })
     expect(await note()).toBe('Hello\n')
+  })
+
+  it.skipIf(!hasNginx)('answers under no other name', async () => {
+    const { port } = new URL(address)
+    const status = await new Promise((resolve, reject) => {
+      const headers = { host: 'evil.example' }
+      const asked = get({ host: '127.0.0.1', port, path: '/healthz', headers }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode)
+      })
+      asked.on('error', reject)
+    })
+    expect(status).toBe(421)
   })
 
   it.skipIf(!hasNginx)('is braked by nginx, as the page has it', async () => {

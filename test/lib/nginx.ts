@@ -26,8 +26,9 @@ export async function startNginx(
   const shown = /```nginx\n([^`]+)```/.exec(readFileSync(PAGE, 'utf8'))![1]!
   const own = await freePort()
   const server = shown
-    .replace('listen 443 ssl', `listen 127.0.0.1:${own}`)
-    .replace(/^ *ssl_certificate.*\n/gm, '')
+    .replaceAll('listen 443 ssl', `listen 127.0.0.1:${own}`)
+    .replace(/^ *ssl_.*\n/gm, '')
+    .replace('server_name relay.example.com', 'server_name 127.0.0.1')
     .replace('http://127.0.0.1:8787', `http://127.0.0.1:${port}`)
   const folder = join(directory, 'nginx')
   mkdirSync(folder, { recursive: true })

@@ -8,7 +8,7 @@ import { callSchema } from '../../shared/client-calls.ts'
 import { parseAppConfig } from '../../shared/config.ts'
 import { ERROR_CODES } from '../../shared/error-codes.ts'
 import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
-import { MAX_OBJECT } from '../../shared/limits.ts'
+import { MAX_BATCH_OBJECTS, MAX_OBJECT } from '../../shared/limits.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { seeded } from '../lib/fixtures-keys.ts'
 
@@ -66,6 +66,12 @@ describe('batch', () => {
     await expectCode(() => decodeBatch(large), 'ERR_MALFORMED')
     const largest = concat(u32(MAX_OBJECT), new Uint8Array(MAX_OBJECT))
     expect(decodeBatch(largest).length).toBe(1)
+  })
+
+  it('[dec-1] more than 10,000 objects are ERR_TOO_LARGE', async () => {
+    const most = new Uint8Array(4 * MAX_BATCH_OBJECTS)
+    expect(decodeBatch(most).length).toBe(10_000)
+    await expectCode(() => decodeBatch(concat(most, new Uint8Array(4))), 'ERR_TOO_LARGE')
   })
 })
 

@@ -94,6 +94,25 @@ describe('rows', () => {
     await evictDurableObject(stubOf(world.tenant))
     expect([await ask(), await ask()]).toEqual([202, 429])
   })
+
+  it('[relay-9] expired requests make room, in the database too, and their numbers do not come again', async () => {
+    const ask = async (): Promise<number> => {
+      const request = await makeRequest(world, alice, [random(16)])
+      const call = { call: 'request', package: alice.package, request } as const
+      return (await sendCall(relay, world, alice.signer, call)).status
+    }
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < MAX_OPEN_EACH; i++) expect(await ask()).toBe(202)
+      await query(world.tenant, 'UPDATE requests SET expires = 5')
+      await evictDurableObject(stubOf(world.tenant))
+    }
+    expect(await ask()).toBe(202)
+    // The last one that expired stays for its number.
+    expect(await query(world.tenant, 'SELECT seq FROM requests')).toEqual([
+      { seq: 3 * MAX_OPEN_EACH },
+      { seq: 3 * MAX_OPEN_EACH + 1 },
+    ])
+  })
 })
 
 describe('collection', () => {

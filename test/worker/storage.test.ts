@@ -1,10 +1,11 @@
 /** What the relay's storage costs, and that it is all or nothing (docs/PROTOCOL.md [relay-6], [relay-10]). */
-import { makeRequest } from '../lib/documents.ts'
+import { makeRefusal, makeRequest } from '../lib/documents.ts'
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { paths } from '../../shared/api.ts'
 import { equal } from '../../shared/bytes.ts'
+import { type Envelope } from '../../shared/envelope.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { MAX_HEADS } from '../../worker/heads.ts'
 import { MAX_OPEN } from '../../worker/mailbox.ts'
@@ -16,7 +17,9 @@ import {
   readDelivery,
   send,
   sendCall,
+  toJson,
   upload,
+  type Answer,
 } from '../lib/calls.ts'
 import { makeKeyring, publish, type Keyring, type Publication } from '../lib/publication.ts'
 import { makeClient, makeWorld, random, renewCrl, type Client, type World } from '../lib/world.ts'
@@ -202,6 +205,33 @@ describe('life', () => {
 })
 
 describe('quota', () => {
+  it('above its bytes a tenant gets no request, refusal or object stored, and goes on dealing with what there is', async () => {
+    const ask = async (): Promise<Answer> => {
+      const request = await makeRequest(world, alice, [random(16)])
+      return sendCall(relay, world, alice.signer, {
+        call: 'request',
+        package: alice.package,
+        request,
+      })
+    }
+    const answer = (done: number, refusals: Envelope[]): Promise<Answer> =>
+      send(relay, paths.answers(world.tenant), world.deriver, { body: toJson({ done, refusals }) })
+    const refusal = await makeRefusal(world, random(32), random(16))
+    expect((await ask()).status).toBe(202)
+    expect((await answer(0, [refusal])).status).toBe(204)
+    await stubOf(world.tenant).changeSettings({ bytes: 1 })
+    const another = await makeRefusal(world, random(32), random(16))
+    for (const refused of [
+      await ask(),
+      await answer(1, [another]),
+      await upload(relay, world, [random(9)]),
+    ])
+      expect(refused).toMatchObject({ status: 429, code: 'ERR_QUOTA' })
+    expect([await count('requests'), await count('refusals')]).toEqual([1, 1])
+    expect((await answer(1, [])).status).toBe(204)
+    expect(await count('requests')).toBe(0)
+  })
+
   it('[relay-9] a full mailbox takes no more', async () => {
     const insert =
       'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) ' +

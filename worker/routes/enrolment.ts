@@ -7,7 +7,7 @@ import { encodeEnvelope, envelopeSchema, type Envelope } from '../../shared/enve
 import { documentHash } from '../../shared/document-hash.ts'
 import { verifyByAuthorities, type Authority } from '../../shared/authority.ts'
 import { relayError } from '../../shared/relay-codes.ts'
-import { isKeyferryError, KeyferryError } from '../../shared/errors.ts'
+import { isKeyferryError } from '../../shared/errors.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { canonicalJson, parseJson } from '../../shared/json.ts'
 import { MAX_CRL, MAX_ENVELOPE, MAX_PUSH } from '../../shared/limits.ts'
@@ -156,8 +156,7 @@ async function addTrust(call: Call): Promise<Response> {
     if (isStored) return empty(204)
   }
   if (!(await isKnownTo(envelope, trust.body.authority))) throw relayError('ERR_NOT_FOUND')
-  if (number <= trust.body.number)
-    throw new KeyferryError('ERR_FORK', `not after ${trust.body.number}`)
+  if (number <= trust.body.number) throw relayError('ERR_FORK')
   const next = await verifySuccessor(envelope, trust)
   const changesRules = !hasSameRules(trust.body, next.body)
   requireCode(await tenantOf(call).addTrust(stored(next), changesRules))

@@ -8,7 +8,7 @@ import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope.ts'
 import { documentHash } from '../../shared/document-hash.ts'
 import { relayError } from '../../shared/relay-codes.ts'
 import { parseJson } from '../../shared/json.ts'
-import { MAX_BATCH, MAX_PUSH } from '../../shared/limits.ts'
+import { MAX_BATCH, MAX_LISTS, MAX_PUSH } from '../../shared/limits.ts'
 import { requireTrust, verifyHead, type Head, type HeadBody } from '../../shared/release.ts'
 import { keyId } from '../../shared/signature.ts'
 import { type TrustDocument } from '../../shared/trust.ts'
@@ -45,7 +45,7 @@ function readIfMatch(call: SignedCall): Bytes | null {
   return match[1] === undefined ? null : fromBase64url(match[1])
 }
 
-/** The lists that the head names, from the push or from before. Throws `ERR_INCOMPLETE` unless there are just these. */
+/** The lists that the head names, from the push or from before. Throws `ERR_INCOMPLETE` unless there are just these, `ERR_QUOTA` for too many bytes of them. */
 async function findCrls(
   head: HeadBody,
   pushed: readonly Bytes[],
@@ -57,10 +57,14 @@ async function findCrls(
   if (brought.some(({ hash }) => !head.crls.some((named) => equal(named.hash, hash)))) {
     throw relayError('ERR_INCOMPLETE')
   }
+  let size = 0
   return head.crls.map(({ hash }) => {
     const stored = standing.crls.map((one) => ({ hash: one.hash, der: one.crl.der }))
     const found = [...brought, ...stored].find((one) => equal(one.hash, hash))
     if (found === undefined) throw relayError('ERR_INCOMPLETE')
+    // Before any is parsed: a head may name one list for many issuers.
+    size += found.der.length
+    if (size > MAX_LISTS) throw relayError('ERR_QUOTA')
     return { hash, der: found.der }
   })
 }
