@@ -121,11 +121,14 @@ export async function runChunks(
 
 /**
  * Throws `TypeError` for what a stream cannot take as bytes: another type has another length, or none, and memory that was given away has none left, which would be
- * lost without a word; and shared memory may change between two looks.
+ * lost without a word; and memory that is shared or can be resized may change between two looks.
  */
 export function requirePiece(piece: unknown): asserts piece is Bytes {
-  if (!(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer))
-    throw new TypeError('not a Uint8Array')
+  if (
+    !(piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer) ||
+    (piece.buffer as { resizable?: boolean }).resizable
+  )
+    throw new TypeError('not fixed bytes')
   // Throws for memory that was given away.
   piece.buffer.slice(0, 0)
 }

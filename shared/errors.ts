@@ -11,38 +11,38 @@ import type { RELAY_CODES, SPOKEN_CODES } from './relay-codes.ts'
 /** Codes that a client throws, with the sentence shown where no better one is at hand; relay-codes.ts and error-codes.ts have the others. */
 export const CLIENT_CODES = {
   // The bytes of a document or file.
-  ERR_TOO_LARGE: 'larger than this kind of document may be',
-  ERR_NOT_CANONICAL: 'not in the one canonical encoding',
+  ERR_TOO_LARGE: 'too large',
+  ERR_NOT_CANONICAL: 'not canonical',
   ERR_PAYLOAD_TYPE: 'a document of another type',
   ERR_TENANT: 'belongs to another tenant',
   // Who signed it.
-  ERR_CERT_EXPIRED: 'a certificate is outside its validity',
+  ERR_CERT_EXPIRED: 'a certificate is not valid now',
   ERR_CERT_REVOKED: 'a certificate is revoked',
-  ERR_CRL: 'no usable revocation list covers a certificate',
+  ERR_CRL: 'no usable revocation list for a certificate',
   ERR_ROLE: 'the certificate has another role',
-  ERR_SIGNER: 'the signer named in the body is not the one who signed',
+  ERR_SIGNER: 'not signed by the signer that it names',
   ERR_SIGNATURE: 'the signature is not valid',
   ERR_WEAK_KEY: 'a weak or invalid public key',
   ERR_UNSIGNED: 'not signed by its sender',
   // Trust document.
-  ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows',
+  ERR_TRUST_CHAIN_TOO_LONG: 'too many trust documents',
   // State and freshness.
   ERR_STALE: 'past its expiry',
   ERR_FUTURE: 'issued in the future',
   ERR_CLOCK: 'the local clock was set back',
   ERR_INCARNATION: 'of another incarnation of the deriver',
-  ERR_HASH: 'not the document that the signed statement names',
+  ERR_HASH: 'not what the signed statement names',
   // Keys.
   ERR_NOT_RECIPIENT: 'made for another recipient',
   ERR_KEYRING: 'of another keyring',
-  ERR_COMMITMENT: 'the key is not the one the authority committed to',
+  ERR_COMMITMENT: 'not the key that the authority committed to',
   ERR_OPEN: 'cannot be opened',
   ERR_UNKNOWN_KEY: 'under a key that this keyring does not have',
   // Requests.
   ERR_DENIED: 'denied by the deriver',
-  ERR_REMOVED: 'removed from the keyring by the deriver',
-  ERR_PENDING: 'waiting for an administrator of the deriver',
-  ERR_UNPROVEN: 'the relay says so, but no deriver signed it',
+  ERR_REMOVED: 'removed by the deriver',
+  ERR_PENDING: 'waits for an administrator of the deriver',
+  ERR_UNPROVEN: 'the relay says so, no deriver signed it',
   // Transport.
   ERR_RELAY: 'the relay does not answer usefully',
   ERR_TIMEOUT: 'no answer in time',

@@ -39,7 +39,8 @@ export function claimLength(chunk: Bytes): number {
 
 /** Reads what stands before the data in a plaintext, of which the first chunk is here. Throws `ERR_MALFORMED`. */
 export function decodeClaim(chunk: Bytes): Claim {
-  const outer = new Reader(chunk)
+  // PROTOCOL [sign-7]: of a whole plaintext as of its first chunk
+  const outer = new Reader(chunk.subarray(0, CHUNK_LENGTH))
   const reader = new Reader(outer.take(outer.u16()))
   const signedAt = reader.u64()
   const certificates: Bytes[] = []

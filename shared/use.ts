@@ -90,7 +90,8 @@ export function versionToDecrypt(
   // PROTOCOL [use-4]
   const version = view.manifest.versions.findKey(keyId)
   if (version === undefined) throw new KeyferryError('ERR_UNKNOWN_KEY')
-  if (version.version < minVersion)
+  // What is no number refuses all.
+  if (!(version.version >= minVersion))
     throw new KeyferryError('ERR_KEY_VERSION', `version ${version.version} is below ${minVersion}`)
   if (
     lists(view.release.skipped, version) ||

@@ -81,10 +81,9 @@ export class Agent {
     return refusalOf(this.#options.session.state, id, this.stateOf(id))?.reason ?? ''
   }
 
-  /** Version to encrypt with; 0 for none. */
+  /** Version to encrypt with, by the newest release that was accepted; 0 for none. It does not fall when a relay leaves the keyring out. */
   versionOf(id: Bytes): number {
-    const { session } = this.#options
-    return isCurrent(session.state, id) ? (session.view(id)?.release.encrypt.version ?? 0) : 0
+    return this.#options.session.view(id)?.release.encrypt.version ?? 0
   }
 
   /** The keyring of this id, from now on kept up to date. */

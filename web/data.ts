@@ -15,12 +15,20 @@ export function ownOf(data: StreamData): StreamData {
   return data instanceof ArrayBuffer ? data.slice(0) : data
 }
 
-/** A copy: the caller may go on with its buffer. Throws `TypeError` for memory that was given away. */
+/** A copy: the caller may go on with its buffer. Throws `TypeError` for memory that was given away, and for what is no data. */
 export async function bytesOf(data: Data): Promise<Bytes> {
   if (typeof data === 'string') return utf8(data)
   if (data instanceof Uint8Array) return new Uint8Array(data)
-  if (data instanceof Blob) return new Uint8Array(await data.arrayBuffer())
-  return new Uint8Array(data.slice(0))
+  if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0))
+  // Throws for anything else: of other arrays it would not be the bytes.
+  return new Uint8Array(await Blob.prototype.arrayBuffer.call(data))
+}
+
+/** The options where no data are given. Throws `TypeError` for what is neither: it would be lost without a word. */
+export function optionsOf<T>([options = {}, more]: readonly unknown[]): T {
+  if (more !== undefined || Object.getPrototypeOf(options) !== Object.prototype)
+    throw new TypeError('not data')
+  return options as T
 }
 
 /** Where the parts of a message are read. */

@@ -1,6 +1,6 @@
 /** A keyring in the hands of the app: encrypts and decrypts by the rules of "Using a key" and "Messages" (docs/PROTOCOL.md). */
 import { concat, fromUtf8, utf8, type Bytes } from '../shared/bytes.ts'
-import { SALT_LENGTH } from '../shared/chunk.ts'
+import { requirePiece, SALT_LENGTH } from '../shared/chunk.ts'
 import { isKeyferryError, KeyferryError } from '../shared/errors.ts'
 import { lazily } from '../shared/lazy.ts'
 import type { MessageSource } from '../shared/message-range.ts'
@@ -16,7 +16,16 @@ import type { Sender } from '../shared/sender.ts'
 import { createFrameStream } from '../shared/frame-stream.ts'
 import { type MessageKey } from '../shared/unwrap.ts'
 import { needsRewrap, versionToDecrypt, versionToEncrypt } from '../shared/use.ts'
-import { bytesOf, isData, ownOf, pipe, sourceOf, type Data, type StreamData } from './data.ts'
+import {
+  bytesOf,
+  isData,
+  optionsOf,
+  ownOf,
+  pipe,
+  sourceOf,
+  type Data,
+  type StreamData,
+} from './data.ts'
 import { type KeyringHost } from './keyring-host.ts'
 import {
   type ContextOptions,
@@ -35,8 +44,11 @@ const REFUSED: Partial<Record<KeyringState, 'ERR_DENIED' | 'ERR_REMOVED'>> = {
   removed: 'ERR_REMOVED',
 }
 
+/** Throws `TypeError` for what is neither text nor bytes: it would bind to nothing. */
 function contextOf({ context = '' }: ContextOptions): Bytes {
-  return typeof context === 'string' ? utf8(context) : concat(context)
+  if (typeof context === 'string') return utf8(context)
+  requirePiece(context)
+  return concat(context)
 }
 
 /** A keyring of a client; it stays valid through rotations, and does what the newest accepted state allows at each call. */
@@ -63,7 +75,7 @@ export class Keyring {
     return new Keyring(name, host)
   }
 
-  /** Number of the version that is encrypted under now; 0 where there is none. */
+  /** Number of the version that the newest accepted release encrypts under; 0 before there is one. It stays when the keyring is left out: whether it may encrypt says `state`. */
   get version(): number {
     return this.#host.version()
   }
@@ -139,11 +151,11 @@ export class Keyring {
   ): ReadableStream<Uint8Array>
   encryptStream(options?: EncryptOptions): TransformStream<Uint8Array, Uint8Array>
   encryptStream(
-    data?: StreamData | EncryptOptions,
-    options: EncryptOptions & StreamOptions = {},
+    ...given: [data?: StreamData | EncryptOptions, options?: EncryptOptions & StreamOptions]
   ): ReadableStream<Uint8Array> | TransformStream<Uint8Array, Uint8Array> {
+    const [data, options = {}] = given
     if (isData(data)) return pipe(data, this.encryptStream(options), options.signal)
-    const { sign = false, signal, ...bound }: EncryptOptions & StreamOptions = data ?? {}
+    const { sign = false, signal, ...bound }: EncryptOptions & StreamOptions = optionsOf(given)
     const context = contextOf(bound)
     const salt = makeSalt()
     const ready = this.#keyToEncrypt()
@@ -177,14 +189,14 @@ export class Keyring {
   ): ReadableStream<Uint8Array>
   decryptStream(options?: DecryptOptions): TransformStream<Uint8Array, Uint8Array>
   decryptStream(
-    message?: StreamData | DecryptOptions,
-    options: DecryptOptions & StreamOptions = {},
+    ...given: [message?: StreamData | DecryptOptions, options?: DecryptOptions & StreamOptions]
   ): ReadableStream<Uint8Array> | TransformStream<Uint8Array, Uint8Array> {
+    const [message, options = {}] = given
     if (isData(message)) return pipe(message, this.decryptStream(options), options.signal)
-    const given = message ?? {}
-    const context = contextOf(given)
-    return createDecryptStream(context, this.#finder(given), (prefix) =>
-      this.#senders.reader(prefix, context, given),
+    const bound: DecryptOptions = optionsOf(given)
+    const context = contextOf(bound)
+    return createDecryptStream(context, this.#finder(bound), (prefix) =>
+      this.#senders.reader(prefix, context, bound),
     )
   }
 

@@ -1,5 +1,6 @@
 /** What a client does where a message or data are signed: made and verified (docs/PROTOCOL.md, "Sender signatures"). It is loaded when it is needed. */
 import { concat, type Bytes } from '../shared/bytes.ts'
+import { requirePiece } from '../shared/chunk.ts'
 import { digest } from '../shared/digest.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { createSha256 } from '../shared/hash.ts'
@@ -30,13 +31,16 @@ import { type Identity } from './identity.ts'
 import { type DecryptOptions, type VerifyOptions } from './keyring-options.ts'
 import type { SenderHost } from './senders.ts'
 
-/** SHA-256 of data of any length. Throws `TypeError` for pieces that are no `Uint8Array`, and the signal's reason. */
+/** SHA-256 of data of any length. Throws as `requirePiece` for pieces of a stream, and the signal's reason. */
 async function digestOf(data: StreamData, signal?: AbortSignal): Promise<Bytes> {
   const isStream = data instanceof ReadableStream
   if (!isStream && !(data instanceof Blob)) return digest(await bytesOf(data))
   const hash = createSha256()
   const sink = new WritableStream<Uint8Array>({
-    write: (piece) => void hash.update(piece),
+    write(piece) {
+      requirePiece(piece)
+      hash.update(piece)
+    },
   })
   await (isStream ? data : data.stream()).pipeTo(sink, signal && { signal })
   return hash.digest()
@@ -70,6 +74,8 @@ export class SenderWork {
     from,
     allowRevoked,
   }: Pick<VerifyOptions, 'from' | 'allowRevoked'>): Promise<SenderContext> {
+    // Anything else would ask for nobody.
+    if (from !== undefined && typeof from !== 'string') throw new TypeError('from is a URI')
     const { lists, verify, known, now } = this.#host
     const { accepted, view } = await known()
     const { trust } = accepted
@@ -125,7 +131,7 @@ export class SenderWork {
     if (from === false) return () => Promise.resolve(ANYBODY)
     const options = {
       allowRevoked: allowRevoked === true,
-      ...(typeof from === 'string' && { from }),
+      ...(from !== undefined && from !== true && { from }),
     }
     return async (claim) => {
       const statement = { ...(await this.#statement(context)), ...boundOf(prefix) }

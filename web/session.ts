@@ -111,7 +111,9 @@ export class Session {
 
   /** Takes over what is stored, also what another tab wrote. Throws `ERR_STATE` for the state of another tenant, `ERR_IO`. */
   async load(): Promise<void> {
-    this.#adopt(completeState(await this.#options.store.read()))
+    // What is read may be older than what was written here meanwhile.
+    const { revision } = this.#state
+    this.#adopt(completeState(await this.#options.store.read()), revision)
     if (this.#withoutEnded(this.#state) !== this.#state)
       await this.#update((state) => this.#withoutEnded(state))
     this.#refreshed ??= this.#headName()
@@ -135,10 +137,9 @@ export class Session {
     return this.#state.revision > revision
   })
 
-  #adopt(stored: StoredState): void {
+  #adopt(stored: StoredState, least = this.#state.revision): void {
     // Somebody emptied the store or put an old one in its place.
-    if (stored.revision < this.#state.revision)
-      throw new KeyferryError('ERR_STATE', 'the stored state is older')
+    if (stored.revision < least) throw new KeyferryError('ERR_STATE', 'the stored state is older')
     if (stored.tenant !== '' && stored.tenant !== this.#options.config.tenant)
       throw new KeyferryError('ERR_STATE', 'the store is of another tenant')
     if (stored.revision > this.#state.revision) {
@@ -156,7 +157,8 @@ export class Session {
     const [end, own] = [other, identity].map(
       (one) => parseCertificate(one.certificates[0]!).notAfter,
     )
-    if (end! > own!) identity.certificates = other.certificates
+    // Of two of one second the stored one counts for everybody.
+    if (end! >= own!) identity.certificates = other.certificates
   }
 
   /** The identity, with the newest certificate. */

@@ -4,7 +4,7 @@ import { KeyferryError } from '../shared/errors.ts'
 
 /** How long to wait for a keyring. */
 export interface WaitOptions {
-  /** Milliseconds; 30,000 by default. */
+  /** Milliseconds; 30,000 by default, at most 2e9 (23 days). */
   timeout?: number
   signal?: AbortSignal
 }
@@ -32,7 +32,8 @@ export class Waiting {
     signal?.throwIfAborted()
     return new Promise((resolve, reject) => {
       const abort = (): void => waiter.settle(signal!.reason as Error)
-      const timer = setTimeout(() => waiter.settle(onTimeout()), timeout)
+      // Above the last number timers fire at once.
+      const timer = setTimeout(() => waiter.settle(onTimeout()), Math.min(timeout, 2e9))
       const waiter: Waiter = {
         id,
         settle: (verdict) => {

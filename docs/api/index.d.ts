@@ -42,33 +42,33 @@ const SERVICE_CODES: {
 // shared/errors
 /** Codes that a client throws, with the sentence shown where no better one is at hand; relay-codes.ts and error-codes.ts have the others. */
 const CLIENT_CODES: {
-    readonly ERR_TOO_LARGE: 'larger than this kind of document may be';
-    readonly ERR_NOT_CANONICAL: 'not in the one canonical encoding';
+    readonly ERR_TOO_LARGE: 'too large';
+    readonly ERR_NOT_CANONICAL: 'not canonical';
     readonly ERR_PAYLOAD_TYPE: 'a document of another type';
     readonly ERR_TENANT: 'belongs to another tenant';
-    readonly ERR_CERT_EXPIRED: 'a certificate is outside its validity';
+    readonly ERR_CERT_EXPIRED: 'a certificate is not valid now';
     readonly ERR_CERT_REVOKED: 'a certificate is revoked';
-    readonly ERR_CRL: 'no usable revocation list covers a certificate';
+    readonly ERR_CRL: 'no usable revocation list for a certificate';
     readonly ERR_ROLE: 'the certificate has another role';
-    readonly ERR_SIGNER: 'the signer named in the body is not the one who signed';
+    readonly ERR_SIGNER: 'not signed by the signer that it names';
     readonly ERR_SIGNATURE: 'the signature is not valid';
     readonly ERR_WEAK_KEY: 'a weak or invalid public key';
     readonly ERR_UNSIGNED: 'not signed by its sender';
-    readonly ERR_TRUST_CHAIN_TOO_LONG: 'more trust documents than a client follows';
+    readonly ERR_TRUST_CHAIN_TOO_LONG: 'too many trust documents';
     readonly ERR_STALE: 'past its expiry';
     readonly ERR_FUTURE: 'issued in the future';
     readonly ERR_CLOCK: 'the local clock was set back';
     readonly ERR_INCARNATION: 'of another incarnation of the deriver';
-    readonly ERR_HASH: 'not the document that the signed statement names';
+    readonly ERR_HASH: 'not what the signed statement names';
     readonly ERR_NOT_RECIPIENT: 'made for another recipient';
     readonly ERR_KEYRING: 'of another keyring';
-    readonly ERR_COMMITMENT: 'the key is not the one the authority committed to';
+    readonly ERR_COMMITMENT: 'not the key that the authority committed to';
     readonly ERR_OPEN: 'cannot be opened';
     readonly ERR_UNKNOWN_KEY: 'under a key that this keyring does not have';
     readonly ERR_DENIED: 'denied by the deriver';
-    readonly ERR_REMOVED: 'removed from the keyring by the deriver';
-    readonly ERR_PENDING: 'waiting for an administrator of the deriver';
-    readonly ERR_UNPROVEN: 'the relay says so, but no deriver signed it';
+    readonly ERR_REMOVED: 'removed by the deriver';
+    readonly ERR_PENDING: 'waits for an administrator of the deriver';
+    readonly ERR_UNPROVEN: 'the relay says so, no deriver signed it';
     readonly ERR_RELAY: 'the relay does not answer usefully';
     readonly ERR_TIMEOUT: 'no answer in time';
     readonly ERR_NOT_FOUND: 'not found';
@@ -304,7 +304,7 @@ class Keyring {
     #private;
     readonly name: string;
     private constructor();
-    /** Number of the version that is encrypted under now; 0 where there is none. */
+    /** Number of the version that the newest accepted release encrypts under; 0 before there is one. It stays when the keyring is left out: whether it may encrypt says `state`. */
     get version(): number;
     /** How the keyring stands now; see {@link KeyringState}. */
     get state(): KeyringState;
@@ -523,7 +523,7 @@ function createMemoryStore(): Store;
 // web/waiting
 /** How long to wait for a keyring. */
 interface WaitOptions {
-    /** Milliseconds; 30,000 by default. */
+    /** Milliseconds; 30,000 by default, at most 2e9 (23 days). */
     timeout?: number;
     signal?: AbortSignal;
 }

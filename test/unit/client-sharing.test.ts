@@ -233,6 +233,30 @@ it('a renewed certificate is stored with the identity of its key, and with no ot
   }
 })
 
+it('of two certificates that tabs renewed in the same second, the stored one counts for both', async () => {
+  const { relay, identity } = await start()
+  const store = createMemoryStore()
+  await store.write({ ...emptyState(), revision: 1, identity })
+  const tabs = [sessionOf(relay, { ...identity }, store), sessionOf(relay, { ...identity }, store)]
+  const leaf = (): Promise<Bytes> =>
+    issueLeaf({
+      issuer: relay.world.cas.client,
+      spki: identity.key.spki,
+      commonName: 'device',
+      uri: uriOf('client', 'kim'),
+      eku: [CLIENT_AUTH],
+      notBefore: relay.now - 60,
+      notAfter: relay.now + 60 * DAY,
+      random,
+    })
+  for (const tab of tabs) await tab.renewed({ key: identity.key, certificates: [await leaf()] })
+  for (const tab of tabs) await tab.load()
+  // Else each would go on replacing the other's package.
+  const [one, two] = tabs.map((tab) => tab.identity.certificates)
+  expect(one).toEqual(two)
+  expect(one).toEqual((await store.read())!.identity!.certificates)
+})
+
 describe('a turn', () => {
   const signal = new AbortController().signal
 
@@ -311,4 +335,30 @@ it('shared work: who asks while it runs is served by the next run, also after on
   expect(runs).toHaveLength(4)
   runs[3]!()
   expect(await fifth).toBe(3)
+})
+
+it('a state that is read beside a fetch is not older than what was written here meanwhile', async () => {
+  const relay = await ClientRelay.start()
+  const memory = createMemoryStore()
+  let gate: Promise<void> | undefined
+  const store = {
+    ...memory,
+    async read() {
+      const state = await memory.read()
+      const waiting = gate
+      gate = undefined
+      await waiting
+      return state
+    },
+  }
+  const client = await open(relay, { store })
+  await client.keyring('notes')
+  await relay.publish()
+  let goOn = (): void => {}
+  gate = new Promise((resolve) => (goOn = resolve))
+  const loading = client.load()
+  await client.refresh()
+  goOn()
+  await loading
+  expect((await client.keyring('notes')).state).toBe('ready')
 })

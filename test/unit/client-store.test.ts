@@ -1,6 +1,14 @@
 // The stores of Node: in memory and in a file.
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,6 +32,32 @@ describe('in memory', () => {
     return Promise.resolve({ ...store })
   })
 })
+
+/** A process that, when asked, takes the lock and gives out the next version. */
+function startLocker(path: string) {
+  const web = fileURLToPath(new URL('../../web', import.meta.url))
+  const script = `
+    import { createFileStore } from ${JSON.stringify(join(web, 'node.ts'))}
+    import { emptyState } from ${JSON.stringify(join(web, 'store.ts'))}
+    const store = createFileStore(${JSON.stringify(path)})
+    process.on('message', async () => {
+      process.send(await store.lock(async () => {
+        const state = (await store.read()) ?? emptyState()
+        const version = state.packageVersion + 1
+        await store.write({ ...state, revision: state.revision + 1, packageVersion: version })
+        return version
+      }))
+    })`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const ask = (): Promise<unknown> =>
+    new Promise((resolve) => {
+      child.once('message', resolve)
+      child.send('go')
+    })
+  return { child, ask }
+}
 
 describe('in a file', () => {
   describeStore((name) => Promise.resolve(createFileStore(at(name))))
@@ -51,11 +85,69 @@ describe('in a file', () => {
     )
   })
 
+  /** A lock as a process leaves it that is gone: none has this number. */
+  async function leaveLock(name: string, place?: string): Promise<void> {
+    const path = `${at(name)}.lock`
+    const [, here] = await createFileStore(at(name)).lock(async () =>
+      readFileSync(path, 'utf8').split(' '),
+    )
+    writeFileSync(path, `${2 ** 22 + 1} ${place ?? here} x`)
+  }
+
   it('takes over the lock of a process that is gone', async () => {
-    // No process has this number.
-    writeFileSync(`${at('stale')}.lock`, `${2 ** 22 + 1} x`)
+    await leaveLock('stale')
     const store = createFileStore(at('stale'))
     expect(await store.lock(() => Promise.resolve('mine'))).toBe('mine')
+    expect(readdirSync(directory).filter((name) => name.startsWith('stale'))).toEqual([])
+  })
+
+  it.each([
+    ['of another machine or container, where the number may be somebody', 'elsewhere/pid:[1]'],
+    ['that nobody has written yet', null],
+  ])('takes over a lock %s only when nobody refreshes it any more', async (_, place) => {
+    const name = `fresh ${place === null}`
+    if (place === null) writeFileSync(`${at(name)}.lock`, '')
+    else await leaveLock(name, place)
+    let isMine = false
+    const taking = createFileStore(at(name)).lock(async () => {
+      isMine = true
+    })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(isMine).toBe(false)
+    const old = Date.now() / 1_000 - 11
+    utimesSync(`${at(name)}.lock`, old, old)
+    await taking
+    expect(isMine).toBe(true)
+  })
+
+  it('takes over a lock beside others that do, one at a time', async () => {
+    const { child, ask } = startLocker(at('crowd'))
+    try {
+      const all = Array.from({ length: 4 }, () => startLocker(at('crowd')))
+      for (let round = 0; round < 25; round++) {
+        await leaveLock('crowd')
+        const versions = await Promise.all([{ child, ask }, ...all].map((one) => one.ask()))
+        expect(new Set(versions).size).toBe(5)
+      }
+      for (const one of all) one.child.kill()
+    } finally {
+      child.kill()
+    }
+  })
+
+  it('leaves no lock behind that a full disk did not take', async () => {
+    const web = fileURLToPath(new URL('../../web', import.meta.url))
+    const script = `
+      import { createFileStore } from ${JSON.stringify(join(web, 'node.ts'))}
+      await createFileStore(${JSON.stringify(at('full'))}).lock(async () => {})`
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', 'ulimit -f 0; exec "$0" --input-type=module -e "$1"', process.execPath, script],
+      { encoding: 'utf8' },
+    )
+    expect(status).toBe(1)
+    expect(stderr).toContain('ERR_IO')
+    expect(readdirSync(directory).filter((name) => name.startsWith('full'))).toEqual([])
   })
 
   it('is shared by processes that take turns', async () => {

@@ -40,6 +40,20 @@ afterEach(async () => {
   expect(ended.filter(({ status }) => status === 'rejected')).toEqual([])
 })
 
+it('an answer that somebody else gave before is left, and nothing rejects', async () => {
+  const listener = toListener(() => new Response('late'))
+  const own = createServer((request, response) => {
+    response.end('first')
+    void Promise.allSettled([listener(request, response)]).then((all) => ended.push(...all))
+  })
+  await new Promise<void>((resolve) => own.listen(0, '127.0.0.1', resolve))
+  const { port } = own.address() as AddressInfo
+  expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('first')
+  await expect.poll(() => ended.map(({ status }) => status)).toEqual(['fulfilled'])
+  own.closeAllConnections()
+  own.close()
+})
+
 describe('a request', () => {
   it('arrives with method, path, query, headers and body', async () => {
     const headers = {

@@ -112,6 +112,8 @@ describe('the claim', () => {
       framed(time, one, Uint8Array.of(0)),
       framed(time, one).slice(0, -1),
       framed(u64(2 ** 53 - 1).with(0, 1), one),
+      // More than the first chunk holds: a stream could not read it either.
+      concat(framed(time, lengthPrefixed(new Uint8Array(17_000))), DATA),
     ])
       await expectCode(() => decodeClaim(bad), 'ERR_MALFORMED')
   })

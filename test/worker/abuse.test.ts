@@ -178,7 +178,7 @@ describe('the limiter', () => {
       url: relay.url,
       fetch: async (url, init) => {
         const headers = { ...(init.headers as object), 'cf-connecting-ip': address }
-        return app.fetch(new Request(url, { ...init, headers }), { ...env, RATE } as Env)
+        return app.fetch(new Request(url, { ...init, headers }), { ...env, RATE })
       },
     }
     await askDelivery(braked, world, eve, [])
@@ -192,7 +192,7 @@ describe('sockets that do not answer their closing', () => {
     const url = new URL(paths.events(world.tenant), relay.url)
     const protocol = `${SUBPROTOCOL}, ${await signTicket(url, signer, world.now)}`
     const headers = { upgrade: 'websocket', 'sec-websocket-protocol': protocol }
-    return relay.fetch(url, { method: 'GET', headers } as never)
+    return relay.fetch(url, { method: 'GET', headers })
   }
   const most = async (sockets: number): Promise<unknown> =>
     stubOf(world.tenant).changeSettings({ sockets })
@@ -238,7 +238,7 @@ describe('tickets', () => {
         upgrade: 'websocket',
         'sec-websocket-protocol': protocol,
       }
-      const answer = await relay.fetch(url, { method: 'GET', headers } as never)
+      const answer = await relay.fetch(url, { method: 'GET', headers })
       expect(answer.status).toBe(101)
       answer.webSocket!.accept()
       answer.webSocket!.close()

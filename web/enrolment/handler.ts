@@ -75,7 +75,13 @@ function checkOrigin({ method, headers }: Request, origins: readonly string[]): 
 export function createEnrolment(
   options: EnrolmentOptions,
 ): (request: Request) => Promise<Response> {
-  const { ca, origins, lifetime = LIFETIME, approvals, report = () => {} } = options
+  const { ca, origins, lifetime = LIFETIME, approvals } = options
+  /** A report that fails changes no answer: the certificate was issued, or refused, before. */
+  const report: NonNullable<EnrolmentOptions['report']> = (event) => {
+    try {
+      options.report?.(event)
+    } catch {}
+  }
   const now = options.now ?? (() => Math.floor(Date.now() / 1000))
   const once = options.once ?? createMemoryOnce(now)
   const accept = options.accept ?? ['proof', 'step-up', 'approval']

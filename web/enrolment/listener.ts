@@ -62,7 +62,11 @@ export function toListener(
     // Several of them are several headers: a cookie may hold commas.
     const cookies = response.headers.getSetCookie()
     if (cookies.length > 0) headers['set-cookie'] = cookies
-    outgoing.writeHead(response.status, headers)
-    outgoing.end(body)
+    try {
+      outgoing.writeHead(response.status, headers)
+      outgoing.end(body)
+    } catch {
+      // Somebody else has answered.
+    }
   }
 }
