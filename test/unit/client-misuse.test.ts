@@ -1,9 +1,11 @@
 // What an app's developer may get wrong: it is refused with a TypeError, and nothing is lost, encrypted as something else or bound to nothing.
 import { describe, expect, it } from 'vitest'
 import { type Bytes } from '../../shared/bytes.ts'
+import { CSRF_HEADER } from '../../shared/enrol.ts'
 import { ClientRelay, openClient } from '../lib/client-relay.ts'
+import { makeBackend, newKey } from '../lib/enrolment.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
-import { random } from '../lib/world.ts'
+import { makeCa, random, seconds } from '../lib/world.ts'
 
 const CHUNK = 16384
 
@@ -128,6 +130,18 @@ it('a keyring may be waited for without end', async () => {
   expect(isOver).toBe(false)
   waiting.close()
   await ended
+})
+
+it('a report of an enrolment that fails changes no answer', async () => {
+  const report = (): never => {
+    throw new Error('the log is full')
+  }
+  const now = seconds()
+  const backend = makeBackend(await makeCa('client', now), now, { report })
+  const key = await newKey()
+  expect(await backend.post('kim', key)).toMatchObject({ status: 200, code: 'ok' })
+  const headers = { [CSRF_HEADER]: 'x' }
+  expect(await backend.post('kim', key, { headers })).toMatchObject({ status: 403 })
 })
 
 describe('memory that was given away', () => {

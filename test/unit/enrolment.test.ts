@@ -34,17 +34,6 @@ const enrollOf = (backend: ReturnType<typeof start>, name: string, options = {})
   })
 
 describe('enrolment', () => {
-  it('whose report fails is answered all the same, and so is a refusal', async () => {
-    const report = (): never => {
-      throw new Error('the log is full')
-    }
-    const backend = start({ report })
-    const key = await newKey()
-    expect(await backend.post('kim', key)).toMatchObject({ status: 200, code: 'ok' })
-    const csrf = { [CSRF_HEADER]: 'x' }
-    expect(await backend.post('kim', key, { headers: csrf })).toMatchObject({ status: 403 })
-  })
-
   it('gives the page a certificate that the path validation takes, for the URI of the session', async () => {
     const backend = start()
     const store = createMemoryStore()
