@@ -1,6 +1,6 @@
 /**
  * Tables of the built-in CAs, in a file of their own beside the deriver's database: what was issued and which keys are denied. An enrolment
- * service opens this file alone, and so never holds a salt or a keyring.
+ * service opens this file alone, and so never holds a salt or a keyring. What a stop between the commits of the two files leaves is completed by finish-revocations.ts.
  */
 import { type DatabaseSync } from 'node:sqlite'
 

@@ -4,6 +4,7 @@ import { renewRoleCrl, type BuiltInCas } from './ca.ts'
 import { crlsByIssuer } from './crls.ts'
 import { expiredDevices, leavingDevices } from './revocation.ts'
 import { mayStay, type DeviceRow } from './devices.ts'
+import { keepRevocationsWhole } from './finish-revocations.ts'
 import { removeDevices, renewGeneration, type Deriving } from './members.ts'
 import { pruneObjects } from './objects.ts'
 import { forgetPending } from './pending.ts'
@@ -110,6 +111,7 @@ export function createMaintenance(
   }
 
   return async (now, trust) => {
+    keepRevocationsWhole(store)
     for (const role of ['deriver', 'client'] as const) {
       const issuer = issuers[role]
       if (issuer !== undefined) await renewRoleCrl(store, issuer, role, now)

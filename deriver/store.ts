@@ -11,6 +11,7 @@ import { requireOwn } from './permissions.ts'
 import { preparing } from './statement.ts'
 import { storeError } from './store-error.ts'
 import { CA_FORMAT, caFormat, COPY_TO_CA, migrateCa, MOVE_TO_CA } from './ca-schema.ts'
+import { finishRevocations } from './finish-revocations.ts'
 
 /**
  * Steps from an empty database to the present one, each in a transaction of its own; `user_version` counts those that were done. A step that was
@@ -242,8 +243,8 @@ function cannotOpen(path: string, cause: unknown): KeyferryError {
 }
 
 /**
- * Opens the database of a deriver; with `create` it must not have been made before. Throws `ERR_PERMISSIONS` for one that others can read, since the salts are
- * in it, `ERR_IO`, `ERR_EXISTS`.
+ * Opens the database of a deriver, and completes revocations that were cut off; with `create` it must not have been made before. Throws
+ * `ERR_PERMISSIONS` for one that others can read, since the salts are in it, `ERR_IO`, `ERR_EXISTS`.
  */
 export function openStore(path: string, create = false): Store {
   let db: DatabaseSync | undefined
@@ -259,11 +260,13 @@ export function openStore(path: string, create = false): Store {
     requireFormat(db, path, create)
     attachCa(db, caStorePath(dirname(path)))
     migrateStore(db, path, create)
+    const store = storeOver(db)
+    finishRevocations(store)
+    return store
   } catch (cause) {
     db?.close()
     throw cannotOpen(path, cause)
   }
-  return storeOver(db)
 }
 
 /**
