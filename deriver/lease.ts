@@ -9,6 +9,10 @@ import { type Store } from './store.ts'
 
 /** Milliseconds that a lease holds without being renewed. */
 export const LEASE_TIME = 15_000
+/** No lease holds longer. */
+export const LONGEST_LEASE = 3_600_000
+/** By so much clocks are set without anything being wrong. */
+const CORRECTION = 60_000
 /** Milliseconds between two looks of one that waits. */
 const LOOK = 250
 
@@ -48,15 +52,21 @@ export interface Lease {
 const rowOf = (store: Store): Row | undefined =>
   store.get<Row>('SELECT fence, holder, place, taken, until FROM lease')
 
+/** Whether a lease has ended. One that lasts longer than any does was taken by a clock that was ahead; it would keep everybody out until that time comes. */
+function isOver({ until }: Row): boolean {
+  const now = Date.now()
+  return until <= now || until > now + LONGEST_LEASE + CORRECTION
+}
+
 /** Who writes to a store; `null` for nobody. */
 export function readWriter(store: Store): Writer | null {
   const row = rowOf(store)
-  if (row === undefined || row.until <= Date.now()) return null
+  if (row === undefined || isOver(row)) return null
   const { holder, fence, taken, until } = row
   return { holder, fence, since: Math.floor(taken / 1000), until: Math.floor(until / 1000) }
 }
 
-/** Makes a service's part in the lease of a store. `time` is how long it holds without being renewed, in milliseconds. */
+/** Makes a service's part in the lease of a store. `time` is how long it holds without being renewed, in milliseconds, at most {@link LONGEST_LEASE}. */
 export function createLease(store: Store, name: string, time: number = LEASE_TIME): Lease {
   const holder = `${name}, process ${process.pid} on ${hostname()}`
   const place = placeOf(process.pid)
@@ -65,12 +75,14 @@ export function createLease(store: Store, name: string, time: number = LEASE_TIM
   let isLost = false
 
   function isFree(row: Row): boolean {
-    return row.until <= Date.now() || (row.place !== place && hasEnded(row.place))
+    return isOver(row) || (row.place !== place && hasEnded(row.place))
   }
 
   function renew({ until }: Row): void {
     const now = Date.now()
-    if (until - now < (2 * time) / 3) store.run('UPDATE lease SET until = ?', now + time)
+    // Also where the clock was ahead when it was renewed last.
+    if (until - now < (2 * time) / 3 || until > now + time)
+      store.run('UPDATE lease SET until = ?', now + time)
   }
 
   function lost(row: Row): KeyferryError {

@@ -13,7 +13,7 @@ import { listen } from './events.ts'
 import { checkRelay, type RelayReport } from './fsck.ts'
 import { keepConditions } from './conditions.ts'
 import { catchUpCrls, takeUpIncarnation } from './incarnation.ts'
-import { createLease, fenceStore, LEASE_TIME } from './lease.ts'
+import { createLease, fenceStore, LEASE_TIME, LONGEST_LEASE } from './lease.ts'
 import { openLog } from './log.ts'
 import { createMaintenance, type MaintenanceEvent } from './maintain.ts'
 import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
@@ -72,7 +72,7 @@ export interface ServiceSettings {
   headLifetime?: number
   /** Seconds between heads when nothing changes. */
   heartbeat?: number
-  /** Seconds that another service over the same database waits for one that does not stir. */
+  /** Seconds that another service over the same database waits for one that does not stir, at most an hour. */
   lease?: number
   /** Seconds since 1970. */
   now?: () => number
@@ -102,7 +102,8 @@ export interface Service {
 export async function createService(options: ServiceOptions): Promise<Service> {
   const { root, report = () => {} } = options
   const now = options.now ?? (() => Math.floor(Date.now() / 1000))
-  const leaseTime = options.lease === undefined ? LEASE_TIME : options.lease * 1000
+  const leaseTime =
+    options.lease === undefined ? LEASE_TIME : Math.min(options.lease * 1000, LONGEST_LEASE)
   const lease = createLease(options.store, options.name ?? 'deriver', leaseTime)
   // PROTOCOL [deriver-12]
   const store = fenceStore(options.store, lease)

@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 import { KeyferryError } from '../../shared/errors.ts'
 import { duration } from './definition.ts'
 import { parseBaseUrl, parseListen, requirePrivate } from '../console/guard.ts'
+import { LONGEST_LEASE } from '../lease.ts'
 import { isOpenToOthers } from '../permissions.ts'
 
 /** What can be set. Times are seconds, paths absolute. */
@@ -125,7 +126,7 @@ export const SETTINGS: Readonly<Record<Name, Setting>> = {
   lease: {
     flag: 'lease',
     what: 'how long one that hangs keeps others standing by (15s)',
-    read: time(1, 3_600),
+    read: time(1, LONGEST_LEASE / 1_000),
   },
   certificate: { flag: 'certificate', what: 'certificate path of your own CA', read: filePath },
   key: { flag: 'key', what: 'its private key, PKCS#8', read: filePath },

@@ -334,7 +334,7 @@ interface ServiceSettings {
     headLifetime?: number;
     /** Seconds between heads when nothing changes. */
     heartbeat?: number;
-    /** Seconds that another service over the same database waits for one that does not stir. */
+    /** Seconds that another service over the same database waits for one that does not stir, at most an hour. */
     lease?: number;
     /** Seconds since 1970. */
     now?: () => number;

@@ -1,9 +1,15 @@
 /** The writer lease: who may write, what a writer that lost it can still do (nothing), and who takes over when. */
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { issueDeriver } from '../../deriver/ca.ts'
 import { readConditions } from '../../deriver/conditions.ts'
 import { rotateKeyring } from '../../deriver/keyrings.ts'
-import { createLease, fenceStore, readWriter } from '../../deriver/lease.ts'
+import {
+  createLease,
+  fenceStore,
+  LEASE_TIME,
+  LONGEST_LEASE,
+  readWriter,
+} from '../../deriver/lease.ts'
 import { publish } from '../../deriver/publish.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { createService, type Service, type ServiceOptions } from '../../deriver/service.ts'
@@ -73,6 +79,35 @@ describe('[deriver-12] a lease', () => {
     expect(held([machine, 2 ** 22 + 1, '1'])).toBe(false)
     // The same number, and another process.
     if (start !== '') expect(held([machine, process.ppid, '1'])).toBe(false)
+  })
+
+  it('of a clock that was ahead keeps nobody out once that is right again', () => {
+    const { store } = tenant
+    onTestFinished(() => void vi.useRealTimers())
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const now = Date.now()
+    const [one, two] = [createLease(store, 'one', 15_000), createLease(store, 'two')]
+    const until = () => store.get<{ until: number }>('SELECT until FROM lease')!.until
+    // Whoever holds it goes on, and for as long as always.
+    vi.setSystemTime(now + LONGEST_LEASE / 2)
+    one.take()
+    vi.setSystemTime(now)
+    expect(two.take()).toBe(false)
+    store.transaction(() => one.require())
+    expect(until()).toBe(now + 15_000)
+    // The machine went down before it was renewed: nothing is known of the process.
+    vi.setSystemTime(now + 365 * 86_400_000)
+    one.take()
+    expect(readWriter(store)).not.toBeNull()
+    store.run('UPDATE lease SET place = ?', JSON.stringify(['elsewhere', 1, '1']))
+    vi.setSystemTime(now)
+    expect(readWriter(store)).toBeNull()
+    expect(two.take()).toBe(true)
+    expect([one.take(), until()]).toEqual([false, now + LEASE_TIME])
+    // The longest that there is holds.
+    two.release()
+    const long = createLease(store, 'three', LONGEST_LEASE)
+    expect([long.take(), two.take()]).toEqual([true, false])
   })
 
   it('that is lost ends every kind of write, in the transaction that would write; reading goes on', () => {
