@@ -94,7 +94,7 @@ export async function issueRoleCrl(
   })
 }
 
-/** Issues a new CRL if something was revoked since the last one or that one is a day old. Returns whether it did. */
+/** Issues a new CRL if something was revoked since the last one, or that one is a day old or of the future. Returns whether it did. */
 export async function renewRoleCrl(
   store: Store,
   issuer: Issuer,
@@ -107,7 +107,9 @@ export async function renewRoleCrl(
     'SELECT next_update FROM crls WHERE issuer = ?',
     id,
   )
-  const fresh = row !== undefined && row.next_update - CRL_LIFETIME + DAY > now
+  const made = row === undefined ? null : row.next_update - CRL_LIFETIME
+  // One that a clock made while it was ahead has not begun, and covers nothing until then.
+  const fresh = made !== null && made + DAY > now && made - BACKDATE <= now
   if (fresh && store.counter(listedName(id)) === countRevoked(store, role)) return false
   try {
     await issueRoleCrl(store, issuer, role, now)

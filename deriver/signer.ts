@@ -5,6 +5,7 @@ import { type AnySigner } from '../shared/http-signature.ts'
 import { type AnySigningKey } from '../shared/signature.ts'
 import { type Issuer } from '../shared/issue.ts'
 import { type TrustDocument } from '../shared/trust.ts'
+import { parseCertificate } from '../shared/x509.ts'
 import { certifyDeriver, issueDeriver } from './ca.ts'
 import { parsedCrls } from './crls.ts'
 import { isDeriverRevoked } from './deriver-certificates.ts'
@@ -20,7 +21,7 @@ export interface SignerKeeper {
   current(): AnySigner
   /** Whether there is one: not before the first refresh, which a restored database keeps waiting. */
   isThere(): boolean
-  /** Takes a new certificate where the present one is due or revoked. Throws what the source throws while there is none. */
+  /** Takes a new certificate where the present one is due, revoked or of the future. Throws what the source throws while there is none. */
   refresh(): Promise<void>
   /** Whether others would take a head of this signer: its certificate holds, and lists that hold cover it. */
   canSign(trust: TrustDocument): Promise<boolean>
@@ -49,6 +50,8 @@ export function keepSigner(
     const isGood =
       signer !== null &&
       now() < signer.renewAt! &&
+      // Not before, where the clock was ahead when it was issued.
+      parseCertificate(signer.certificates[0]!).notBefore <= now() &&
       !isDeriverRevoked(store, signer.certificates[0]!)
     if (isGood) return
     const issued =

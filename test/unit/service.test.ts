@@ -17,6 +17,7 @@ import { readStatus } from '../../deriver/status.ts'
 import { addRoot, markOf, removeRoot, useRoot } from '../../deriver/roots.ts'
 import { writeKeyFile } from '../../deriver/secret.ts'
 import { makeDraft, publishTrust, signDraft } from '../../deriver/trust-change.ts'
+import { parseCrl } from '../../shared/crl.ts'
 import { generateSigningKey, keyId } from '../../shared/signature.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeTenant, type TestTenant } from '../lib/tenant.ts'
@@ -268,3 +269,35 @@ it('says that its clock was set back, and signs on: it may have been ahead befor
   expect(readConditions(again.store).map(({ what }) => what)).toContain('clock')
   again.close()
 })
+
+it.each([1, 30])(
+  'signs on after its clock was %s days ahead: lists and certificate of that time are replaced',
+  async (days) => {
+    const clock = { now: tenant.clock.now }
+    const deriver = await open({ now: () => clock.now })
+    const heads = () =>
+      deriver.store.get<{ n: number }>(
+        'SELECT count(*) AS n FROM heads WHERE envelope IS NOT NULL',
+      )!.n
+    const lists = () =>
+      deriver.store.all<{ number: number }>('SELECT number FROM crls ORDER BY issuer')
+    await deriver.step()
+    clock.now += days * 86_400
+    await deriver.step()
+    const ahead = lists()
+    clock.now -= days * 86_400
+    await deriver.step()
+    expect(heads()).toBe(3)
+    const begun = tenant.store.all<{ der: Uint8Array<ArrayBuffer> }>('SELECT der FROM crls')
+    for (const { der } of begun)
+      expect(parseCrl(new Uint8Array(der)).thisUpdate).toBeLessThan(clock.now)
+    // Once: what is there now stays.
+    expect(lists().map(({ number }) => number)).toEqual(ahead.map(({ number }) => number + 1))
+    const after = lists()
+    await deriver.step()
+    expect([lists(), heads()]).toEqual([after, 3])
+    const alarms = events.filter(({ type }) => type === 'alarm')
+    expect(alarms).toMatchObject([{ what: 'the clock' }])
+    deriver.close()
+  },
+)
