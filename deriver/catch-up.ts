@@ -31,7 +31,7 @@ export interface CaughtUp {
   lost: number
   /** Trust documents that were published since: number and hash, to be compared with what `trust publish` printed. */
   trust: { number: number; hash: string }[]
-  /** Lists of the built-in CAs that are newer than those of the backup. */
+  /** Lists of the built-in CAs that are newer than those of the backup, or name whom these do not. */
   lists: { issuer: string; number: number; revoked: number }[]
   changes: RingChange[]
 }
@@ -85,8 +85,8 @@ interface OwnIssuer {
 }
 
 /**
- * Takes in a list that a built-in CA of ours issued after the backup: whoever is on it is revoked here, too, and its number is not given out again. Returns how many
- * were not known to be revoked; `null` for a list that is not above ours.
+ * Takes in a list that a built-in CA of ours issued: whoever is on it is revoked here, too, whatever its number, which a list made here since the backup may have as well;
+ * and its number is not given out again. Returns how many were not known to be revoked; `null` for a list that is not above ours and names nobody else.
  */
 function takeOwnList(
   store: Store,
@@ -95,7 +95,7 @@ function takeOwnList(
   now: number,
 ): number | null {
   const last = store.get<{ number: number }>('SELECT number FROM crls WHERE issuer = ?', issuer)
-  if (last !== undefined && last.number >= list.number) return null
+  const isAbove = last === undefined || last.number < list.number
   let fresh = 0
   for (const serial of list.revoked) {
     const row = store.get<{ key_id: Bytes; uri: string; revoked: number | null }>(
@@ -119,9 +119,9 @@ function takeOwnList(
       if (role === 'client') denyKey(store, row.key_id, row.uri, now)
     }
   }
-  storeCrl(store, issuer, list.number, list.der, list.nextUpdate)
+  if (isAbove) storeCrl(store, issuer, list.number, list.der, list.nextUpdate)
   store.set(`crl-${role}`, Math.max(store.counter(`crl-${role}`), list.number))
-  return fresh
+  return isAbove || fresh > 0 ? fresh : null
 }
 
 /** A list that was checked, of a CA that is ours. */

@@ -59,8 +59,8 @@ export function requireUnfenced(store: Store): void {
 }
 
 /**
- * Throws `ERR_ROLLBACK` in a restored database before relays were asked what happened since the backup: whatever the authority signed then has the numbers that come
- * next here.
+ * Throws `ERR_ROLLBACK` in a restored database before relays were asked what happened since the backup: whatever the authority and built-in CAs signed then has
+ * the numbers that come next here.
  */
 export function requireCaughtUp(store: Store): void {
   if (!isFenced(store) || store.counter('caught-up') > 0) return

@@ -12,6 +12,7 @@ import { oidName } from '../check-common.ts'
 import { plain } from '../inspect.ts'
 import { keyPath, readCa } from '../key-files.ts'
 import { nameText, readExtension, readLenient, readUriConstraints } from '../lenient-certificate.ts'
+import { requireCaughtUp } from '../restored.ts'
 import { date } from '../show.ts'
 import { type Store } from '../store.ts'
 import { newestTrust } from '../trust.ts'
@@ -147,6 +148,8 @@ example: keyferry ca crl client > client.crl
         } else {
           const role = roleOf(word)
           if (options.new === true) {
+            // PROTOCOL [restore-2]
+            requireCaughtUp(store)
             const passphrase = await passphraseIfSealed(invocation)
             const issuer = await readCa(directory, `ca-${role}`, passphrase)
             await issueRoleCrl(store, issuer, role, now())

@@ -176,6 +176,8 @@ example: keyferry deriver revoke --all
     run: (invocation) =>
       withStore(invocation, async (store) => {
         const { options, operands, directory, out, now } = invocation
+        // PROTOCOL [restore-2]
+        requireCaughtUp(store)
         if ((options.all === true) === (operands.length === 1)) usage('a serial or --all is needed')
         if (!existsSync(keyPath(directory, 'ca-deriver')))
           usage('there is no built-in CA for derivers here: use crl import')

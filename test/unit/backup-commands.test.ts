@@ -108,7 +108,13 @@ it('restore says what is next, and catch-up without a relay needs to be told so'
   expect((await run('trust propose', '--raise-incarnation', '--dir', 'new')).status).toBe(
     'ERR_ROLLBACK',
   )
+  // [restore-2] Nor a list of a number that another one has.
+  const list = () => run('ca crl', 'client', '--new', '--dir', 'new')
+  expect((await list()).status).toBe('ERR_ROLLBACK')
+  expect((await run('deriver revoke', '--all', '--dir', 'new')).status).toBe('ERR_ROLLBACK')
+  expect((await run('ca crl', 'client', '--dir', 'new')).status).toBe(0)
   expect((await run('catch-up', '--dir', 'new', '--without-relays', '--accept')).status).toBe(0)
+  expect((await list()).status).toBe(0)
   expect((await run('catch-up', '--accept')).status).toBe('ERR_CONFLICT')
   // [restore-1] Nor another catalog of a number that was signed.
   const propose = () => run('catalog propose', '--out', path('catalog.json'), '--dir', 'new')

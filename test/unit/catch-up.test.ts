@@ -1,6 +1,6 @@
 /** What a restored deriver takes in of what relays hold: never more than it had, and what was destroyed is destroyed again. */
 import { expect, it } from 'vitest'
-import { issueRoleCrl } from '../../deriver/ca.ts'
+import { issueRoleCrl, renewRoleCrl } from '../../deriver/ca.ts'
 import { catchUp, type CaughtUp } from '../../deriver/catch-up.ts'
 import { orderDestruction } from '../../deriver/destroy.ts'
 import { type Held } from '../../deriver/held.ts'
@@ -255,6 +255,40 @@ it('[restore-2] lists of the built-in CAs are taken in that are above ours: who 
     { issuer: short, number, revoked: 0 },
     { issuer: short, number: number + 1, revoked: 0 },
   ])
+})
+
+it('[restore-2] who is on a list of a relay is revoked here, also where a list that was made here has its number', async () => {
+  const { store, clients, clock } = tenant
+  const ada = await makeClient(tenant, 'ada')
+  await head()
+  const [issuer, device] = [await keyId(clients.key.spki), await keyId(ada.key.spki)]
+  const row = () =>
+    store.get<{ number: number; der: Bytes }>(
+      'SELECT number, der FROM crls WHERE issuer = ?',
+      issuer,
+    )!
+  revokeClient(store, ada.uri, clock.now)
+  await issueRoleCrl(store, clients, 'client', clock.now)
+  const { number, der: lost } = row()
+  // As the backup has it, and a list that was made since the restore.
+  store.run('DELETE FROM denied')
+  store.run('UPDATE issued SET revoked = NULL')
+  store.run('UPDATE crls SET number = number - 1')
+  store.set('crl-client', number - 1)
+  noteRestored(store, clock.now)
+  await issueRoleCrl(store, clients, 'client', clock.now + 1)
+  const own = row()
+  expect(own.number).toBe(number)
+  const short = hex(issuer).slice(0, 16)
+  const found = await accept([held([new Uint8Array(lost)])])
+  expect(found.lists).toEqual([{ issuer: short, number, revoked: 1 }])
+  expect(store.get('SELECT 1 FROM denied WHERE key_id = ?', device)).toBeDefined()
+  expect(row()).toEqual(own)
+  expect((await accept([held([new Uint8Array(lost)])])).lists).toEqual([])
+  // The next list is above both, and names it.
+  await renewRoleCrl(store, clients, 'client', clock.now + 1)
+  expect(row().number).toBe(number + 1)
+  expect(parseCrl(new Uint8Array(row().der)).revoked.size).toBe(1)
 })
 
 it.each(['compromised', 'skipped'] as const)(
