@@ -15,6 +15,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium as playwright, type Browser, type Page } from 'playwright-core'
 import { initTenant, openDeriver } from '../../deriver/index.ts'
+import { newestTrust } from '../../deriver/trust.ts'
+import { encodeEnvelope } from '../../shared/envelope.ts'
+import { type TrustDocument } from '../../shared/trust.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
 import { note, openTab, ready, say, startDemo, version, WAIT, type Demo } from '../lib/demo.ts'
@@ -232,18 +235,17 @@ async function startRelay(
   }
 }
 
-/** Only a relay that has the tenant's trust document lets pages of its origins read that they are refused. */
-async function knows(url: string, tenant: string): Promise<boolean> {
-  const headers = { origin: 'https://app.example', 'content-type': 'text/plain' }
-  const init = { method: 'POST', body: '{}', headers }
-  const response = await fetch(`${url}/v1/${tenant}/calls`, init)
-  return response.headers.get('access-control-allow-origin') === 'https://app.example'
+/** Whoever has a trust document of a tenant learns whether a relay has it, too. */
+async function knows(url: string, { tenant, envelope }: TrustDocument): Promise<boolean> {
+  const headers = { 'content-type': 'application/json' }
+  const init = { method: 'POST', body: Buffer.from(encodeEnvelope(envelope)), headers }
+  return (await fetch(`${url}/v1/${tenant}/trust`, init)).status === 204
 }
 
 test('a relay that is killed has its tenants again', async () => {
   const [kept, other, deriverPath] = ['kept', 'other', 'deriver'].map((name) => join(folder, name))
   const now = Math.floor(Date.now() / 1000)
-  const tenant = await initTenant({
+  await initTenant({
     directory: deriverPath!,
     organization: 'Acme',
     domain: 'acme.example',
@@ -260,14 +262,15 @@ test('a relay that is killed has its tenants again', async () => {
     invite: 'welcome',
   })
   await deriver.step()
+  const trust = await newestTrust(deriver.store)
   deriver.close()
-  expect(await knows(before.url, tenant)).toBe(true)
+  expect(await knows(before.url, trust)).toBe(true)
   before.kill()
   const after = await startRelay(kept!)
   const empty = await startRelay(other!)
   try {
-    expect(await knows(after.url, tenant)).toBe(true)
-    expect(await knows(empty.url, tenant)).toBe(false)
+    expect(await knows(after.url, trust)).toBe(true)
+    expect(await knows(empty.url, trust)).toBe(false)
   } finally {
     await Promise.all([after.stop(), empty.stop()])
   }
