@@ -17,6 +17,8 @@ export interface VersionStatus {
   state: KeyState
   /** What the state does not say, in words; may be empty. */
   note: string
+  /** From when on nobody has it, of one that is being destroyed. */
+  destroyedFrom: number | null
   encryptUntil: number
   decryptUntil: number
   isCommitted: boolean
@@ -87,14 +89,8 @@ export function versionStatuses(
   const destructions = new Map(
     destructionStatuses(store, skew, now).map((one) => [one.version, one]),
   )
-  const day = (seconds: number): string => new Date(seconds * 1000).toISOString().slice(0, 16)
-  const note = (row: VersionRow): string => {
-    if (row.state === 'skipped')
-      return 'never used: a member who left may have had it, or its root or import was replaced'
-    const destruction = destructions.get(`${ring.name}@${row.version}`)
-    if (row.state !== 'destroying' || destruction === undefined) return ''
-    return `being destroyed, for certain on ${day(destruction.completes).replace('T', ' ')}`
-  }
+  const destroyedFrom = ({ state, version }: VersionRow): number | null =>
+    state === 'destroying' ? (destructions.get(`${ring.name}@${version}`)?.completes ?? null) : null
   return store
     .all<VersionRow>(
       'SELECT * FROM versions WHERE keyring = ? ORDER BY incarnation, version',
@@ -105,7 +101,11 @@ export function versionStatuses(
       version: row.version,
       keyId: row.key_id === null ? '' : hex(row.key_id),
       state: keyState(ring, row, now),
-      note: note(row),
+      note:
+        row.state === 'skipped'
+          ? 'never used: a member who left may have had it, or its root or import was replaced'
+          : '',
+      destroyedFrom: destroyedFrom(row),
       encryptUntil: row.encrypt_until,
       decryptUntil: row.decrypt_until,
       isCommitted: row.committed === 1,

@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { endAccess, LINK_TIME, listAccess, makeLink, makeToken } from '../console/access.ts'
+import {
+  endAccess,
+  LINK_TIME,
+  listAccess,
+  makeLink,
+  makeToken,
+  type AccessKind,
+} from '../console/access.ts'
 import { parseBaseUrl, parseListen } from '../console/guard.ts'
 import { startConsole, type Console } from '../console/server.ts'
 import { date } from '../show.ts'
@@ -51,6 +58,12 @@ function ownName(): string {
 /** A link that opens a session once. The token is behind the `#`: no server and no proxy sees it before the page sends it. */
 function linkTo(address: string, store: Store, name: string, now: number): string {
   return `${address}#login=${makeLink(store, name, now)}`
+}
+
+/** What somebody did last. Of looking there is no note. */
+function useOf(kind: AccessKind, made: number, used: number): string {
+  if (kind === 'link') return 'not opened yet'
+  return used === made ? 'no action yet' : `last action ${date(used)}`
 }
 
 export const consoleCommands: Record<string, Command> = {
@@ -147,7 +160,7 @@ example: keyferry console list
         const all = listAccess(store, invocation.now())
         const lines = all.map(
           ({ id, kind, name, made, used, ends }) =>
-            `${id}  ${kind}  ${name}  since ${date(made)}  last used ${date(used)}  until ${date(ends)}`,
+            `${id}  ${kind}  ${name}  since ${date(made)}  ${useOf(kind, made, used)}  until ${date(ends)}`,
         )
         const text = lines.join('\n') || 'nobody is let in'
         invocation.out(invocation.options.json === true ? JSON.stringify(all) : text)

@@ -22,14 +22,24 @@ import {
 } from './command.ts'
 
 function versionLine(one: VersionStatus): string {
-  const { incarnation, version, state, encryptUntil, decryptUntil, keyId, note } = one
+  const { incarnation, version, state, encryptUntil, decryptUntil, keyId, note, destroyedFrom } =
+    one
   const flags = [
     ...(one.isCommitted ? [] : ['not committed to yet']),
     ...(state === 'pre-active' && one.isBundled ? ['with clients already'] : []),
     ...(note === '' ? [] : [note]),
+    ...(destroyedFrom === null
+      ? []
+      : [`being destroyed, for certain on ${date(destroyedFrom)} UTC`]),
   ]
   const name = incarnation === 1 ? `${version}` : `${incarnation}.${version}`
-  return `version ${name}  ${state}  encrypts until ${date(encryptUntil)}, decrypts until ${date(decryptUntil)}  key id ${keyId.slice(0, 16)}${flags.length === 0 ? '' : `  (${flags.join('; ')})`}`
+  const does = [
+    ...(state === 'active' || state === 'pre-active'
+      ? [`encrypts until ${date(encryptUntil)}`]
+      : []),
+    ...(state === 'destroyed' ? [] : [`decrypts until ${date(decryptUntil)}`]),
+  ]
+  return `version ${name}  ${[state, ...(does.length === 0 ? [] : [does.join(', ')])].join('  ')}  key id ${keyId.slice(0, 16)}${flags.length === 0 ? '' : `  (${flags.join('; ')})`}`
 }
 
 const withdraw = (

@@ -47,6 +47,8 @@ export interface VersionView {
   keyId: string
   state: 'pre-active' | 'active' | 'deactivated' | 'compromised' | 'destroyed'
   note: string
+  /** From when on nobody has it, of one that is being destroyed. */
+  destroyedFrom: number | null
   /** When it was first encrypted under; 0 for never. */
   activated: number
   encryptUntil: number

@@ -116,6 +116,9 @@ describe('docs/console.md', () => {
       'reader graphs',
       'token monitoring',
     ])
+    // Of looking there is no note.
+    const { stdout: lines } = await runCommand(tenant, 'console list')
+    expect(lines).toMatch(/ reader {2}graphs .* no action yet /)
     expect((await runCommand(tenant, 'console revoke', {}, 'graphs')).stdout).toBe('1 ended\n')
     await expectCode(runCommand(tenant, 'console revoke', {}, 'graphs'), 'ERR_NOT_FOUND')
   })

@@ -60,7 +60,12 @@ it('keyring retire, compromise and show', async () => {
   expect(await done('keyring', 'retire', 'notes@1')).toContain('version 2 active')
   expect(await done('keyring', 'compromise', 'notes@2')).toContain('version 3 active')
   expect(await states('notes')).toEqual(['deactivated', 'compromised', 'active'])
-  expect(await done('keyring', 'show', 'notes')).toMatch(/version 2 {2}compromised/)
+  const shown = (await done('keyring', 'show', 'notes')).split('\n')
+  const does = ['deactivated', 'compromised', 'active'].map((state) =>
+    shown.find((line) => line.includes(`  ${state}  `))?.match(/\w+crypts until/g),
+  )
+  const ends = 'decrypts until'
+  expect(does).toEqual([[ends], [ends], ['encrypts until', ends]])
   const again = await run('keyring', 'retire', 'notes@2')
   expect([again.status, again.stderr]).toEqual([1, expect.stringContaining('ERR_EXISTS')])
 })
@@ -84,6 +89,11 @@ it('keyring destroy refuses a recoverable keyring, states the price first, and n
   expect(said).toMatch(new RegExp(`mail@1 is being destroyed.*${day}`))
   expect(said).not.toContain('is destroyed')
   expect(await states('mail')).toEqual(['deactivated', 'active'])
+  const [ending] = (await show('mail')).versions
+  const minute = new Date(ending!.destroyedFrom! * 1000).toISOString().slice(0, 16)
+  expect(await done('keyring', 'show', 'mail')).toMatch(
+    `(being destroyed, for certain on ${minute.replace('T', ' ')} UTC)`,
+  )
   expect((await run('keyring', 'show', 'mail', '--record', '1')).status).toBe(1)
 })
 

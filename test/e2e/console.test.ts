@@ -7,10 +7,12 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { issueClient } from '../../deriver/ca.ts'
 import { endAccess, makeLink } from '../../deriver/console/access.ts'
 import { startConsole, type Console } from '../../deriver/console/server.ts'
-import { appConfig, createKeyring } from '../../deriver/index.ts'
+import { orderDestruction } from '../../deriver/destroy.ts'
+import { appConfig, createKeyring, rotateKeyring } from '../../deriver/index.ts'
 import { readCa } from '../../deriver/key-files.ts'
 import { listRequests } from '../../deriver/pending.ts'
 import { createCsr } from '../../shared/csr.ts'
+import { CRL_REASONS } from '../../shared/issue.ts'
 import { generateSigningKey } from '../../shared/signature.ts'
 import { connect, createMemoryStore, type Keyferry, type Keyring } from '../../web/index.ts'
 import { chromium, chromiumArgs } from '../../tools/chromium.ts'
@@ -82,6 +84,7 @@ beforeAll(async () => {
   const rules = ['keyferry://client.acme.example/finance/*']
   createKeyring(store, { name: 'payroll', rules, approvals: true }, now())
   createKeyring(store, { name: MARKUP, rules }, now())
+  createKeyring(store, { name: 'mail', rules, kind: 'erasable' }, now())
   console_ = await startConsole({ store, port: 0 })
   // Somebody else's page: the same host, and so the same cookies, on another port.
   other = createServer((_request, response) => {
@@ -173,12 +176,26 @@ it('a rotation is asked about, done, and seen without a reload', async () => {
   expect(version('notes')).toBe(2)
 })
 
+it('what is said of a version that is being destroyed stays in its column', async () => {
+  const { store } = acme.deriver
+  rotateKeyring(store, 'mail', now())
+  orderDestruction(store, ['mail@1'], 90 * 86_400, now())
+  const size = page.viewportSize()!
+  await page.setViewportSize({ ...size, width: 1280 })
+  const words = page.locator('.timeline .words', { hasText: 'being destroyed' })
+  await words.waitFor()
+  expect(await words.evaluate((cell) => cell.scrollWidth <= cell.clientWidth)).toBe(true)
+  await page.setViewportSize(size)
+})
+
 it('a revocation shows what it will do before it is done', async () => {
   await open('clients')
   await page.getByRole('button', { name: 'Revoke' }).click()
   const dialog = page.locator('dialog[open]')
   await dialog.locator('li', { hasText: 'Re-keyed, for all who stay: payroll' }).waitFor()
   expect(await page.locator('.tag', { hasText: 'revoked' }).count()).toBe(0)
+  const reasons = await dialog.locator('#reason option').allTextContents()
+  expect(reasons).toEqual(['none', ...Object.keys(CRL_REASONS)])
   await dialog.getByRole('button', { name: 'Revoke this client' }).click()
   await page.locator('.tag', { hasText: 'revoked' }).waitFor()
 })

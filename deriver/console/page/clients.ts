@@ -1,17 +1,18 @@
 /** Clients: devices that were given keys, and the end of one. */
+import { type CRL_REASONS } from '../../../shared/issue.ts'
 import { type ClientView, type RevokedView } from '../types.ts'
 import { get, post } from './api.ts'
 import { ask, say } from './dialog.ts'
 import { count, fromNow, h, short, time, type Child } from './dom.ts'
 import { button, empty, section, table, tag } from './pieces.ts'
 
-const REASONS = [
+/** Those that a list may give, and none. */
+const REASONS: ('' | keyof typeof CRL_REASONS)[] = [
   '',
   'keyCompromise',
   'affiliationChanged',
   'superseded',
   'cessationOfOperation',
-  'privilegeWithdrawn',
 ]
 
 function effects(would: RevokedView): HTMLElement {

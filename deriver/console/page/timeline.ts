@@ -115,6 +115,14 @@ export function timeline(ring: KeyringView, now: number): HTMLElement {
         { class: 'words' },
         ...words(one, end, ring),
         one.note === '' ? null : h('span', { class: 'fine line' }, one.note),
+        one.destroyedFrom === null
+          ? null
+          : h(
+              'span',
+              { class: 'fine line' },
+              'being destroyed, for certain on ',
+              time(one.destroyedFrom, true),
+            ),
       ),
       h(
         'td',
