@@ -129,6 +129,15 @@ export function forgetRelay(store: Store, url: string): void {
   )
 }
 
+/** Forgets relays that are none of this tenant any more: nobody is told that one of them is behind. Returns their addresses. */
+export function dropRelays(store: Store, present: readonly string[]): string[] {
+  const gone = store
+    .all<{ url: string }>('SELECT url FROM relays')
+    .flatMap(({ url }) => (present.includes(url) ? [] : [url]))
+  for (const url of gone) store.run('DELETE FROM relays WHERE url = ?', url)
+  return gone
+}
+
 /**
  * Brings a relay to the newest head. Returns its version, or `null` if it was there already. Enrols the tenant where the relay does not know it and
  * there is an invite. Throws `ERR_CONFLICT` if the relay holds a head that is not below ours, or not of this database: another deriver is at work.

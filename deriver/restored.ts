@@ -71,6 +71,16 @@ export function requireCaughtUp(store: Store): void {
   )
 }
 
+/** What keeps a restored database from signing, in words; `null` where nothing does. */
+export function fenceProblem(store: Store): string | null {
+  if (!isFenced(store)) return null
+  const next =
+    store.counter('caught-up') > 0
+      ? 'its incarnation is raised (trust propose --raise-incarnation)'
+      : 'keyferry catch-up'
+  return `restored from a backup: signs nothing before ${next}`
+}
+
 /**
  * Throws where something is missing before the fence can come down: `ERR_ROLLBACK` before relays were asked what happened since the backup and while the trust document
  * is of an incarnation that was in use, `ERR_CRL` for a list that is still the one of the backup.

@@ -20,7 +20,7 @@ import { carryOutOrders, signDueWords, type OrderEvent } from './orders.ts'
 import { latestHead } from './heads.ts'
 import { noteAuthority } from './catalog.ts'
 import { publish, type PublishKeys } from './publish.ts'
-import { forgetRelay, pushToRelay } from './push.ts'
+import { dropRelays, forgetRelay, pushToRelay } from './push.ts'
 import { postAnswers, type RelayAccess } from './relay.ts'
 import { requireTakenUp } from './restored.ts'
 import { asRootError, isRootError, type Root } from './root.ts'
@@ -260,6 +260,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     conditions.set('clock', wrong)
     if (wrong !== null) alarm('the clock', wrong.message)
     await prepare()
+    for (const url of dropRelays(store, relayUrls())) {
+      for (const what of [`relay ${url}`, `unknown ${url}`]) conditions.set(what, null)
+      away.delete(url)
+    }
     await witnesses.ask(relayUrls().map(access), trust())
     isAble = await signer.canSign(trust())
     try {

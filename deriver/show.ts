@@ -108,7 +108,7 @@ export function revokedLines(revoked: Revoked, { until }: { until: number }): st
   return [
     `revoked ${certificates} certificates and denied ${keys} keys of ${uris.join(', ')}`,
     `next: keyferry run lists them and re-keys ${keyrings.length === 0 ? 'nothing: no keyring was held' : keyrings.join(', ')}`,
-    `from ${date(until)} UTC on nobody encrypts under a key that was held, if keyferry run is up or down`,
+    `from ${date(until)} UTC on nobody encrypts under a key that was held, whether keyferry run is up or not`,
     ...foreign.map(
       ({ issuer, serial, uri }) =>
         `! your CA ${issuer.slice(0, 16)} must list serial ${serial} of ${uri}: relays admit it until then`,
@@ -138,7 +138,7 @@ function destructionLine({ version, phase, completes, ordered }: DestructionStat
 export function statusLines(status: Status): string[] {
   const { head, catalog, trust } = status
   return [
-    `tenant ${status.tenant}`,
+    `tenant ${status.tenant}  (times in UTC)`,
     `trust document ${trust.number} until ${date(trust.expiresAt)}`,
     ...rootLines(status),
     catalog === null ? 'no catalog' : `catalog ${catalog.number} until ${date(catalog.expiresAt)}`,

@@ -12,6 +12,7 @@ import { listRekeys, type Rekey } from './rekey.ts'
 import { countUnused, FEW_VERSIONS } from './schedule.ts'
 import { isDenied, lastPackage, type DeviceRow } from './devices.ts'
 import { listRoots, presentRoot, useOf, type RootUse } from './roots.ts'
+import { fenceProblem } from './restored.ts'
 import { type Store } from './store.ts'
 import { newestTrust } from './trust.ts'
 import { destructionStatuses, type DestructionStatus } from './version-status.ts'
@@ -208,5 +209,7 @@ export async function readStatus(store: Store, now: number): Promise<Status> {
   // What a service found says nothing while none runs.
   const conditions = status.writer === null ? [] : readConditions(store)
   const change = store.counter('change')
-  return { ...status, problems: problems(status, now, change, head?.change ?? 0, conditions) }
+  const fence = fenceProblem(store)
+  const others = problems(status, now, change, head?.change ?? 0, conditions)
+  return { ...status, problems: [...(fence === null ? [] : [fence]), ...others] }
 }

@@ -21,6 +21,7 @@ import {
 } from '../shared/trust.ts'
 import { requireIssued } from '../shared/trust-following.ts'
 import { appendLog } from './log.ts'
+import { date } from './show.ts'
 import { markChanged, type Store } from './store.ts'
 import { newestTrust } from './trust.ts'
 
@@ -113,7 +114,11 @@ export async function trustChanges(before: TrustBody, after: TrustBody): Promise
   for (const name of ['headLifetime', 'skew', 'incarnation', 'issuedAt', 'expiresAt'] as const) {
     if (before[name] === after[name]) continue
     const isBound = name === 'headLifetime' || name === 'skew'
-    const what = `${name} ${before[name]} → ${after[name]}`
+    const isDate = name === 'issuedAt' || name === 'expiresAt'
+    const [old, fresh] = isDate
+      ? [`${date(before[name])} UTC`, `${date(after[name])} UTC`]
+      : [before[name], after[name]]
+    const what = `${name} ${old} → ${fresh}`
     out.push({ what, widens: isBound && after[name] > before[name] })
   }
   for (const { issuer, number } of after.lowestCrls) {

@@ -166,7 +166,7 @@ example: keyferry run --invite CODE
         else {
           served = await serve(deriver, settings, invocation, counts, () => isStandby, say)
           const { tenant } = deriver
-          say(`deriver of tenant ${tenant} is running`, { type: 'running', tenant })
+          say(`deriver of tenant ${tenant} is running, times in UTC`, { type: 'running', tenant })
           await deriver.run(signal)
         }
       } finally {

@@ -33,6 +33,9 @@ it('a second authority key: both sign, one of them without the database', async 
   writeFileSync(join(directory, 'two.pem'), pem.stdout)
   const diff = await propose('--add-authority', 'two.pem', '--threshold', '2')
   expect(diff).toMatch(/\+ authority key [0-9a-f]{64} {3}WIDENS TRUST/)
+  // Seconds since 1970 say nothing to whoever signs.
+  const date = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`
+  expect(diff).toMatch(new RegExp(`^expiresAt ${date} → ${date}$`, 'm'))
   expect((await keyferry('inspect', 'next.json')).stdout).toContain('trust document')
   // Unsigned, and signed by one of two: nothing changes.
   expect((await keyferry('trust', 'publish', 'next.json')).status).toBe(1)

@@ -92,6 +92,10 @@ it('restore says what is next, and catch-up without a relay needs to be told so'
   const { status, lines } = await run('restore', 'one.keyferry', '--dir', 'new', ...cards)
   expect([status, lines.at(-4)]).toEqual([0, '1. keyferry catch-up'])
   expect((await run('restore', 'one.keyferry', '--dir', 'new', ...cards)).status).toBe('ERR_EXISTS')
+  const problem = async (): Promise<string | undefined> =>
+    (await run('status', '--dir', 'new')).lines.find((line) => line.startsWith('! restored'))
+  const fence = '! restored from a backup: signs nothing before'
+  expect(await problem()).toBe(`${fence} keyferry catch-up`)
   expect((await run('catch-up', '--dir', 'new')).status).toBe(3)
   expect((await run('catch-up', '--dir', 'new', '--accept')).status).toBe(3)
   const looked = await run('catch-up', '--dir', 'new', '--without-relays')
@@ -115,6 +119,7 @@ it('restore says what is next, and catch-up without a relay needs to be told so'
   expect((await run('ca crl', 'client', '--dir', 'new')).status).toBe(0)
   expect((await run('catch-up', '--dir', 'new', '--without-relays', '--accept')).status).toBe(0)
   expect((await list()).status).toBe(0)
+  expect(await problem()).toContain(`${fence} its incarnation is raised`)
   expect((await run('catch-up', '--accept')).status).toBe('ERR_CONFLICT')
   // [restore-1] Nor another catalog of a number that was signed.
   const propose = () => run('catalog propose', '--out', path('catalog.json'), '--dir', 'new')

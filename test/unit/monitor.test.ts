@@ -1,6 +1,6 @@
 /** Health, metrics and log lines of the deriver, over a real database and real HTTP. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { keepConditions } from '../../deriver/conditions.ts'
+import { keepConditions, readConditions } from '../../deriver/conditions.ts'
 import { readHealth } from '../../deriver/health.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { createLease } from '../../deriver/lease.ts'
@@ -8,6 +8,9 @@ import { logLine } from '../../deriver/log-line.ts'
 import { EventCounts } from '../../deriver/metrics.ts'
 import { startMonitor, type Monitor } from '../../deriver/monitor.ts'
 import { createService, type ServiceEvent } from '../../deriver/service.ts'
+import { readStatus } from '../../deriver/status.ts'
+import { publishTrust } from '../../deriver/trust-change.ts'
+import { signWithAuthority } from '../../shared/envelope.ts'
 import { KeyferryError } from '../../shared/errors.ts'
 import { callConsole } from '../lib/console-calls.ts'
 import { HidingRelay } from '../lib/hiding-relay.ts'
@@ -108,6 +111,26 @@ describe('health', () => {
     expect((await health()).http).toBe(200)
     expect(JSON.parse((await get('/health')).text)).toMatchObject({ status: 'standby' })
   })
+})
+
+it('a relay that a trust document took out is spoken of no more', async () => {
+  const { store, trust, keys, clock } = tenant
+  await step()
+  const problemsOf = async (): Promise<string[]> => (await readStatus(store, clock.now)).problems
+  expect(await problemsOf()).toContain('https://b.example has head 0 of 1')
+  const { body, hash: previous } = trust
+  const change = { number: 2, previous, tenant: trust.tenant, relays: ['https://a.example'] }
+  const next = await signWithAuthority('trust', { ...body, ...change }, keys.authority)
+  await publishTrust(store, next, clock.now)
+  await step()
+  const { relays } = await readStatus(store, clock.now)
+  expect(relays).toEqual([{ url: 'https://a.example', version: 2 }])
+  expect(await problemsOf()).toEqual([])
+  const { checks } = await health()
+  expect(checks.flatMap(({ name, of }) => (name === 'relay' ? [of] : []))).toEqual([
+    'https://a.example',
+  ])
+  expect(readConditions(store)).toEqual([])
 })
 
 describe('metrics', () => {
