@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -74,6 +75,14 @@ function workerdFor(cluster: string | undefined): string {
   }
 }
 
+/** A page that lies there without its neighbours: a link to one that is not copied is its name alone. */
+function withoutDeadLinks(page: string): string {
+  return page.replaceAll(
+    /\[([^\]]+)\]\(([\w./-]+)(#[\w-]+)?\)/g,
+    (link, text: string, path: string) => (Object.hasOwn(COPIES, path) ? link : text),
+  )
+}
+
 /** Writes the directory. Throws when wrangler or the disk fail; an older build then stays as it was. */
 function build(out: string, cluster: string | undefined): void {
   const workerd = workerdFor(cluster)
@@ -85,8 +94,12 @@ function build(out: string, cluster: string | undefined): void {
     join(part, CONFIG),
     makeConfig(readShape(part), cluster === undefined ? undefined : { bucket: cluster }),
   )
-  for (const [name, folder] of Object.entries(COPIES))
-    copyFileSync(join(ROOT, folder, name), join(part, name))
+  for (const [name, folder] of Object.entries(COPIES)) {
+    const from = join(ROOT, folder, name)
+    if (name.endsWith('.md'))
+      writeFileSync(join(part, name), withoutDeadLinks(readFileSync(from, 'utf8')))
+    else copyFileSync(from, join(part, name))
+  }
   copyFileSync(workerd, join(part, 'workerd'))
   const old = `${out}.old`
   rmSync(old, { recursive: true, force: true })

@@ -44,6 +44,12 @@ describe('the directory', () => {
     for (const name of ['workerd', 'index.js', 'relay.capnp', 'keyferry-relay.service'])
       expect(names).toContain(name)
     expect(readFileSync(join(out, 'relay.capnp'), 'utf8')).not.toContain('invite')
+    const pages = ['self-hosting.md', 'cluster.md'].map((name) =>
+      readFileSync(join(out, name), 'utf8'),
+    )
+    const links = pages.flatMap((page) => [...page.matchAll(/\]\(([^):#]+)\)/g)])
+    expect(links.map(([, path]) => path).filter((path) => !names.includes(path!))).toEqual([])
+    expect(links).not.toEqual([])
   })
 
   it('is replaced as a whole by a newer build, and nothing else is', async () => {
