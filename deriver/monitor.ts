@@ -1,8 +1,8 @@
 /** Serves `/metrics` and `/health` without a login: numbers, addresses of relays, and nothing of keyrings or clients. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { isIP, type AddressInfo } from 'node:net'
-import { KeyferryError } from '../shared/errors.ts'
+import { isIP } from 'node:net'
 import { readHealth } from './health.ts'
+import { listenAt } from './listen-at.ts'
 import { metricsText, type EventCounts } from './metrics.ts'
 import { type Store } from './store.ts'
 
@@ -73,13 +73,7 @@ export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
     })
   })
   server.requestTimeout = 10_000
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new KeyferryError('ERR_IO', `${host}:${port} cannot be listened at`, { cause })),
-    )
-    server.listen(port, host, resolve)
-  })
-  const taken = (server.address() as AddressInfo).port
+  const taken = await listenAt(server, host, port)
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}/`,
     stop() {

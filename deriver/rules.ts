@@ -2,6 +2,7 @@
 import { hex, type Bytes } from '../shared/bytes.ts'
 import { KeyferryError } from '../shared/errors.ts'
 import { decodeManifest } from '../shared/manifest.ts'
+import { overlaps } from '../shared/trust.ts'
 import { isDenied, type DeviceRow } from './devices.ts'
 import { appendLog } from './log.ts'
 import { covers, decide, sortedRules } from './policy.ts'
@@ -97,6 +98,14 @@ export function whoIsCovered(
       isAllowed: policy.some((one) => covers(one, uri, anchor)),
     }))
     .toSorted((a, b) => (a.uri < b.uri ? -1 : a.uri > b.uri ? 1 : 0))
+}
+
+/** What to say of rules that no certificate under the trust document's SAN rules can come under. */
+export function warningsOf(rules: readonly string[], sans: readonly string[]): string[] {
+  const isIdle = (rule: string): boolean => !sans.some((san) => overlaps(rule.split('#')[0]!, san))
+  return rules
+    .filter(isIdle)
+    .map((rule) => `no client can come under ${rule}: the tenant's are of ${sans.join(', ')}`)
 }
 
 /** Rules to add to and take from the manifest, and those of it that the administrator allows. */

@@ -104,7 +104,7 @@ export async function makeRoleCa(
 }
 
 /** An origin without a path, as trust documents hold them. Throws `ERR_USAGE`. */
-function originOf(address: string, what: string): string {
+export function originOf(address: string, what: string): string {
   const url = URL.canParse(address) ? new URL(address) : null
   const isOrigin =
     url !== null &&

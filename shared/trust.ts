@@ -49,7 +49,7 @@ export interface TrustDocument extends Verified<TrustBody> {
 }
 
 /** Whether some URI matches both SAN rules. */
-function overlaps(a: string, b: string): boolean {
+export function overlaps(a: string, b: string): boolean {
   if (!a.endsWith('/*')) return matchesSanRule(a, b)
   if (!b.endsWith('/*')) return matchesSanRule(b, a)
   const [one, other] = [a.slice(0, -1), b.slice(0, -1)]

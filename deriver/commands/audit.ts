@@ -155,10 +155,12 @@ async function verify(
   }
   const outcome: Outcome = { report, ...asked, made, more }
   if (made !== null && options.evidence !== undefined) writeFileWhole(options.evidence, made.file)
-  out(options.json === true ? json(outcome) : lines(outcome).join('\n'))
-  if (report.problems.length + more.length > 0) return 1
-  const { unverified, later } = report
-  return asked.failed.length + unverified.length + later.length > 0 ? 3 : 0
+  const { problems, unverified, later } = report
+  const isOpen = asked.failed.length + unverified.length + later.length > 0
+  const status = problems.length + more.length > 0 ? 1 : isOpen ? 3 : 0
+  const verdict = status === 0 ? ['all of it holds'] : []
+  out(options.json === true ? json(outcome) : [...lines(outcome), ...verdict].join('\n'))
+  return status
 }
 
 export const auditCommands: Record<string, Command> = {

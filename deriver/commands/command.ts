@@ -34,6 +34,11 @@ export function writeFileWhole(path: string, bytes: Uint8Array): void {
   }
 }
 
+/** What a person is told beside what a command does. */
+export function warn(messages: readonly string[]): void {
+  for (const message of messages) process.stderr.write(`keyferry: warning: ${message}\n`)
+}
+
 export function readText(path: string): string {
   return new TextDecoder().decode(readFile(path))
 }

@@ -1,5 +1,6 @@
 /** Keyrings: making, listing, rotating. */
 import { createKeyring, rotateKeyring, type KeyringOptions } from '../keyrings.ts'
+import { warningsOf } from '../rules.ts'
 import { planRotation } from '../schedule.ts'
 import { date, keyringLines } from '../show.ts'
 import { newestTrust } from '../trust.ts'
@@ -12,6 +13,7 @@ import {
   TEXT,
   TEXTS,
   usage,
+  warn,
   withStore,
   type Command,
 } from './command.ts'
@@ -59,9 +61,10 @@ example: keyferry keyring create notes --rule 'keyferry://client.acme.example/we
         const { kind = 'recoverable' } = options
         if (kind !== 'recoverable' && kind !== 'erasable')
           usage('--kind is recoverable or erasable')
+        const { sans } = (await newestTrust(store)).body.clients
         const settings: KeyringOptions = {
           name: operand(invocation, 'name'),
-          rules: options.rule ?? (await newestTrust(store)).body.clients.sans,
+          rules: options.rule ?? sans,
           kind,
         }
         const offline = duration(options.offline, 'offline')
@@ -77,6 +80,7 @@ example: keyferry keyring create notes --rule 'keyferry://client.acme.example/we
         if (generationMaxAge !== undefined) settings.generationMaxAge = generationMaxAge
         if (options.approvals === true) settings.approvals = true
         const { id, name } = createKeyring(store, settings, now())
+        warn(warningsOf(settings.rules, sans))
         const idText = Buffer.from(id).toString('base64url')
         if (options.json === true) out(JSON.stringify({ name, id: idText, rules: settings.rules }))
         else out(`keyring ${name} (${idText}) for ${settings.rules.join(', ')}`)

@@ -1,6 +1,6 @@
 /** Rules of keyrings: whom they cover, and how that changes. */
 import { fromHex, base64url, hex } from '../../shared/bytes.ts'
-import { changedRules, changeRules, whoIsCovered, type Covered } from '../rules.ts'
+import { changedRules, changeRules, warningsOf, whoIsCovered, type Covered } from '../rules.ts'
 import { findKeyring } from '../rows.ts'
 import { date } from '../show.ts'
 import { type Store } from '../store.ts'
@@ -14,6 +14,7 @@ import {
   operand,
   TEXT,
   usage,
+  warn,
   withStore,
   type Command,
   type Invocation,
@@ -88,6 +89,7 @@ example: keyferry keyring rule ${verb} notes 'keyferry://client.acme.example/web
         const next = { ...ring, policy: JSON.stringify(policy) }
         const changes = differences(before, whoIsCovered(store, next, rules, now))
         const isPreview = options.preview === true
+        if (verb === 'add') warn(warningsOf([rule], (await newestTrust(store)).body.clients.sans))
         if (!isPreview)
           store.transaction(() => changeRules(store, findKeyring(store, name), change, now))
         if (options.json === true) {

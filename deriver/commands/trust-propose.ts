@@ -10,6 +10,7 @@ import { deriverCertificates, revokeDerivers } from '../deriver-certificates.ts'
 import { keyPath, readCa } from '../key-files.ts'
 import { makeDraft, trustChanges } from '../trust-change.ts'
 import { requireCaughtUp } from '../restored.ts'
+import { originOf } from '../tenant.ts'
 import { loadTrust } from '../trust.ts'
 import { existsSync } from 'node:fs'
 import {
@@ -42,6 +43,11 @@ function edit<T extends Bytes | string>(
   const fresh = add.filter((value) => !kept.some((one) => id(one) === id(value)))
   return [...kept, ...fresh]
 }
+
+const origins = (list: readonly string[] = []): string[] =>
+  list.map((one) => originOf(one, 'a web origin'))
+const relays = (list: readonly string[] = []): string[] =>
+  list.map((one) => originOf(one, 'the address of a relay'))
 
 const hashId = (value: Bytes): string => hex(sha256(value))
 
@@ -144,9 +150,9 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
           issuedAt: now(),
           lowestCrls: [...lowest].map(([issuer, n]) => ({ issuer: fromHex(issuer), number: n })),
           number: old.number + 1,
-          origins: edit(old.origins, o['add-origin'] ?? [], o['remove-origin']),
+          origins: edit(old.origins, origins(o['add-origin']), origins(o['remove-origin'])),
           previous: current.hash,
-          relays: edit(old.relays, o['add-relay'] ?? [], o['remove-relay']),
+          relays: edit(old.relays, relays(o['add-relay']), relays(o['remove-relay'])),
           skew: seconds(o.skew, 'skew') ?? old.skew,
           suites: suites as TrustBody['suites'],
           tenant: current.tenant,

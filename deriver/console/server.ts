@@ -3,9 +3,9 @@
  * command line does. The relay never serves it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { type AddressInfo } from 'node:net'
 import { KeyferryError } from '../../shared/errors.ts'
 import { keepConditions } from '../conditions.ts'
+import { listenAt } from '../listen-at.ts'
 import { type Store } from '../store.ts'
 import { endAccess, openSession, sessionOf, tokenOf, type Caller } from './access.ts'
 import { loadAssets, type Asset } from './assets.ts'
@@ -169,13 +169,7 @@ export async function startConsole(options: ConsoleOptions): Promise<Console> {
   const server = createServer()
   server.headersTimeout = 10_000
   server.requestTimeout = 20_000
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new KeyferryError('ERR_IO', `${host}:${port} cannot be listened at`, { cause })),
-    )
-    server.listen(port, host, resolve)
-  })
-  const taken = (server.address() as AddressInfo).port
+  const taken = await listenAt(server, host, port)
   const url = base ?? `http://${host.includes(':') ? `[${host}]` : host}:${taken}/`
   const guard = createGuard({ host, port: taken, url })
   const feed = createFeed(store)

@@ -168,8 +168,10 @@ describe('audit', () => {
       expect(bent.status).toBe(1)
       const { problems } = JSON.parse(bent.stdout) as { problems: string[] }
       expect(problems.length).toBeGreaterThan(1)
+      expect((await keyferry(...verify.slice(0, -1))).stdout).not.toContain('all of it holds')
       expect(await keyferry('audit', 'verify', '--offline', '--key', 'x')).toMatchObject({
         status: 0,
+        stdout: expect.stringMatching(/\nall of it holds\n$/) as string,
       })
       expect(await keyferry('audit', 'verify', '--key', 'x')).toMatchObject({ status: 2 })
     },

@@ -136,6 +136,20 @@ it('request list, and requests and devices that are not there', async () => {
   expect((await run('client', 'rekey')).status).toBe(2)
 })
 
+it('a rule that no certificate of this tenant can come under is warned of, and taken', async () => {
+  const there = 'keyferry://client.other.example'
+  const here = 'keyferry://client.acme.example/app/*'
+  const warnings = async (...words: string[]): Promise<string> => {
+    const { status, stderr } = await run('keyring', ...words)
+    expect([words, status]).toEqual([words, 0])
+    return stderr
+  }
+  const warning = `keyferry: warning: no client can come under ${there}`
+  expect(await warnings('create', 'elsewhere', '--rule', `${there}/*`)).toContain(`${warning}/*:`)
+  expect(await warnings('rule', 'add', 'elsewhere', `${there}/kim`)).toContain(`${warning}/kim:`)
+  expect(await warnings('rule', 'add', 'elsewhere', here)).toBe('')
+})
+
 it('catalog propose, sign and publish: an authority elsewhere signs by a fingerprint, without the database', async () => {
   await done('trust', 'show', '--out', path('trust.json'))
   await step()

@@ -87,10 +87,23 @@ it('a stolen deriver key: revoked, the incarnation raised, every keyring re-keye
   expect(keyrings).toMatchObject([{ version: 2, generation: 2 }])
 })
 
+it('a slash at the end of an origin or a relay is none of it', async () => {
+  const added = ['--add-relay', 'https://two.example/', '--add-origin', 'http://localhost:3000/']
+  const lines = (await propose(...added, '--remove-relay', 'http://127.0.0.1:9/')).split('\n')
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      '+ relay https://two.example',
+      '- relay http://127.0.0.1:9',
+      '+ origin http://localhost:3000   WIDENS TRUST',
+    ]),
+  )
+})
+
 it('bad options are exit 2', async () => {
   for (const bad of [
     ['--remove-authority', '00'],
     ['--remove-relay', 'https://none.example'],
+    ['--add-relay', 'https://two.example/path'],
     ['--suites', 'RSA'],
     ['--lowest-crl', 'x=1'],
     ['--expires', '401'],

@@ -1,6 +1,7 @@
 /** Health, metrics and log lines of the deriver, over a real database and real HTTP. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { keepConditions, readConditions } from '../../deriver/conditions.ts'
+import { startConsole } from '../../deriver/console/server.ts'
 import { readHealth } from '../../deriver/health.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { createLease } from '../../deriver/lease.ts'
@@ -111,6 +112,17 @@ describe('health', () => {
     expect((await health()).http).toBe(200)
     expect(JSON.parse((await get('/health')).text)).toMatchObject({ status: 'standby' })
   })
+})
+
+it('a port that is taken is named, and what to do', async () => {
+  const { port } = new URL(monitor.url)
+  const at = { store: tenant.store, host: '127.0.0.1', port: Number(port) }
+  const hint = expect.stringContaining('another process listens there') as string
+  const taken = { code: 'ERR_IO', hint, message: expect.stringContaining(port) as string }
+  const now = (): number => tenant.clock.now
+  const second = { ...at, hosts: [], counts, isStandby: () => false, now }
+  await expect(startMonitor(second)).rejects.toMatchObject(taken)
+  await expect(startConsole(at)).rejects.toMatchObject(taken)
 })
 
 it('a relay that a trust document took out is spoken of no more', async () => {
