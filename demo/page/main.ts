@@ -4,7 +4,7 @@ import { drawBrowser } from './browser-panel.ts'
 import { connectClient, type Client } from './client.ts'
 import { codeOf, explain } from './codes.ts'
 import { startCompose } from './compose.ts'
-import { avatar, byId, setText, title } from './dom.ts'
+import { avatar, byId, h, setText, title } from './dom.ts'
 import { InsiderPanel } from './insider.ts'
 import { Messages } from './messages.ts'
 import { drawDeriver, drawIdentity, drawKeyrings, drawPeople, say } from './panels.ts'
@@ -51,6 +51,19 @@ function drawOther(name: string, state: State): void {
   link.textContent = `Open ${title(other)}’s tab`
 }
 
+const tell = (error: unknown): void => say('bad', `${explain(error)} (${codeOf(error)})`)
+
+/** Leads on to a name that no browser has a key of, where this one has one elsewhere. Throws every other error. */
+async function leadOn(server: Server, error: unknown): Promise<null> {
+  if (codeOf(error) !== 'ERR_NEW_KEY') throw error
+  tell(error)
+  const { status } = await server.state()
+  const taken = status.devices.map(({ uri }) => uri.split('/').at(-1))
+  const free = ['cleo', ...PEOPLE].find((one) => !taken.includes(one)) ?? 'zoe'
+  byId('status-text').append(' ', h('a', { href: `/?as=${free}` }, `Go on as ${title(free)}`))
+  return null
+}
+
 async function main(): Promise<void> {
   const name = nameOfPage()
   document.title = `${title(name)} · Keyferry demo`
@@ -61,7 +74,13 @@ async function main(): Promise<void> {
   await server.signIn()
   await clearDecrypted()
 
-  const client: Client = await connectClient({ server, name, say: (text) => say('busy', text) })
+  const joined = await connectClient({
+    server,
+    name,
+    say: (text) => say('busy', text),
+  }).catch((error: unknown) => leadOn(server, error))
+  if (joined === null) return
+  const client: Client = joined
   drawIdentity(client.identity)
   const messages = new Messages(server, client, name)
   let revoked = false
@@ -139,6 +158,9 @@ async function main(): Promise<void> {
 
   client.onChange(refreshClient)
   startCompose(messages)
+  // Before there is a client they would do nothing.
+  for (const id of ['send', 'file', 'rotate'])
+    byId<HTMLButtonElement | HTMLInputElement>(id).disabled = false
   byId('rotate').addEventListener('click', () => {
     server.rotate().catch((error: unknown) => say('bad', explain(error)))
   })
@@ -158,4 +180,4 @@ async function main(): Promise<void> {
   refreshMessages()
 }
 
-main().catch((error: unknown) => say('bad', `${explain(error)} (${codeOf(error)})`))
+main().catch(tell)

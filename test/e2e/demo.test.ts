@@ -101,10 +101,20 @@ test('two browser identities get certificates with keys that cannot be exported'
 })
 
 test('the name alone, in another browser, gets no certificate', async () => {
-  const other = await browser.newPage()
-  await other.goto(`${demo.origin}/?as=ada`)
+  const said: string[] = []
+  const other = await openTab(browser, `${demo.origin}/?as=ada`, (text) => said.push(text))
   await other.locator('#status[data-state="bad"]').waitFor({ timeout: WAIT })
   expect(await other.locator('#status').textContent()).toContain('ERR_NEW_KEY')
+  // Nothing can be clicked that would do nothing.
+  for (const id of ['#send', '#file', '#rotate'])
+    expect([id, await other.isDisabled(id)]).toEqual([id, true])
+  await shoot(other, 'new-key')
+  await other.getByRole('link', { name: 'Go on as Cleo' }).click()
+  await ready(other)
+  expect(await other.locator('#identity').textContent()).toContain('example/cleo')
+  expect(await other.isDisabled('#send')).toBe(false)
+  // Chromium writes down what Acme's server refused.
+  expect(said.filter((text) => !text.startsWith('Failed to load'))).toEqual([])
   await other.close()
 })
 
@@ -202,6 +212,10 @@ test('a revoked identity cannot read what comes after, and what it has stays', a
   expect(await note(ben, 'invoice 4711').count()).toBe(1)
   await shoot(ben, 'revoked')
   await expect.poll(() => ben.locator('#send').isDisabled(), { timeout: WAIT }).toBe(true)
+  const looks = await ben.evaluate(() =>
+    ['#file-label', '#send'].map((id) => getComputedStyle(document.querySelector(id)!).opacity),
+  )
+  expect(looks).toEqual(['0.5', '0.5'])
   // The page may say what it likes: Acme's server refuses as well.
   const status = await ben.evaluate(async () => {
     const headers = { 'keyferry-demo': 'ben', 'content-type': 'application/octet-stream' }
