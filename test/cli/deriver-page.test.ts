@@ -79,6 +79,24 @@ describe('docs/deriver.md', () => {
     expect(() => readFileSync(join(directory, 'tenant/keys/master.json'))).toThrow('ENOENT')
   })
 
+  // It takes root and a service manager; what it makes is what the unit asks for.
+  it('Install', () => {
+    const code = blocks.get('Install')!
+    const file = new URL('../../selfhost/keyferry-deriver.service', import.meta.url)
+    const settings = readFileSync(file, 'utf8').replaceAll(/^#.*$/gm, '')
+    const paths = settings.match(/\/(opt|var\/lib|etc)\/keyferry[\w./-]*\w/g)!
+    expect(paths).toContain('/opt/keyferry/deriver/bin.js')
+    expect(
+      paths.filter((path) => path !== '/opt/keyferry/README.md' && !code.includes(path)),
+    ).toEqual([])
+    const { version } = JSON.parse(
+      readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+    ) as { version: string }
+    expect(code).toContain(`-xzf dist/keyferry-${version}.tgz`)
+    const [start] = /ExecStart=\S+ \S+ run --dir \S+/.exec(settings)!
+    expect(page).toContain(`\n${start}\n`)
+  })
+
   it('systemd', async () => {
     expect(await run('systemd', await makeDirectory(false))).toContain('main  good')
   })
@@ -154,6 +172,7 @@ describe('docs/deriver.md', () => {
     blocks.delete('line')
     expect([...blocks.keys()]).toEqual([
       'An HSM',
+      'Install',
       'systemd',
       'A key service',
       'Moving to another root',

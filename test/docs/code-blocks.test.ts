@@ -40,6 +40,10 @@ const NOT_HERE: Record<string, string[]> = {
     ...['cat', 'mkdir', 'umask'].map((name) => `docs/cluster.md ${name}`),
     ...['cp', 'echo', 'systemctl', 'umask'].map((name) => `docs/self-hosting.md ${name}`),
   ],
+  // test/cli/deriver-page.test.ts compares its paths with those of the unit.
+  'root on the machine of a deriver': ['chown', 'install', 'runuser', 'useradd'].map(
+    (name) => `docs/deriver.md ${name}`,
+  ),
   // test/e2e/self-hosting.test.ts starts such a directory, and copies its databases, by programs of its own.
   'a relay that was built before': [
     '/tmp/keyferry-relay/workerd',
