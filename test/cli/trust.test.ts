@@ -31,7 +31,7 @@ const number = async (): Promise<unknown> =>
 it('a second authority key: both sign, one of them without the database', async () => {
   const pem = await keyferry('trust', 'key', '--out', 'two.json', '--unsealed')
   writeFileSync(join(directory, 'two.pem'), pem.stdout)
-  const diff = await propose('--add-authority', 'two.pem', '--threshold', '2')
+  const diff = await propose('--add-authority', 'two.pem', '--threshold', '2', '--expires', '90')
   expect(diff).toMatch(/\+ authority key [0-9a-f]{64} {3}WIDENS TRUST/)
   // Seconds since 1970 say nothing to whoever signs.
   const date = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`
