@@ -238,7 +238,7 @@ export async function signProposal(
 
 /**
  * Takes a signed catalog into force: its versions may be used from now on, and its rules count. Throws the codes of `verifyCatalog`, `ERR_STALE`, `ERR_ROLLBACK`,
- * and `ERR_CONFLICT` where keyrings have changed since it was proposed, or somebody changed the file; nothing is changed then.
+ * and `ERR_CONFLICT` where keyrings have changed since it was proposed, or somebody changed the file; nothing is changed then. It may be given again.
  */
 export async function publishProposal(
   store: Store,
@@ -263,7 +263,9 @@ export async function publishProposal(
         'ERR_CONFLICT',
         'keyrings are not as in this file any more: propose the catalog again',
       )
-    appendLog(store, 'catalog-signed', now, { number: body.number, root: body.manifests.root })
+    // The newest one given again, perhaps with more signatures, is signed already: numbers rise in the log.
+    if (last?.number !== body.number)
+      appendLog(store, 'catalog-signed', now, { number: body.number, root: body.manifests.root })
     for (const { row, manifest } of own) {
       store.run('UPDATE keyrings SET manifest = ? WHERE id = ?', putObject(store, manifest), row.id)
       store.run('UPDATE versions SET committed = 1 WHERE keyring = ?', row.id)

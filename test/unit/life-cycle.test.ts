@@ -1,5 +1,7 @@
 // Versions from pre-active to deactivated and compromised, by the clock and by hand, with the authority at hand and without.
 import { beforeEach, describe, expect, it } from 'vitest'
+import { auditStore } from '../../deriver/audit-file.ts'
+import { verifyAudit } from '../../deriver/audit-verify.ts'
 import {
   bodyOf,
   decodeProposal,
@@ -26,7 +28,7 @@ import { decodeBundle } from '../../shared/bundle.ts'
 import { hex, type Bytes } from '../../shared/bytes.ts'
 import { decodeManifest } from '../../shared/manifest.ts'
 import { decodeRelease, type Release } from '../../shared/release.ts'
-import { generateSigningKey } from '../../shared/signature.ts'
+import { generateSigningKey, type SigningKey } from '../../shared/signature.ts'
 import { ask, codeOf, maintenance, ring, tenant, useTenant } from '../lib/deriver.ts'
 import { expectCode } from '../lib/fixtures-expect.ts'
 import { makeClient } from '../lib/tenant.ts'
@@ -254,31 +256,53 @@ describe('without the authority', () => {
     expect((await ask(await makeClient(tenant, 'ben'), [id])).granted).toEqual(['later'])
   })
 
+  /** The next trust document, with another authority, signed by all of whom there are keys. */
+  async function follow(
+    authority: typeof tenant.trust.body.authority,
+    second: SigningKey,
+  ): Promise<void> {
+    const { body, hash } = tenant.trust
+    const next = {
+      ...body,
+      authority,
+      number: body.number + 1,
+      previous: hash,
+      tenant: tenant.trust.tenant,
+    }
+    let draft = makeDraft(next, tenant.trust)
+    for (const key of [...tenant.keys.authority, second])
+      if ([...body.authority.keys, ...authority.keys].some((one) => hex(one) === hex(key.spki)))
+        draft = await signDraft(draft, key, tenant.trust)
+    tenant.trust = await publishTrust(tenant.store, draft, tenant.clock.now)
+  }
+
   it('[catalog-1] the catalog of a ceremony counts under the next trust document only if its keys are still enough', async () => {
     await ceremony()
     await shown()
-    const { store, clock } = tenant
-    const follow = async (authority: typeof tenant.trust.body.authority): Promise<void> => {
-      const { body, hash } = tenant.trust
-      const next = {
-        ...body,
-        authority,
-        number: body.number + 1,
-        previous: hash,
-        tenant: tenant.trust.tenant,
-      }
-      let draft = makeDraft(next, tenant.trust)
-      for (const key of [...tenant.keys.authority, second])
-        if ([...body.authority.keys, ...authority.keys].some((one) => hex(one) === hex(key.spki)))
-          draft = await signDraft(draft, key, tenant.trust)
-      tenant.trust = await publishTrust(store, draft, clock.now)
-    }
     const second = await generateSigningKey('Ed25519', true)
     const [first] = tenant.trust.body.authority.keys
-    await follow({ keys: [first!, second.spki], threshold: 1 })
+    await follow({ keys: [first!, second.spki], threshold: 1 }, second)
     expect((await shown()).encrypt.version).toBe(1)
-    await follow({ keys: [first!, second.spki], threshold: 2 })
+    await follow({ keys: [first!, second.spki], threshold: 2 }, second)
     expect(await codeOf(shown())).toBe('ERR_SIGNATURE')
+  })
+
+  it('a catalog that is published again, also with more signatures, is in the log once', async () => {
+    const { store, trust } = tenant
+    const second = await generateSigningKey('Ed25519', true)
+    const [first] = trust.body.authority.keys
+    await follow({ keys: [first!, second.spki], threshold: 1 }, second)
+    isAway = true
+    noteAuthority(store, [], tenant.trust)
+    const signed = await sign(await propose())
+    await take(signed)
+    await take(signed)
+    await follow({ keys: [first!, second.spki], threshold: 2 }, second)
+    expect(await codeOf(shown())).toBe('ERR_SIGNATURE')
+    await take(await signProposal(signed, fingerprintOf(signed), second, tenant.trust))
+    expect((await shown()).encrypt.version).toBe(1)
+    const { problems } = await verifyAudit(await auditStore(store), trust.tenant)
+    expect(problems).toEqual([])
   })
 
   it('what was not carried, signed or proposed so is refused, and changes nothing', async () => {
