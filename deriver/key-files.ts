@@ -43,6 +43,12 @@ export function keyFilePath(directory: string, name: string): string {
   return join(directory, 'keys', `${name}.json`)
 }
 
+/** Whether a key file of this name is read as the key of something else than a root: an authority, a CA, the cards. */
+export function isReserved(name: string): boolean {
+  const others: readonly string[] = [...KEY_FILES.filter((one) => one !== 'master'), 'backup-key']
+  return others.includes(name) || /^(authority|ca)-/.test(name)
+}
+
 /** Whether any key file of a directory needs a passphrase. Throws `ERR_IO`. */
 export function hasSealed(directory: string): boolean {
   const folder = join(directory, 'keys')

@@ -121,6 +121,18 @@ function highestNumber(store: Store): number {
   return Math.max(n ?? 0, store.counter('root-highest'))
 }
 
+/** Throws `ERR_EXISTS` where a root has this name or, once that is known, this mark. */
+export function requireNewRoot(store: Store, name: string, mark?: Bytes): void {
+  for (const one of listRoots(store)) {
+    const isSame = mark !== undefined && one.mark !== null && equal(one.mark, mark)
+    if (one.name === name || isSame)
+      throw new KeyferryError(
+        'ERR_EXISTS',
+        `root ${one.name} has this ${isSame ? 'key' : 'name'} already`,
+      )
+  }
+}
+
 /** Remembers a root that was opened. Throws `ERR_EXISTS`. Returns its number. */
 export function addRoot(
   store: Store,
@@ -128,14 +140,7 @@ export function addRoot(
   now: number,
 ): number {
   return store.transaction(() => {
-    for (const one of listRoots(store)) {
-      const isSame = one.mark !== null && equal(one.mark, mark)
-      if (one.name === name || isSame)
-        throw new KeyferryError(
-          'ERR_EXISTS',
-          `root ${one.name} has this ${isSame ? 'key' : 'name'} already`,
-        )
-    }
+    requireNewRoot(store, name, mark)
     const n = highestNumber(store) + 1
     store.set('root-highest', n)
     store.run('INSERT INTO roots VALUES (?, ?, ?, ?, ?)', n, name, place, mark, now)

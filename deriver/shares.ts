@@ -112,7 +112,7 @@ export interface ShareOptions {
 
 /**
  * Makes another key for backups and a card for each holder, as text and as a page to print. Throws `ERR_EXISTS` where there is a set already and it is not to be
- * replaced, or the folder is there. Returns the set's name.
+ * replaced, or the folder is there; `ERR_IO` where that file holds another key. Returns the set's name.
  */
 export async function makeShares(store: Store, options: ShareOptions): Promise<string> {
   const { directory, passphrase, need, holders, tenant, out, now } = options
@@ -121,6 +121,8 @@ export async function makeShares(store: Store, options: ShareOptions): Promise<s
     throw new KeyferryError('ERR_EXISTS', 'there are cards already', {
       hint: '--replace makes another set; the cards of the one before still open the backups made so far',
     })
+  // What is replaced has to be a key of cards: a file of this name may be a root's, added by an earlier version.
+  readBackupKey(directory, passphrase)?.key.fill(0)
   const key = random(32)
   const shares = await splitKey(key, need, holders.length)
   try {

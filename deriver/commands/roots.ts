@@ -1,9 +1,10 @@
 /** Roots: where master secrets are, and moving from one to another. */
 import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { KeyferryError } from '../../shared/errors.ts'
-import { keyFilePath } from '../key-files.ts'
+import { isReserved, keyFilePath } from '../key-files.ts'
 import { makeMaster } from '../pkcs11-keys.ts'
-import { parsePlace } from '../place.ts'
+import { parsePlace, type Place } from '../place.ts'
 import {
   addRoot,
   listRoots,
@@ -12,6 +13,7 @@ import {
   openRoot,
   presentRoot,
   removeRoot,
+  requireNewRoot,
   useOf,
   useRoot,
 } from '../roots.ts'
@@ -29,21 +31,25 @@ import {
   type Invocation,
 } from './command.ts'
 
-/** Makes the key that a place names. Throws `ERR_USAGE` for places where none can be made from here. */
+/** Makes the key that a place names and returns what takes it back. Throws `ERR_USAGE` for places where none can be made from here. */
 async function makeKey(
-  place: string,
+  parsed: Place,
   { directory }: Invocation,
   passphrase: string | null,
-): Promise<void> {
-  const parsed = parsePlace(place)
+): Promise<() => void> {
   if (parsed.kind === 'file') {
     const bytes = new Uint8Array(randomBytes(32))
-    writeKeyFile(keyFilePath(directory, parsed.name), bytes, 'master', passphrase)
-  } else if (parsed.kind === 'pkcs11') await makeMaster(parsed, directory)
+    const path = keyFilePath(directory, parsed.name)
+    writeKeyFile(path, bytes, 'master', passphrase)
+    return () => rmSync(path)
+  }
+  if (parsed.kind === 'pkcs11') await makeMaster(parsed, directory)
   else
     throw new KeyferryError('ERR_USAGE', `no key is made at ${parsed.kind} from here`, {
       hint: 'make it there, then add it without --generate',
     })
+  // Nothing deletes a key in an HSM.
+  return () => {}
 }
 
 export const rootCommands: Record<string, Command> = {
@@ -109,7 +115,7 @@ example: keyferry root check
 Opens the master secret at PLACE and remembers its mark. Nothing is derived from it before 'keyferry root use NAME'; a running service opens
 it, too. --generate makes the key first, in a file or an HSM. A place is one of
 
-  file:NAME          keys/NAME.json in DIR, sealed by the passphrase of the other key files
+  file:NAME          keys/NAME.json in DIR, sealed by the passphrase of the other key files; not authority-2, ca-client and so on
   env:VARIABLE       32 bytes in hex or base64
   credential:NAME    the same, from systemd's LoadCredential=NAME:/PATH ($CREDENTIALS_DIRECTORY)
   pkcs11:token=TOKEN;object=LABEL?module-path=/PATH.so&pin-source=file:/PATH     or pin-source=credential:NAME
@@ -126,11 +132,22 @@ example: keyferry root add hsm 'pkcs11:token=acme;object=master?module-path=/usr
         if (name === undefined || place === undefined || operands.length !== 2)
           usage('a name and a place are needed')
         if (!/^[a-z0-9-]{1,32}$/.test(name)) usage('a name has 1 to 32 of a-z, 0-9 and -')
+        const parsed = parsePlace(place)
+        if (parsed.kind === 'file' && isReserved(parsed.name))
+          usage(`keys/${parsed.name}.json is the file of another key than a root's`)
+        requireNewRoot(store, name)
         const passphrase = await passphraseIfSealed(invocation)
-        if (options.generate === true) await makeKey(place, invocation, passphrase)
         const { tenant } = await newestTrust(store)
-        const mark = await markOf(await openPlace(place, { directory, passphrase }), tenant)
-        const number = addRoot(store, { name, place, mark }, now())
+        const isNew = options.generate === true
+        const takeBack = isNew ? await makeKey(parsed, invocation, passphrase) : () => {}
+        let number: number
+        try {
+          const mark = await markOf(await openPlace(place, { directory, passphrase }), tenant)
+          number = addRoot(store, { name, place, mark }, now())
+        } catch (error) {
+          takeBack()
+          throw error
+        }
         out(
           options.json === true
             ? JSON.stringify({ number, name, place })
