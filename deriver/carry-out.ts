@@ -18,6 +18,7 @@ import { putObject } from './objects.ts'
 import { type PublishKeys } from './publish.ts'
 import { type Root } from './root.ts'
 import { type VersionRow } from './rows.ts'
+import { eraseCopies } from './snapshot.ts'
 import { markChanged, type Store } from './store.ts'
 import { setVersionState } from './versions.ts'
 
@@ -246,7 +247,8 @@ export async function carryOut(
     eraseGenerations(store, trust.body.skew, now)
   forgetErased(store, keys.root)
   const unscrubbed = destructionsWhere(store, 'erased > 0 AND scrubbed = 0')
-  if (unscrubbed.length > 0 && scrub(store)) {
+  // A copy that a backup has beside the database may be of before.
+  if (unscrubbed.length > 0 && eraseCopies(store) && scrub(store)) {
     done.erased = unscrubbed
     for (const { keyring, incarnation, version } of unscrubbed)
       store.run(

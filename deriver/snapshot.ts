@@ -1,6 +1,7 @@
 /** A deriver's two databases as they are at one moment, copied while others write: checked before anybody relies on them. */
 import {
   closeSync,
+  fsyncSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -10,7 +11,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { KeyferryError } from '../shared/errors.ts'
 import { openLog } from './log.ts'
 import { hasEnded, placeOf } from './process-place.ts'
@@ -39,6 +40,8 @@ function erase(folder: string): void {
       const zeros = new Uint8Array(Math.min(size, 1_048_576))
       for (let at = 0; at < size; at += zeros.length)
         writeSync(file, zeros, 0, Math.min(zeros.length, size - at), at)
+      // Of a file that is gone, the system writes nothing any more.
+      fsyncSync(file)
     } finally {
       closeSync(file)
     }
@@ -56,15 +59,33 @@ function isLeft(folder: string): boolean {
   }
 }
 
-/** Copies that a backup left which was killed. Another backup may end, or erase them, at the same time. */
-function eraseLeft(directory: string): void {
+/** Erases copies that a backup left which was killed. Another backup may end, or erase them, at the same time. Returns whether there are no others. */
+function eraseLeft(directory: string): boolean {
+  let isClear = true
   for (const name of readdirSync(directory).filter((one) => one.startsWith(PREFIX))) {
     const folder = join(directory, name)
     try {
       if (isLeft(folder) || Date.now() - statSync(folder).mtimeMs > LONGEST) erase(folder)
+      else isClear = false
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
+  }
+  return isClear
+}
+
+/**
+ * Erases what killed backups left beside a database. Returns whether no copy is there any more: those of a backup that runs, or that may run on another machine,
+ * stay until later, and so do those that this user may not erase.
+ */
+export function eraseCopies(store: Store): boolean {
+  const { file } = store.get<{ file: string }>(
+    "SELECT file FROM pragma_database_list WHERE name = 'main'",
+  )!
+  try {
+    return eraseLeft(dirname(file))
+  } catch {
+    return false
   }
 }
 

@@ -23,5 +23,7 @@ export function openImage(image: Bytes): Store {
 
 /** Opens a copy that was just made, for reading. */
 export function openCopy(path: string): Store {
-  return storeOver(new DatabaseSync(path, { readOnly: true }))
+  const db = new DatabaseSync(path, { readOnly: true })
+  db.exec('PRAGMA temp_store = MEMORY')
+  return storeOver(db)
 }

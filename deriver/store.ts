@@ -188,6 +188,8 @@ export function caStorePath(directory: string): string {
   return join(directory, 'ca.db')
 }
 
+/** Of a connection. What is written anew goes through memory: a temporary file would be outside of the directory, and keep what is erased. */
+const CONNECTION = 'PRAGMA busy_timeout = 10000; PRAGMA temp_store = MEMORY;'
 const PRAGMAS = (name: string): string =>
   `PRAGMA ${name}.journal_mode = WAL; PRAGMA ${name}.synchronous = FULL; PRAGMA ${name}.secure_delete = ON;`
 
@@ -254,7 +256,7 @@ export function openStore(path: string, create = false): Store {
     for (const file of create ? [] : [path, `${path}-wal`]) requireOwn(file)
     db = new DatabaseSync(path)
     if (create) chmodSync(path, 0o600)
-    db.exec(`PRAGMA busy_timeout = 10000; ${PRAGMAS('main')}`)
+    db.exec(`${CONNECTION} ${PRAGMAS('main')}`)
     if (create && formatOf(db) !== 0)
       throw new KeyferryError('ERR_EXISTS', `${path} is a deriver's database already`)
     requireFormat(db, path, create)
@@ -278,7 +280,7 @@ export function openCaStore(path: string): Store {
   try {
     db = new DatabaseSync(path)
     chmodSync(path, 0o600)
-    db.exec(`PRAGMA busy_timeout = 10000; ${PRAGMAS('main')}`)
+    db.exec(`${CONNECTION} ${PRAGMAS('main')}`)
     if (caFormat(db, 'main') > CA_FORMAT)
       throw new KeyferryError('ERR_STATE', `${path} is of a later version`)
     migrateCa(db, 'main')

@@ -1,4 +1,6 @@
 // What a destruction erases, in which order, what it costs, and what is said of it; the proof that nothing is left is invariant 4.
+import { readdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { carryOut } from '../../deriver/carry-out.ts'
 import {
@@ -12,6 +14,8 @@ import { type DeviceRow } from '../../deriver/devices.ts'
 import { createKeyring } from '../../deriver/keyrings.ts'
 import { emptyLog } from '../../deriver/log.ts'
 import { publish } from '../../deriver/publish.ts'
+import { placeOf } from '../../deriver/process-place.ts'
+import { takeSnapshot } from '../../deriver/snapshot.ts'
 import { readStatus } from '../../deriver/status.ts'
 import { openStore, storePath } from '../../deriver/store.ts'
 import { statusLines } from '../../deriver/show.ts'
@@ -242,6 +246,25 @@ describe('the date', () => {
     expect(body).toMatchObject({ completedAt: completes, retention: 45 * DAY })
     // Once is enough.
     expect((await carry()).destroyed).toEqual([])
+  })
+
+  it('waits for the copies of a backup that runs, and erases those of one that was killed', async () => {
+    const { store, directory } = tenant
+    await makeMail(1)
+    const running = takeSnapshot(store, directory)
+    const killed = takeSnapshot(store, directory)
+    const [folder] = killed.files.map(({ path }) => dirname(path))
+    const [machine] = JSON.parse(placeOf(process.pid)) as [string]
+    order(['mail@1'])
+    await carry()
+    expect(row()).toMatchObject({ scrubbed: 0, record: null })
+    expect(row().erased).toBeGreaterThan(0)
+    running.close()
+    writeFileSync(join(folder!, 'owner'), JSON.stringify([machine, 2 ** 22 + 1, '1']))
+    const { erased } = await carry()
+    expect(erased).toHaveLength(1)
+    expect(row().scrubbed).toBe(1)
+    expect(readdirSync(directory).filter((name) => name.startsWith('.backup-'))).toEqual([])
   })
 
   it('waits for a process that still reads what was there before', async () => {
