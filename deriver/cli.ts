@@ -1,5 +1,6 @@
 /** The command line as a process. */
-import { main, showWarnings } from './main.ts'
+import { main, outliveOutput, showWarnings } from './main.ts'
 
 showWarnings()
+outliveOutput()
 process.exitCode = await main(process.argv.slice(2))

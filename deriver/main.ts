@@ -95,6 +95,22 @@ export function showWarnings(): void {
   })
 }
 
+/**
+ * Output that nobody reads any more stops no command: what one changes is done to the end, and the service goes on. Output that is lost in another way, such as on
+ * a full disk, is said, and is no success.
+ */
+export function outliveOutput(): void {
+  let isTold = false
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE' || isTold) return
+    isTold = true
+    process.stderr.write(`keyferry: error: the output is lost: ${message} (ERR_IO)\n`)
+    process.once('exit', (status) => void (process.exitCode = status === 0 ? 3 : status))
+  })
+  // There is nobody to tell.
+  process.stderr.on('error', () => {})
+}
+
 /** Commands that end as these words do, with another group or none: `keyring rotate` is `rotate`, `revoke` ends `client revoke`. */
 function nearest(commands: readonly string[], words: readonly string[]): string[] {
   const found = commands.filter((one) => one.split(' ').at(-1) === words.at(-1))
