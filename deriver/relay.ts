@@ -15,7 +15,7 @@ import {
 import { base64url, utf8, type Bytes } from '../shared/bytes.ts'
 import { decodeEnvelope, type Envelope } from '../shared/envelope.ts'
 import { ERROR_CODES } from '../shared/error-codes.ts'
-import { KeyferryError, type ErrorCode } from '../shared/errors.ts'
+import { isKeyferryError, KeyferryError, type ErrorCode } from '../shared/errors.ts'
 import { signCall, type AnySigner } from '../shared/http-signature.ts'
 import { signTicket } from '../shared/ticket.ts'
 import { canonicalJson, encodeJson, parseJson } from '../shared/json.ts'
@@ -153,9 +153,7 @@ export async function uploadObjects(
     let size = 0
     for (
       let one = objects[at];
-      one !== undefined &&
-      batch.length < MAX_BATCH_OBJECTS &&
-      size + one.length + 4 <= MAX_BATCH;
+      one !== undefined && batch.length < MAX_BATCH_OBJECTS && size + one.length + 4 <= MAX_BATCH;
       one = objects[at]
     ) {
       batch.push(one)
@@ -251,7 +249,10 @@ export async function fetchHeads(
   return headsSchema(parseJson(body, MAX_HEADS_ANSWER), '')
 }
 
-/** Leaves refusals and says up to where requests are dealt with, in as many calls as it takes; `done` is said in the last. */
+/**
+ * Leaves refusals and says up to where requests are dealt with, in as many calls as it takes; `done` is said in the last. A relay that has no room for refusals
+ * (`ERR_QUOTA`) is told that the requests are dealt with all the same: else it would hand them out again, until they end.
+ */
 export async function postAnswers(
   access: RelayAccess,
   done: number,
@@ -261,10 +262,14 @@ export async function postAnswers(
   do {
     const some = refusals.slice(at, at + ANSWERS)
     at += ANSWERS
-    await post(access, paths.answers(access.tenant), {
-      done: at < refusals.length ? 0 : done,
-      refusals: some,
-    })
+    const path = paths.answers(access.tenant)
+    try {
+      await post(access, path, { done: at < refusals.length ? 0 : done, refusals: some })
+    } catch (error) {
+      if (isKeyferryError(error, 'ERR_QUOTA') && some.length > 0)
+        await post(access, path, { done, refusals: [] })
+      throw error
+    }
   } while (at < refusals.length)
 }
 

@@ -260,7 +260,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     conditions.set('clock', wrong)
     if (wrong !== null) alarm('the clock', wrong.message)
     await prepare()
-    for (const url of dropRelays(store, relayUrls())) {
+    for (const url of dropRelays(store, [...relayUrls(), ...trust().body.relays])) {
       for (const what of [`relay ${url}`, `unknown ${url}`]) conditions.set(what, null)
       away.delete(url)
     }

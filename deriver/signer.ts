@@ -54,10 +54,17 @@ export function keepSigner(
       parseCertificate(signer.certificates[0]!).notBefore <= now() &&
       !isDeriverRevoked(store, signer.certificates[0]!)
     if (isGood) return
-    const issued =
-      key === undefined
-        ? await issueDeriver(store, issuer, uri, now())
-        : await certifyDeriver(store, issuer, uri, now(), key)
+    let issued
+    try {
+      issued =
+        key === undefined
+          ? await issueDeriver(store, issuer, uri, now())
+          : await certifyDeriver(store, issuer, uri, now(), key)
+    } catch (error) {
+      // By a clock from before the CA there is none to be had. Whether the one before is of use is seen when it signs.
+      if (!isKeyferryError(error) || signer === null) throw error
+      return alarm('the deriver certificate', error.message)
+    }
     // Several instances do not all come at once.
     const early = Math.floor(((issued.renewAt - now()) / 10) * Math.random())
     signer = { ...issued, renewAt: issued.renewAt - early }

@@ -20,13 +20,15 @@ export async function bytesOf(data: Data): Promise<Bytes> {
   if (typeof data === 'string') return utf8(data)
   if (data instanceof Uint8Array) return new Uint8Array(data)
   if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0))
-  // Throws for anything else: of other arrays it would not be the bytes.
-  return new Uint8Array(await Blob.prototype.arrayBuffer.call(data))
+  // Throws for anything else: of other arrays it would not be the bytes. A file may have a way of its own.
+  return new Uint8Array(await data.arrayBuffer())
 }
 
 /** The options where no data are given. Throws `TypeError` for what is neither: it would be lost without a word. */
 export function optionsOf<T>([options = {}, more]: readonly unknown[]): T {
-  if (more !== undefined || Object.getPrototypeOf(options) !== Object.prototype)
+  // Of another realm, or another kind of bytes or stream. Throws for what is no object, too.
+  const isOther = ['byteLength', Symbol.iterator, Symbol.asyncIterator]
+  if (more !== undefined || isOther.some((name) => name in (options as object)))
     throw new TypeError('not data')
   return options as T
 }

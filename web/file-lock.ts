@@ -1,5 +1,6 @@
 /** A lock between processes of one machine: a file that only one can create. */
 import { createHash, randomUUID } from 'node:crypto'
+import { type Stats } from 'node:fs'
 import { open, readFile, readlink, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { KeyferryError } from '../shared/errors.ts'
@@ -30,21 +31,24 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Milliseconds since somebody created or refreshed it. Throws where it is gone. */
-async function ageOf(path: string): Promise<number> {
-  return Date.now() - (await stat(path)).mtimeMs
+/** Whether nobody refreshed it lately. A time to come is of another clock. */
+function isOld({ mtimeMs }: Pick<Stats, 'mtimeMs'>): boolean {
+  return Math.abs(Date.now() - mtimeMs) > STALE
 }
 
 /** What stands in a lock that belongs to nobody any more; `null` if it is in use or gone. */
 async function readStale(path: string, here: string): Promise<string | null> {
+  const handle = await open(path).catch(() => null)
+  if (handle === null) return null
   try {
-    const age = await ageOf(path)
-    const token = await readFile(path, 'utf8')
+    // Age and text of one file: another one may have its name by now.
+    const stats = await handle.stat()
+    const token = await handle.readFile('utf8')
     const [pid, place] = token.split(' ')
     // A lock that was created but not written yet has no number.
-    return age > STALE || (place === here && !isRunning(Number(pid))) ? token : null
-  } catch {
-    return null
+    return isOld(stats) || (place === here && !isRunning(Number(pid))) ? token : null
+  } finally {
+    await handle.close()
   }
 }
 
@@ -72,15 +76,16 @@ async function create(path: string, text: string): Promise<boolean> {
  * Removes a stale lock. Of those who saw it stale only one may, who creates the file that is named after what stands in it: a lock that somebody made meanwhile says
  * something else, and stays.
  */
-async function takeAway(path: string, stale: string): Promise<void> {
+async function takeAway(path: string, stale: string, here: string): Promise<void> {
   const claim = `${path}.${createHash('sha256').update(stale).digest('hex').slice(0, 32)}`
   if (!(await create(claim, ''))) {
     // Of one who crashed in the middle of this.
-    if ((await ageOf(claim).catch(() => 0)) > STALE) await rm(claim, { force: true })
+    const stats = await stat(claim).catch(() => null)
+    if (stats !== null && isOld(stats)) await rm(claim, { force: true })
     return pause(RETRY)
   }
   try {
-    if ((await readFile(path, 'utf8').catch(() => null)) === stale) await rm(path, { force: true })
+    if ((await readStale(path, here)) === stale) await rm(path, { force: true })
   } finally {
     await rm(claim, { force: true })
   }
@@ -89,7 +94,7 @@ async function takeAway(path: string, stale: string): Promise<void> {
 async function acquire(path: string, token: string, here: string): Promise<void> {
   for (const end = Date.now() + PATIENCE; !(await create(path, token));) {
     const stale = await readStale(path, here)
-    if (stale !== null) await takeAway(path, stale)
+    if (stale !== null) await takeAway(path, stale, here)
     else if (Date.now() > end)
       throw new KeyferryError('ERR_IO', `${path} is held by another process`)
     else await pause(RETRY)

@@ -79,8 +79,12 @@ export function registryOf(env: Pick<Env, 'REGISTRY'>): DurableObjectStub<Regist
 const PERIOD = '10'
 /** What an address belongs to: of IPv6 the first 64 bits, of which whoever has one has all others. */
 function networkOf(address: string): string {
-  return address.includes('.') ? address : address.split('::')[0]!.split(':').slice(0, 4).join(':')
+  if (address.includes('.')) return address
+  const [groups, behind] = address.split('::').map((part) => part.split(':'))
+  const zeros = Array<string>(Math.max(0, 8 - groups!.length - (behind?.length ?? 8))).fill('0')
+  return [...groups!, ...zeros, ...(behind ?? [])].slice(0, 4).join(':')
 }
+
 /** What the limiter said of a call. */
 const asked = new WeakMap<Request, boolean>()
 

@@ -20,14 +20,17 @@ export class Tickets {
 
   /** False for one that was used. `expires` is the last second in which the gateway would take it. */
   use(hash: Bytes, expires: number): boolean {
-    const now = Date.now() / 1_000
-    if (now - this.#collected > COLLECT_EVERY) this.collect(now)
+    const now = Math.floor(Date.now() / 1_000)
+    if (now - this.#collected > COLLECT_EVERY) {
+      this.#collected = now
+      // The gateway may have looked at its clock a while ago.
+      this.collect(now - COLLECT_EVERY)
+    }
     const insert = 'INSERT OR IGNORE INTO tickets (hash, expires) VALUES (?, ?)'
     return this.#sql.exec(insert, hash, expires).rowsWritten > 0
   }
 
   collect(now: number): void {
-    this.#collected = now
     this.#db.delete(tickets).where(lt(tickets.expires, now)).run()
   }
 }

@@ -49,6 +49,13 @@ const origins = (list: readonly string[] = []): string[] =>
 const relays = (list: readonly string[] = []): string[] =>
   list.map((one) => originOf(one, 'the address of a relay'))
 
+/** What is to go, as it stands there: an older document may have another spelling. */
+const present = (
+  before: readonly string[],
+  spell: (list: readonly string[]) => string[],
+  list: readonly string[] = [],
+): string[] => list.flatMap((one) => (before.includes(one) ? [one] : spell([one])))
+
 const hashId = (value: Bytes): string => hex(sha256(value))
 
 export const trustProposeCommands: Record<string, Command> = {
@@ -150,9 +157,17 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
           issuedAt: now(),
           lowestCrls: [...lowest].map(([issuer, n]) => ({ issuer: fromHex(issuer), number: n })),
           number: old.number + 1,
-          origins: edit(old.origins, origins(o['add-origin']), origins(o['remove-origin'])),
+          origins: edit(
+            old.origins,
+            origins(o['add-origin']),
+            present(old.origins, origins, o['remove-origin']),
+          ),
           previous: current.hash,
-          relays: edit(old.relays, relays(o['add-relay']), relays(o['remove-relay'])),
+          relays: edit(
+            old.relays,
+            relays(o['add-relay']),
+            present(old.relays, relays, o['remove-relay']),
+          ),
           skew: seconds(o.skew, 'skew') ?? old.skew,
           suites: suites as TrustBody['suites'],
           tenant: current.tenant,

@@ -62,11 +62,26 @@ describe('what is no data, and no context', () => {
       expect(() => notes.encryptStream(given)).toThrow(TypeError)
       expect(() => notes.decryptStream(given)).toThrow(TypeError)
     }
-    // Options alone make a transform, and so does nothing at all.
-    for (const options of [undefined, {}, { context: 'x' }]) {
+    // Options alone make a transform, whatever made them, and so does nothing at all.
+    class Options {
+      context = 'x'
+    }
+    for (const options of [undefined, {}, { context: 'x' }, new Options(), Object.create(null)]) {
       expect(notes.encryptStream(options)).toHaveProperty('writable')
       expect(notes.decryptStream(options)).toHaveProperty('writable')
     }
+  })
+
+  it('a file that brings its bytes in a way of its own is read that way', async () => {
+    const { notes } = await openNotes()
+    class LazyFile extends File {
+      override async arrayBuffer(): Promise<ArrayBuffer> {
+        return Uint8Array.of(1, 2, 3).buffer
+      }
+    }
+    expect(await notes.decrypt(await notes.encrypt(new LazyFile([], 'x')))).toEqual(
+      Uint8Array.of(1, 2, 3),
+    )
   })
 
   it('a sender that is no URI is asked of nobody, and a least version that is no number is above all', async () => {

@@ -120,6 +120,13 @@ describe('in a file', () => {
     expect(isMine).toBe(true)
   })
 
+  it('takes over a lock of a clock that was ahead', async () => {
+    await leaveLock('ahead', 'elsewhere/pid:[1]')
+    const ahead = Date.now() / 1_000 + 3_600
+    utimesSync(`${at('ahead')}.lock`, ahead, ahead)
+    expect(await createFileStore(at('ahead')).lock(async () => 'mine')).toBe('mine')
+  })
+
   it('takes over a lock beside others that do, one at a time', async () => {
     const { child, ask } = startLocker(at('crowd'))
     try {

@@ -46,7 +46,7 @@ afterEach(async () => {
 })
 
 /** One step of a deriver whose second relay does not answer. */
-async function step(away: readonly string[] = ['b.example']): Promise<void> {
+async function step(away: readonly string[] = ['b.example'], relays?: string[]): Promise<void> {
   const relay = new HidingRelay()
   relay.trusts = [tenant.trust.envelope]
   const service = await createService({
@@ -57,6 +57,7 @@ async function step(away: readonly string[] = ['b.example']): Promise<void> {
     issuers: { deriver: tenant.derivers, client: tenant.clients },
     now: () => tenant.clock.now,
     report: (event) => counts.add(event),
+    ...(relays && { relays }),
     fetch: (input, init) => {
       const { host } = new URL(input instanceof Request ? input.url : input)
       return away.includes(host) ? Promise.reject(new TypeError('away')) : relay.fetch(input, init)
@@ -123,6 +124,17 @@ it('a port that is taken is named, and what to do', async () => {
   const second = { ...at, hosts: [], counts, isStandby: () => false, now }
   await expect(startMonitor(second)).rejects.toMatchObject(taken)
   await expect(startConsole(at)).rejects.toMatchObject(taken)
+})
+
+it('a service for one relay forgets nothing of the others of the trust document', async () => {
+  const { store } = tenant
+  await step([])
+  const rows = () => store.all('SELECT url, head_version FROM relays ORDER BY url')
+  const before = rows()
+  expect(before).toHaveLength(2)
+  await step([], ['https://a.example'])
+  expect(rows()).toHaveLength(2)
+  expect(rows()[1]).toEqual(before[1])
 })
 
 it('a relay that a trust document took out is spoken of no more', async () => {

@@ -301,3 +301,26 @@ it.each([1, 30])(
     deriver.close()
   },
 )
+
+it.each([6 * 3_600, 50 * 365 * 86_400])(
+  'goes on after its clock was set back %s seconds, to before its CA begins, and says that nothing can be signed',
+  async (seconds) => {
+    const clock = { now: tenant.clock.now }
+    const deriver = await open({ now: () => clock.now })
+    await deriver.step()
+    clock.now -= seconds
+    await deriver.step()
+    const alarms = events.filter(({ type }) => type === 'alarm')
+    expect(alarms).toContainEqual(
+      expect.objectContaining({ what: 'no heads are signed: the deriver certificate' }),
+    )
+    clock.now += seconds
+    await deriver.step()
+    expect(
+      deriver.store.get<{ n: number }>(
+        'SELECT count(*) AS n FROM heads WHERE envelope IS NOT NULL',
+      )!.n,
+    ).toBe(2)
+    deriver.close()
+  },
+)
