@@ -188,10 +188,14 @@ async function makeInHsm(
  */
 export async function initTenant(options: InitOptions): Promise<string> {
   const { directory, passphrase, now, domain, anchors } = options
-  if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(domain))
+  const isDomain = domain
+    .split('.')
+    .every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label))
+  if (!isDomain || !domain.includes('.'))
     throw new KeyferryError('ERR_USAGE', `not a domain: ${domain}`)
-  if (utf8(options.organization).length > 48)
-    throw new KeyferryError('ERR_USAGE', 'the organization has at most 48 bytes')
+  const { length } = utf8(options.organization)
+  if (length < 1 || length > 48)
+    throw new KeyferryError('ERR_USAGE', 'the organization has 1 to 48 bytes')
   if (existsSync(storePath(directory)))
     throw new KeyferryError('ERR_EXISTS', `${directory} holds a tenant already`)
   const place = options.root ?? 'file:master'

@@ -15,7 +15,7 @@ export const SUITES = ['MLKEM768-X25519', 'X25519', 'P-256'] as const
 export type Suite = (typeof SUITES)[number]
 
 const ORIGIN = /^https?:\/\/[a-z0-9.:[\]-]{1,255}$/
-const SAN_RULE = /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._~:/%@!$&'()+,;=-]+\*?$/
+export const SAN_RULE = /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._~:/%@!$&'()+,;=-]+\*?$/
 
 const roleRules = object({
   anchors: list(bytes(1, 16_384), 1, 8),

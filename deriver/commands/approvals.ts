@@ -3,10 +3,12 @@ import { hex } from '../../shared/bytes.ts'
 import { approveRequest, denyRequest, listRequests } from '../pending.ts'
 import { date } from '../show.ts'
 import { isAuthorityAway } from '../versions.ts'
-import { command, number, operand, TEXT, withStore, type Command } from './command.ts'
+import { command, operand, TEXT, usage, withStore, type Command } from './command.ts'
 
 const idOf = (invocation: { operands: string[] }): number =>
-  number(operand(invocation, 'request'), 'ID', 'a request', 9_999_999_999)!
+  /^\d{1,10}$/.test(operand(invocation, 'request'))
+    ? Number(invocation.operands[0])
+    : usage('ID is the number of a request, as request list shows it')
 
 export const approvalCommands: Record<string, Command> = {
   'request list': command({

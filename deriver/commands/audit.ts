@@ -185,7 +185,7 @@ example: keyferry audit export --out acme.audit
         }
         const part = `${options.out}.${process.pid}.part`
         try {
-          await pipeline(stream, createWriteStream(part, { flags: 'wx' }), { signal })
+          await pipeline(stream, createWriteStream(part, { flags: 'wx', mode: 0o600 }), { signal })
           renameSync(part, options.out)
         } catch (cause) {
           rmSync(part, { force: true })

@@ -183,7 +183,7 @@ example: keyferry console revoke ada
         const { options, operands, out } = invocation
         if ((options.all === true) === (operands.length === 1) || operands.length > 1)
           usage('one id or name, or --all')
-        const ended = endAccess(store, options.all === true ? 'all' : operands[0]!)
+        const ended = endAccess(store, options.all === true ? null : operands[0]!)
         out(options.json === true ? JSON.stringify({ ended }) : `${ended} ended`)
         return Promise.resolve(0)
       }),

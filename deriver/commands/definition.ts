@@ -80,15 +80,23 @@ export function number(
   name: string,
   unit: string,
   most: number,
+  least = 0,
 ): number | undefined {
   if (value === undefined) return undefined
-  if (!/^\d{1,10}$/.test(value) || Number(value) > most)
-    usage(`--${name} is a number of ${unit}, at most ${most}`)
+  if (!/^\d{1,10}$/.test(value) || Number(value) > most || Number(value) < least)
+    usage(
+      `--${name} is a number of ${unit}, ${least === 0 ? '' : `at least ${least} and `}at most ${most}`,
+    )
   return Number(value)
 }
 
 export function seconds(value: string | undefined, name: string): number | undefined {
   return number(value, name, 'seconds', 3_155_760_000)
+}
+
+/** A head lifetime, as trust documents take it. */
+export function headLifetime(value: string | undefined): number | undefined {
+  return number(value, 'head-lifetime', 'seconds', 604_800, 60)
 }
 
 const UNITS: Record<string, number> = {

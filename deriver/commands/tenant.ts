@@ -6,8 +6,8 @@ import {
   command,
   FLAG,
   readDer,
+  headLifetime,
   required,
-  seconds,
   TEXT,
   TEXTS,
   usage,
@@ -52,7 +52,7 @@ example: keyferry init --org Acme --domain acme.example --relay https://relay.ex
         anchors.clients = readDer(options['anchor-clients'], 'CERTIFICATE')
       if (options['anchor-derivers'] !== undefined)
         anchors.derivers = readDer(options['anchor-derivers'], 'CERTIFICATE')
-      const headLifetime = seconds(options['head-lifetime'], 'head-lifetime')
+      const lifetime = headLifetime(options['head-lifetime'])
       const tenant = await initTenant({
         directory,
         organization: required(options.org, 'org'),
@@ -64,7 +64,7 @@ example: keyferry init --org Acme --domain acme.example --relay https://relay.ex
         anchors,
         now: now(),
         ...(options.root === undefined ? {} : { root: options.root }),
-        ...(headLifetime === undefined ? {} : { headLifetime }),
+        ...(lifetime === undefined ? {} : { headLifetime: lifetime }),
       })
       if (options.json === true)
         out(

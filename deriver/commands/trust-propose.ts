@@ -2,7 +2,7 @@
 import { equal, fromHex, hex, type Bytes } from '../../shared/bytes.ts'
 import { encodeEnvelope } from '../../shared/envelope.ts'
 import { keyId } from '../../shared/signature.ts'
-import { SUITES, type TrustBody } from '../../shared/trust.ts'
+import { SAN_RULE, SUITES, type TrustBody } from '../../shared/trust.ts'
 import { sha256 } from '../../shared/hash.ts'
 import { issueRoleCrl } from '../ca.ts'
 import { currentCrls } from '../publish.ts'
@@ -16,10 +16,10 @@ import { existsSync } from 'node:fs'
 import {
   command,
   FLAG,
+  headLifetime,
   number,
   passphraseIfSealed,
   readDer,
-  seconds,
   TEXT,
   TEXTS,
   usage,
@@ -55,6 +55,14 @@ const present = (
   spell: (list: readonly string[]) => string[],
   list: readonly string[] = [],
 ): string[] => list.flatMap((one) => (before.includes(one) ? [one] : spell([one])))
+
+/** Rules for URIs. Throws `ERR_USAGE` for what is none. */
+function rules(given: readonly string[] = []): readonly string[] {
+  for (const one of given)
+    if (!SAN_RULE.test(one))
+      usage(`not a rule: ${one} (for example keyferry://client.acme.example/*)`)
+  return given
+}
 
 const hashId = (value: Bytes): string => hex(sha256(value))
 
@@ -113,7 +121,7 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
             o[`remove-anchor-${name}`],
             hashId,
           ),
-          sans: edit(old[name].sans, o[`add-san-${name}`] ?? [], o[`remove-san-${name}`]),
+          sans: edit(old[name].sans, rules(o[`add-san-${name}`]), o[`remove-san-${name}`]),
         })
         const keys = edit(
           old.authority.keys,
@@ -142,17 +150,17 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
             /^([0-9a-f]{64})=(\d{1,15})$/.exec(text) ?? usage('--lowest-crl is ISSUER=NUMBER')
           lowest.set(issuer!, Number(value))
         }
-        const days = number(o.expires, 'expires', 'days', 400) ?? 365
+        const days = number(o.expires, 'expires', 'days', 400, 1) ?? 365
         const body: TrustBody = {
           ...old,
           authority: {
             keys,
-            threshold: number(o.threshold, 'threshold', 'keys', 16) ?? old.authority.threshold,
+            threshold: number(o.threshold, 'threshold', 'keys', 16, 1) ?? old.authority.threshold,
           },
           clients: role('clients'),
           derivers: role('derivers'),
           expiresAt: now() + days * DAY,
-          headLifetime: seconds(o['head-lifetime'], 'head-lifetime') ?? old.headLifetime,
+          headLifetime: headLifetime(o['head-lifetime']) ?? old.headLifetime,
           incarnation: old.incarnation + (o['raise-incarnation'] === true ? 1 : 0),
           issuedAt: now(),
           lowestCrls: [...lowest].map(([issuer, n]) => ({ issuer: fromHex(issuer), number: n })),
@@ -168,7 +176,7 @@ example: keyferry trust propose --add-authority authority-2.pem --threshold 2 > 
             relays(o['add-relay']),
             present(old.relays, relays, o['remove-relay']),
           ),
-          skew: seconds(o.skew, 'skew') ?? old.skew,
+          skew: number(o.skew, 'skew', 'seconds', 300) ?? old.skew,
           suites: suites as TrustBody['suites'],
           tenant: current.tenant,
         }

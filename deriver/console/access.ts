@@ -193,14 +193,14 @@ export function listAccess(store: Store, now: number): Access[] {
   })
 }
 
-/** Ends links, sessions and tokens: one by its id, those of a name, or `all`. Returns how many. Throws `ERR_NOT_FOUND`. */
-export function endAccess(store: Store, which: string): number {
+/** Ends links, sessions and tokens: one by its id, those of a name, or with `null` all. Returns how many. Throws `ERR_NOT_FOUND`. */
+export function endAccess(store: Store, which: string | null): number {
   return store.transaction(() => {
     const ended = store
       .all<Row>('SELECT * FROM console_access')
-      .filter((row) => which === 'all' || row.name === which || idOf(row.hash) === which)
+      .filter((row) => which === null || row.name === which || idOf(row.hash) === which)
     for (const { hash } of ended) store.run('DELETE FROM console_access WHERE hash = ?', hash)
-    if (ended.length === 0 && which !== 'all')
+    if (ended.length === 0 && which !== null)
       throw new KeyferryError('ERR_NOT_FOUND', `nobody is let in as ${which}`)
     return ended.length
   })
