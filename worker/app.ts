@@ -111,9 +111,8 @@ app.use(async (c, next) => {
   if (/%|.\/$/.test(pathname)) throw relayError('ERR_NOT_FOUND')
   // A signature is for a name: who takes others takes what was signed for another relay.
   const { HOSTS } = c.env
-  const isOwn = (one: string): boolean => one.trim().toLowerCase() === host
   // Whoever looks after the machine asks by its address.
-  if (HOSTS && pathname !== paths.health && !HOSTS.split(',').some(isOwn))
+  if (HOSTS && pathname !== paths.health && !HOSTS.toLowerCase().split(/[, ]+/).includes(host))
     throw relayError('ERR_NOT_FOUND')
   const [, version, tenant, more] = c.req.path.split('/')
   const isTenantPath = version === 'v1' && more !== undefined

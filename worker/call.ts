@@ -81,7 +81,7 @@ const PERIOD = '10'
 function networkOf(address: string): string {
   if (address.includes('.')) return address
   const [groups, behind] = address.split('::').map((part) => part.split(':'))
-  const zeros = Array<string>(Math.max(0, 8 - groups!.length - (behind?.length ?? 8))).fill('0')
+  const zeros = Array.from({ length: 8 - groups!.length - (behind?.length ?? 8) }, () => '0')
   return [...groups!, ...zeros, ...(behind ?? [])].slice(0, 4).join(':')
 }
 

@@ -145,7 +145,7 @@ export class Events {
     // Whoever does not answer a closing keeps the connection.
     if (all.length - own.length >= MAX_SOCKETS_EACH) return new Response(null, { status: 429 })
     for (const oldest of own.slice(0, Math.max(0, own.length + 1 - MAX_SOCKETS_EACH))) {
-      oldest.close(1008, 'too many connections')
+      close(oldest, 'too many connections')
     }
     const { 0: client, 1: server } = new WebSocketPair()
     this.#ctx.acceptWebSocket(server, [listener.role, listener.fingerprint])

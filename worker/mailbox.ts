@@ -99,7 +99,9 @@ export class Mailbox {
     if (open.has(request.hash)) return { code: null, isNew: false }
     const isFull = (): boolean => open.size >= most || open.of(request.signer) >= MAX_OPEN_EACH
     if (isFull()) {
-      for (const seq of open.prune(0, now)) this.#drop(seq)
+      // The last one stays: the next number is one above it.
+      for (const seq of open.prune(0, now))
+        if (seq < open.highest) this.#db.delete(requests).where(eq(requests.seq, seq)).run()
       if (isFull()) return { code: 'ERR_QUOTA', isNew: false }
     }
     const seq = Math.max(open.highest, this.#done()) + 1
@@ -174,11 +176,6 @@ export class Mailbox {
   forget(): void {
     this.#open = undefined
     this.#refusals.forget()
-  }
-
-  /** Makes the room that its place in memory made. The last one stays: the next number is one above it. */
-  #drop(seq: number): void {
-    if (seq < this.#read().highest) this.#db.delete(requests).where(eq(requests.seq, seq)).run()
   }
 
   #read(): Open {
