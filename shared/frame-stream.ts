@@ -4,7 +4,7 @@ import type { FrameWriter } from './signed-message.ts'
 
 /**
  * Puts a claim before what is written to it and a signature behind, for a stream that encrypts. Fails with what `writer` rejects with, and with
- * `TypeError` for pieces that are no `Uint8Array`, in shared memory, or in memory that was given away.
+ * `TypeError` for pieces that are no `Uint8Array`, or in memory that is shared, can be resized or was given away.
  */
 export function createFrameStream(writer: Promise<FrameWriter>): TransformStream<Bytes, Bytes> {
   return new TransformStream<Bytes, Bytes>({

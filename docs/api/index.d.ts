@@ -340,7 +340,7 @@ class Keyring {
     /**
      * {@link encrypt} as a stream, for data of any length in bounded memory: a stream of the message or, without data, a transform of bytes into a
      * message. It goes only as fast as it is read, and fails with what {@link encrypt} throws, `ERR_TOO_LARGE` from 2^46 bytes on, and
-     * `TypeError` for pieces that are no `Uint8Array`, in shared memory, or in memory that was given away.
+     * `TypeError` for pieces that are no `Uint8Array`, or in memory that is shared, can be resized or was given away.
      *
      * @example
      * await notes.encryptStream(file, { context: 'file/7', signal }).pipeTo(destination)

@@ -7,7 +7,7 @@ import { type Bytes } from '../../shared/bytes.ts'
 import { parseAppConfig } from '../../shared/config.ts'
 import { issueLeaf } from '../../shared/issue.ts'
 import { parseMessageHeader } from '../../shared/message.ts'
-import { createMemoryStore, type Store } from '../../web/index.ts'
+import { createMemoryStore, type Identity, type Store } from '../../web/index.ts'
 import { createFileStore } from '../../web/node.ts'
 import { Session } from '../../web/session.ts'
 import { createQueue, createShared, emptyState } from '../../web/store.ts'
@@ -201,20 +201,23 @@ function sessionOf(
   return new Session({ config, identity: signer, store, transport, now, warn })
 }
 
+/** The next certificate of this key, as every renewal of this second gets one. */
+function renew(relay: ClientRelay, { key }: Identity): Promise<Bytes> {
+  return issueLeaf({
+    issuer: relay.world.cas.client,
+    spki: key.spki,
+    commonName: 'device',
+    uri: uriOf('client', 'kim'),
+    eku: [CLIENT_AUTH],
+    notBefore: relay.now - 60,
+    notAfter: relay.now + 60 * DAY,
+    random,
+  })
+}
+
 it('a renewed certificate is stored with the identity of its key, and with no other', async () => {
   const { relay, identity } = await start()
   const { client: ca } = relay.world.cas
-  const renew = async (): Promise<Bytes> =>
-    issueLeaf({
-      issuer: ca,
-      spki: identity.key.spki,
-      commonName: 'device',
-      uri: uriOf('client', 'kim'),
-      eku: [CLIENT_AUTH],
-      notBefore: relay.now - 60,
-      notAfter: relay.now + 60 * DAY,
-      random,
-    })
   const other = await issueSigner(ca, uriOf('client', 'lee'), relay.now)
   for (const [stored, kept] of [
     [null, 'new'],
@@ -224,7 +227,7 @@ it('a renewed certificate is stored with the identity of its key, and with no ot
     const store = createMemoryStore()
     await store.write({ ...emptyState(), revision: 1, identity: stored })
     const session = sessionOf(relay, identity, store)
-    const certificates = [await renew()]
+    const certificates = [await renew(relay, identity)]
     await session.renewed({ key: identity.key, certificates })
     expect(session.identity.certificates).toEqual(certificates)
     expect((await store.read())!.identity!.certificates).toEqual(
@@ -238,18 +241,8 @@ it('of two certificates that tabs renewed in the same second, the stored one cou
   const store = createMemoryStore()
   await store.write({ ...emptyState(), revision: 1, identity })
   const tabs = [sessionOf(relay, { ...identity }, store), sessionOf(relay, { ...identity }, store)]
-  const leaf = (): Promise<Bytes> =>
-    issueLeaf({
-      issuer: relay.world.cas.client,
-      spki: identity.key.spki,
-      commonName: 'device',
-      uri: uriOf('client', 'kim'),
-      eku: [CLIENT_AUTH],
-      notBefore: relay.now - 60,
-      notAfter: relay.now + 60 * DAY,
-      random,
-    })
-  for (const tab of tabs) await tab.renewed({ key: identity.key, certificates: [await leaf()] })
+  for (const tab of tabs)
+    await tab.renewed({ key: identity.key, certificates: [await renew(relay, identity)] })
   for (const tab of tabs) await tab.load()
   // Else each would go on replacing the other's package.
   const [one, two] = tabs.map((tab) => tab.identity.certificates)
